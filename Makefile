@@ -1,0 +1,45 @@
+# One command for each thing one does here; `make help` lists them.
+GO ?= go
+PORT ?= 3000
+ARTIFACTS ?= $(CURDIR)/artifacts
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@2026.1
+
+.PHONY: help run web test check bench fuzz fmt clean deps
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: web ## build the pages when they are missing and serve the chat demo
+	$(GO) run ./cmd/greenroom --listen 127.0.0.1:$(PORT)
+
+web: web/dist/index.html ## build the web assets (npm ci and esbuild), only when something changed
+
+web/dist/index.html: web/package.json web/package-lock.json web/build.mjs $(shell find web/src -type f 2>/dev/null)
+	cd web && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+deps: ## install what the tests need from Debian's packages (root)
+	@sh .ci/deps
+
+check: ## vet, staticcheck, formatting, import directions and unit tests: the inner loop
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted (make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(STATICCHECK) ./...
+	$(GO) test -short ./...
+
+test: deps web ## everything, with real peers: the one test command
+	@sh .ci/test
+
+bench: ## benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for 20 s
+	@sh .ci/fuzz 20s
+
+fmt: ## format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+clean: ## remove what was built
+	rm -rf web/node_modules artifacts bin && find web/dist -mindepth 1 ! -name .gitkeep -delete

@@ -1,0 +1,297 @@
+package hub
+
+import (
+	"slices"
+	"strings"
+
+	"greenroom/coop"
+)
+
+// Target addresses rooms, or sessions by their ids, of one namespace. It is a value: every modifier
+// returns a copy. Any goroutine may use it.
+//
+//	h.To("a", "b").Except(id).Volatile().Emit("tick", t)
+type Target struct {
+	ns       *Namespace
+	rooms    []string
+	except   []string
+	skip     *Session // the sender, for s.To
+	volatile bool
+}
+
+// To addresses rooms (or sessions, by their ids); without a name, everybody in the namespace.
+func (ns *Namespace) To(rooms ...string) Target { return Target{ns: ns, rooms: rooms} }
+
+// In is To.
+func (ns *Namespace) In(rooms ...string) Target { return ns.To(rooms...) }
+
+// To adds rooms; a session that is in several gets the message once.
+func (t Target) To(rooms ...string) Target {
+	t.rooms = append(slices.Clip(t.rooms), rooms...)
+	return t
+}
+
+// Except leaves out the members of these rooms, and the sessions with these ids.
+func (t Target) Except(rooms ...string) Target {
+	t.except = append(slices.Clip(t.except), rooms...)
+	return t
+}
+
+// Volatile makes the message one that a client misses when it cannot take it at once.
+func (t Target) Volatile() Target {
+	t.volatile = true
+	return t
+}
+
+// Emit sends an event to everyone addressed. It returns once the message has its place in its rooms;
+// it never waits for a client. The error says why the arguments cannot be sent.
+func (t Target) Emit(event string, args ...any) error {
+	if ReservedEvent(event) {
+		return ErrReservedEvent
+	}
+	p, err := EncodeArgs(event, args...)
+	if err != nil {
+		return err
+	}
+	t.send(&Message{Namespace: t.ns.name, Event: event, Payload: p, Ack: NoAck, Volatile: t.volatile})
+	return nil
+}
+
+// send gives m its place in each room and posts it to the loops that have members.
+func (t Target) send(m *Message) {
+	if len(t.rooms) == 0 {
+		t.ns.all.mu.Lock()
+		t.ns.all.sequence(m, &delivery{skip: t.skip, except: t.except})
+		t.ns.all.mu.Unlock()
+		return
+	}
+	if len(t.rooms) == 1 {
+		if s := t.ns.Session(t.rooms[0]); s != nil {
+			t.direct(s, MessageFrame(m))
+			return
+		}
+		if r := t.ns.lookupRoom(t.rooms[0]); r != nil {
+			r.mu.Lock()
+			r.sequence(m, &delivery{skip: t.skip, except: t.except})
+			r.mu.Unlock()
+			return
+		}
+		// Nobody is there, but subscribers outside (ZeroMQ) may listen to the name.
+		t.ns.hub.tapUnroomed(m, t.rooms[0])
+		return
+	}
+	t.sendMany(m)
+}
+
+// sendMany addresses the union of several rooms. The rooms are locked in the order of their names,
+// which is the one place where two room locks are held at once.
+func (t Target) sendMany(m *Message) {
+	names := slices.Clone(t.rooms)
+	slices.Sort(names)
+	names = slices.Compact(names)
+
+	var rooms []*Room
+	var sessions []*Session
+	for _, name := range names {
+		if s := t.ns.Session(name); s != nil {
+			sessions = append(sessions, s)
+		} else if r := t.ns.lookupRoom(name); r != nil {
+			rooms = append(rooms, r)
+		} else {
+			t.ns.hub.tapUnroomed(m, name)
+		}
+	}
+	d := &delivery{skip: t.skip, except: t.except, also: sessions}
+	for _, r := range rooms {
+		r.mu.Lock()
+	}
+	loops := make([]bool, len(t.ns.hub.loops.All()))
+	for _, s := range sessions {
+		loops[s.loop.ID()] = true
+	}
+	for _, r := range rooms {
+		r.offset++
+		d.parts = append(d.parts, part{room: r, offset: r.offset})
+		for i := range r.shards {
+			loops[i] = loops[i] || r.shards[i].count > 0
+		}
+		own := *m
+		own.Room, own.Offset = r.name, r.offset
+		t.ns.hub.tapped(&own)
+	}
+	// One frame serves all rooms: its offset only says that it is a room's message.
+	shared := *m
+	if len(rooms) > 0 {
+		shared.Room, shared.Offset = rooms[0].name, rooms[0].offset
+	}
+	d.frame = MessageFrame(&shared)
+	d.post(t.ns.hub, func(i int) bool { return loops[i] })
+	for _, r := range rooms {
+		r.mu.Unlock()
+	}
+}
+
+// direct sends a frame to one session on whichever loop it lives.
+func (t Target) direct(s *Session, f *Frame) {
+	if s == t.skip || slices.Contains(t.except, s.id) {
+		return
+	}
+	s.loop.Post(func() {
+		if !inAny(s, t.except) {
+			s.send(f)
+		}
+	})
+}
+
+// sequence gives m its place and posts it to the loops with members. The room's lock is held, so that
+// every loop, history and the taps see the same order.
+func (r *Room) sequence(m *Message, d *delivery) {
+	r.offset++
+	m.Room, m.Offset = r.name, r.offset
+	if r.members > 0 {
+		d.parts = []part{{room: r, offset: r.offset}}
+		d.frame = MessageFrame(m)
+		d.post(r.ns.hub, func(i int) bool { return r.shards[i].count > 0 })
+	}
+	r.ns.hub.tapped(m)
+}
+
+// delivery is one message on its way to the members on the loops: a [coop.Job], shared by all loops.
+type delivery struct {
+	hub    *Hub
+	frame  *Frame
+	parts  []part
+	also   []*Session // single sessions addressed beside the rooms
+	skip   *Session
+	except []string
+}
+
+type part struct {
+	room   *Room
+	offset uint64
+}
+
+func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
+	d.hub = h
+	for i, l := range h.loops.All() {
+		if !wanted(i) {
+			continue
+		}
+		h.inFlight.Add(1)
+		if !l.PostJob(d) {
+			h.inFlight.Add(-1)
+		}
+	}
+}
+
+// RunOn delivers to the members on l.
+func (d *delivery) RunOn(l *coop.Loop) {
+	d.hub.inFlight.Add(-1)
+	once := len(d.parts) > 1 || len(d.also) > 0
+	var seen map[*Session]struct{}
+	if once {
+		seen = make(map[*Session]struct{})
+	}
+	for _, p := range d.parts {
+		members := &p.room.shards[l.ID()].members
+		// Backwards, because sending can end a session (a full outbox), whose place the last member,
+		// already served, then takes.
+		for i := len(*members) - 1; i >= 0; i-- {
+			if i >= len(*members) {
+				continue
+			}
+			m := (*members)[i]
+			if p.offset <= m.since || m.session == d.skip {
+				continue
+			}
+			if once {
+				if _, dup := seen[m.session]; dup {
+					continue
+				}
+				seen[m.session] = struct{}{}
+			}
+			if len(d.except) > 0 && inAny(m.session, d.except) {
+				continue
+			}
+			m.session.send(d.frame)
+		}
+	}
+	for _, s := range d.also {
+		if _, dup := seen[s]; s.loop == l && s != d.skip && !dup && !inAny(s, d.except) {
+			s.send(d.frame)
+		}
+	}
+}
+
+// inAny reports, on s's loop, whether s is one of these sessions or in one of these rooms.
+func inAny(s *Session, names []string) bool {
+	for _, name := range names {
+		if s.id == name || s.In(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Join adds everyone addressed to a room. It takes effect on each loop in turn, soon.
+func (t Target) Join(room string) error {
+	if err := checkOwnRoom(room); err != nil {
+		return err
+	}
+	t.each(func(s *Session) { _ = s.Join(room) }) // the only error was checked above
+	return nil
+}
+
+// Leave removes everyone addressed from a room.
+func (t Target) Leave(room string) { t.each(func(s *Session) { s.Leave(room) }) }
+
+// Disconnect ends the sessions of everyone addressed, each for the reason given.
+func (t Target) Disconnect(reason string) { t.each(func(s *Session) { _ = s.Disconnect(reason) }) }
+
+// each runs fn on the loop of every session addressed.
+func (t Target) each(fn func(*Session)) {
+	for _, l := range t.ns.hub.loops.All() {
+		l.Post(func() {
+			for _, s := range t.on(l) {
+				fn(s)
+			}
+		})
+	}
+}
+
+// on lists, on l, the sessions addressed there.
+func (t Target) on(l *coop.Loop) []*Session {
+	var out []*Session
+	seen := make(map[*Session]struct{})
+	add := func(s *Session) {
+		if _, dup := seen[s]; dup || s.loop != l || s == t.skip || inAny(s, t.except) {
+			return
+		}
+		seen[s] = struct{}{}
+		out = append(out, s)
+	}
+	if len(t.rooms) == 0 {
+		for _, m := range t.ns.all.shards[l.ID()].members {
+			add(m.session)
+		}
+		return out
+	}
+	for _, name := range t.rooms {
+		if s := t.ns.Session(name); s != nil {
+			add(s)
+		} else if r := t.ns.lookupRoom(name); r != nil {
+			for _, m := range r.shards[l.ID()].members {
+				add(m.session)
+			}
+		}
+	}
+	return out
+}
+
+// checkOwnRoom checks a room name that the application chose: anything but nothing.
+func checkOwnRoom(name string) error {
+	if name == "" || len(name) > maxRoomName || strings.ContainsRune(name, 0) {
+		return refusal("bad_room", "a room's name is 1 to %d bytes without NUL", maxRoomName)
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrUnknownNamespace: no handler was registered for the namespace.
+	ErrUnknownNamespace = errors.New("unknown namespace")
+	// ErrGone: the client has left, or was disconnected.
+	ErrGone = errors.New("the client is gone")
+	// ErrOverloaded: a client sent more than its inbox may hold; the transport closes the connection.
+	ErrOverloaded = errors.New("too many events waiting for the session's handler")
+	// ErrSlowConsumer: a client does not read what is sent to it and its outbox is full.
+	ErrSlowConsumer = errors.New("slow consumer: outbox full")
+	// ErrReservedEvent: the event's name belongs to the protocol.
+	ErrReservedEvent = errors.New("reserved event name")
+	// ErrClosed: the hub was closed.
+	ErrClosed = errors.New("hub closed")
+	// ErrDuplicate: a publication with this id was accepted less than a minute ago.
+	ErrDuplicate = errors.New("duplicate publication")
+)
+
+// Error is a refusal that a client can act on: it is acked as {ok:false, error:{code, message}}.
+type Error struct {
+	Code    string `json:"code"`    // a short constant in snake_case
+	Message string `json:"message"` // a sentence for people
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+func refusal(code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// ConnectError refuses a connection from a middleware; Data reaches the client as `err.data`.
+type ConnectError struct {
+	Message string
+	Data    any
+}
+
+func (e *ConnectError) Error() string { return e.Message }
+
+// refusalPayload is what a client's ack gets when its call failed.
+func refusalPayload(err error) Payload {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Code: "error", Message: err.Error()}
+	}
+	body, mErr := json.Marshal([]any{map[string]any{"ok": false, "error": e}})
+	if mErr != nil { // two strings always marshal
+		body = []byte(`[{"ok":false,"error":{"code":"error","message":"refused"}}]`)
+	}
+	return Payload{JSON: body}
+}

@@ -1,0 +1,43 @@
+package hub
+
+import "sync/atomic"
+
+// Frame is what an outbox holds: one unit that leaves whole, encoded at most once for each wire,
+// however many clients get it. A Frame may be used from any goroutine and is never modified.
+type Frame struct {
+	msg   *Message          // nil for a transport's own packet
+	own   func(Wire) []byte // encoder of a transport's own packet
+	bytes [maxWires]atomic.Pointer[[]byte]
+}
+
+// MessageFrame makes the frame of a message. Use one frame for all receivers of a message.
+func MessageFrame(m *Message) *Frame { return &Frame{msg: m} }
+
+// NewFrame makes a frame of a transport's own packet (ping, ack, connect reply, …). enc gives the
+// bytes for a wire and must be pure. Such frames are never dropped by a slow-consumer policy.
+func NewFrame(enc func(Wire) []byte) *Frame { return &Frame{own: enc} }
+
+// Bytes is the frame as it goes onto the wire. Do not modify it. When two goroutines ask first at
+// the same time both encode, and one result is kept.
+func (f *Frame) Bytes(w Wire) []byte {
+	if p := f.bytes[w].Load(); p != nil {
+		return *p
+	}
+	var b []byte
+	if f.own != nil {
+		b = f.own(w)
+	} else {
+		b = w.encode(f.msg)
+	}
+	if !f.bytes[w].CompareAndSwap(nil, &b) {
+		return *f.bytes[w].Load()
+	}
+	return b
+}
+
+// Droppable reports whether a slow-consumer policy may drop the frame: room messages yes, what is
+// addressed to one client (acks, direct messages, the transport's packets) no.
+func (f *Frame) Droppable() bool { return f.msg != nil && f.msg.Offset > 0 }
+
+// Message is the message the frame carries, or nil.
+func (f *Frame) Message() *Message { return f.msg }

@@ -1,0 +1,114 @@
+package hub
+
+import (
+	"encoding/json"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// history is a room's ring of recent publications, bounded by count and bytes. The zero value is
+// empty. Guarded by the room's lock.
+type history struct {
+	epoch   string // names this life of the room, so that ids of an earlier one are recognised
+	entries []*Message
+	start   int
+	bytes   int
+	lost    uint64 // offset of the newest publication that the ring no longer has
+}
+
+func (h *history) len() int { return len(h.entries) - h.start }
+
+func size(m *Message) int {
+	n := len(m.Payload.JSON)
+	for _, a := range m.Payload.Attachments {
+		n += len(a)
+	}
+	return n
+}
+
+func (h *history) add(m *Message, o Options) {
+	if o.HistoryMessages < 0 || size(m) > o.HistoryBytes {
+		h.lost = m.Offset
+		return
+	}
+	h.entries = append(h.entries, m)
+	h.bytes += size(m)
+	for h.len() > o.HistoryMessages || h.bytes > o.HistoryBytes {
+		h.bytes -= size(h.entries[h.start])
+		h.lost = h.entries[h.start].Offset
+		h.entries[h.start] = nil
+		h.start++
+	}
+	if h.start >= 32 && h.start*2 >= len(h.entries) {
+		n := copy(h.entries, h.entries[h.start:])
+		clear(h.entries[n:])
+		h.entries, h.start = h.entries[:n], 0
+	}
+}
+
+// last returns up to limit publications, oldest first: the newest ones, or, given the id of one that
+// the caller has, the first ones after it. complete is false when publications between that one and
+// the first returned are lost: the ring has wrapped, or the id is of another life of the room. The
+// messages are immutable.
+func (h *history) last(limit int, after string) (found []*Message, complete bool) {
+	all := h.entries[h.start:]
+	if offset, ok := h.offset(after); ok && offset >= h.lost {
+		i := sort.Search(len(all), func(i int) bool { return all[i].Offset > offset })
+		all = all[i:]
+		return slices.Clone(all[:min(limit, len(all))]), true
+	}
+	return slices.Clone(all[max(0, len(all)-limit):]), after == ""
+}
+
+// offset reads the id of a publication of this life of the room: the epoch, "-", the offset.
+func (h *history) offset(id string) (uint64, bool) {
+	n, ok := strings.CutPrefix(id, h.epoch+"-")
+	if !ok || h.epoch == "" {
+		return 0, false
+	}
+	offset, err := strconv.ParseUint(n, 10, 64)
+	return offset, err == nil
+}
+
+// historyEntry is a publication as clients get it by `history` and `join`.
+type historyEntry struct {
+	ID    string
+	Event string
+	Args  []any // without meta
+	Meta  json.RawMessage
+}
+
+// entry takes a publication apart. Binary values come back as such.
+func entry(m *Message) (historyEntry, error) {
+	parts, err := m.Payload.Split()
+	if err != nil || len(parts) < 2 {
+		return historyEntry{}, errNotArray
+	}
+	e := historyEntry{ID: m.ID, Event: m.Event, Meta: parts[len(parts)-1]}
+	for _, raw := range parts[1 : len(parts)-1] {
+		if len(m.Payload.Attachments) == 0 {
+			e.Args = append(e.Args, raw)
+			continue
+		}
+		var v any
+		if err := m.Payload.Decode(raw, &v); err != nil {
+			return historyEntry{}, err
+		}
+		e.Args = append(e.Args, v)
+	}
+	return e, nil
+}
+
+// object is the entry as an argument: {id, event, data, meta}, and args when there is not just one.
+func (e historyEntry) object() map[string]any {
+	o := map[string]any{"id": e.ID, "event": e.Event, "meta": e.Meta}
+	if len(e.Args) > 0 {
+		o["data"] = e.Args[0]
+	}
+	if len(e.Args) > 1 {
+		o["args"] = e.Args
+	}
+	return o
+}

@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"greenroom/coop"
+)
+
+// saturation is the number of room messages posted to loops and not yet delivered above which
+// [Hub.Saturated] tells ingress to pause: some milliseconds of work.
+const saturation = 4096
+
+// Hub joins sessions, rooms and namespaces. Make one with [New]; its methods may be called from any
+// goroutine. Close ends its loops and with them all sessions.
+type Hub struct {
+	opts     Options
+	log      *slog.Logger
+	loops    *coop.Loops
+	counters counters
+	dedup    dedup
+
+	mu         sync.RWMutex
+	namespaces map[string]*Namespace
+
+	taps     atomic.Pointer[[]*tap]
+	tapsMu   sync.Mutex
+	inFlight atomic.Int64 // deliveries posted to loops and not yet run
+	sessions atomic.Int64
+	closed   atomic.Bool
+}
+
+// New starts a hub with its loops.
+func New(o Options) (*Hub, error) {
+	o = o.withDefaults()
+	h := &Hub{opts: o, log: o.Logger, namespaces: make(map[string]*Namespace)}
+	h.dedup.init(o.DedupWindow, o.DedupMax)
+	loops, err := coop.NewLoops(o.Loops, coop.LoopOptions{Name: "hub", OnFailure: h.greenletFailed})
+	if err != nil {
+		return nil, fmt.Errorf("starting the hub's loops: %w", err)
+	}
+	h.loops = loops
+	return h, nil
+}
+
+// greenletFailed reports a session whose handler panicked. The session itself is cleaned up by its
+// greenlet on the way out.
+func (h *Hub) greenletFailed(g *coop.Greenlet, err error) {
+	h.Count("handler_failed")
+	var p *coop.PanicError
+	if errors.As(err, &p) {
+		h.log.Error("a session's handler panicked; its session ended", "session", g.Name(), "panic", p.Value, "stack", string(p.Stack))
+		return
+	}
+	h.log.Error("a session's handler failed", "session", g.Name(), "error", err)
+}
+
+// Close ends all loops and sessions and waits for them. Transports should be closed first, so that
+// clients are told. Idempotent.
+func (h *Hub) Close() error {
+	if h.closed.Swap(true) {
+		return nil
+	}
+	return h.loops.Close()
+}
+
+// Options returns the options in force, defaults filled in.
+func (h *Hub) Options() Options { return h.opts }
+
+// Loops are the hub's event loops, for transports to put connections on.
+func (h *Hub) Loops() *coop.Loops { return h.loops }
+
+// SessionCount is the number of sessions in all namespaces.
+func (h *Hub) SessionCount() int { return int(h.sessions.Load()) }
+
+// Saturated reports that room messages are coming in faster than loops deliver them. Ingress that
+// can push back (a ZeroMQ PULL, an HTTP API) should stop reading for a moment.
+func (h *Hub) Saturated() bool { return h.inFlight.Load() > saturation }
+
+// Handle registers what runs for every session of a namespace: a func(*Session) error, straight-line
+// code in the session's own greenlet, or a table of [Events]. The namespace is created if need be.
+// A handler of the wrong shape is an error, and is logged as well.
+func (h *Hub) Handle(namespace string, handler any) error {
+	run, err := handlerFunc(handler)
+	if err == nil && !validNamespace(namespace) {
+		err = errors.New(`a namespace's name starts with "/" and has no comma`)
+	}
+	if err == nil && h.closed.Load() {
+		err = ErrClosed
+	}
+	if err != nil {
+		err = fmt.Errorf("handler for namespace %q: %w", namespace, err)
+		h.log.Error("not registered", "error", err)
+		return err
+	}
+	ns := h.Of(namespace)
+	ns.mu.Lock()
+	ns.handler = run
+	ns.mu.Unlock()
+	return nil
+}
+
+// HasNamespace reports whether a handler is registered for name.
+func (h *Hub) HasNamespace(name string) bool {
+	ns := h.lookup(name)
+	return ns != nil && ns.run() != nil
+}
+
+// Of returns the namespace called name and creates it when it is new. Clients are let in once it has
+// a handler.
+func (h *Hub) Of(name string) *Namespace {
+	if ns := h.lookup(name); ns != nil {
+		return ns
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ns := h.namespaces[name]
+	if ns == nil {
+		ns = newNamespace(h, name)
+		h.namespaces[name] = ns
+	}
+	return ns
+}
+
+func (h *Hub) lookup(name string) *Namespace {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.namespaces[name]
+}
+
+// To addresses rooms (or sessions, by their ids) of the namespace "/". Without a name it addresses
+// everybody. In is the same.
+func (h *Hub) To(rooms ...string) Target { return h.Of("/").To(rooms...) }
+
+// In is To, for readers who prefer `h.In("room").Leave(…)`.
+func (h *Hub) In(rooms ...string) Target { return h.To(rooms...) }
+
+func validNamespace(name string) bool {
+	if len(name) == 0 || len(name) > 255 || name[0] != '/' {
+		return false
+	}
+	for _, r := range name {
+		if r == ',' || r < 0x20 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"greenroom/coop"
+)
+
+// eventOverhead is what a waiting event costs beside its bytes, roughly.
+const eventOverhead = 160
+
+// inbox holds the events that a session's handler has not taken yet. // loop
+type inbox struct {
+	queue   *coop.Queue[*Event]
+	stash   []*Event // passed over by Wait, taken first by Events
+	count   int
+	bytes   int
+	full    bool
+	onRoom  func()
+	maxN    int
+	maxSoft int
+	maxHard int
+}
+
+func (in *inbox) init(o Options) {
+	in.queue = coop.NewQueue[*Event](-1)
+	in.maxN, in.maxSoft, in.maxHard = o.InboxEvents, o.InboxBytes, o.InboxMax
+}
+
+func (in *inbox) close() { in.queue.Close() }
+
+func (in *inbox) took(ev *Event) {
+	in.count--
+	in.bytes -= ev.cost()
+	if in.full && in.count <= in.maxN/2 && in.bytes <= in.maxSoft/2 {
+		in.full = false
+		if in.onRoom != nil {
+			in.onRoom()
+		}
+	}
+}
+
+// Deliver hands over an event that the client sent. The transport calls it, on the loop.
+// [ErrOverloaded] when the inbox is beyond saving: the transport closes the connection. [ErrGone]
+// when the session is over.
+func (s *Session) Deliver(ev *Event) error {
+	in := &s.inbox
+	if !s.Connected() {
+		return ErrGone
+	}
+	if in.bytes+ev.cost() > in.maxHard {
+		s.ns.hub.Count("inbox_overloaded")
+		return ErrOverloaded
+	}
+	ev.session = s
+	in.count++
+	in.bytes += ev.cost()
+	if in.count >= in.maxN || in.bytes >= in.maxSoft {
+		in.full = true
+	}
+	if !in.queue.TryPut(ev) {
+		in.count--
+		in.bytes -= ev.cost()
+		return ErrGone
+	}
+	return nil
+}
+
+// InboxFull reports, on the loop, that the transport should stop reading from the client for now.
+func (s *Session) InboxFull() bool { return s.inbox.full }
+
+// OnInboxRoom sets what is called, on the loop, when the inbox was full and has room again.
+func (s *Session) OnInboxRoom(fn func()) { s.inbox.onRoom = fn }
+
+// Events yields what the client sends, in order, parking the session's greenlet in between. It ends
+// when the client has left and everything it sent before was taken, or when the greenlet is killed.
+// Use it in the session's own greenlet.
+func (s *Session) Events() iter.Seq[*Event] {
+	return func(yield func(*Event) bool) {
+		for {
+			ev, err := s.next()
+			if err != nil || !yield(ev) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Session) next() (*Event, error) {
+	in := &s.inbox
+	if len(in.stash) > 0 {
+		ev := in.stash[0]
+		in.stash[0] = nil
+		in.stash = in.stash[1:]
+		in.took(ev)
+		return ev, nil
+	}
+	ev, err := in.queue.Get(s.greenlet)
+	if err != nil {
+		return nil, err
+	}
+	in.took(ev)
+	return ev, nil
+}
+
+// Wait parks until the client sends the event called name, at most for d. Other events are kept for
+// Events. Errors: [coop.ErrTimeout]; [ErrGone].
+func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
+	in := &s.inbox
+	for i, ev := range in.stash {
+		if ev.Name == name {
+			in.stash = append(in.stash[:i:i], in.stash[i+1:]...)
+			in.took(ev)
+			return ev, nil
+		}
+	}
+	var found *Event
+	err := s.greenlet.WithTimeout(d, func() error {
+		for {
+			ev, err := in.queue.Get(s.greenlet)
+			if err != nil {
+				return err
+			}
+			if ev.Name == name {
+				in.took(ev)
+				found = ev
+				return nil
+			}
+			in.stash = append(in.stash, ev)
+		}
+	})
+	switch {
+	case found != nil:
+		return found, nil
+	case errors.Is(err, coop.ErrClosed):
+		return nil, ErrGone
+	}
+	return nil, fmt.Errorf("waiting for %q: %w", name, err)
+}

@@ -1,0 +1,184 @@
+package hub
+
+import (
+	"sync"
+	"time"
+
+	"greenroom/coop"
+)
+
+// Namespace is a world of its own: its sessions, its rooms, its handler. Any goroutine.
+type Namespace struct {
+	hub  *Hub
+	name string
+	all  *Room // everybody; has no name, no history and is in no map
+
+	mu       sync.RWMutex
+	handler  func(*Session) error
+	use      []func(*Session) error
+	rooms    map[string]*Room
+	sessions map[string]*Session
+	empty    emptyRooms // rooms kept for their history alone
+}
+
+func newNamespace(h *Hub, name string) *Namespace {
+	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
+	ns.all = newRoom(ns, "")
+	return ns
+}
+
+// Name is "/" or "/chat".
+func (ns *Namespace) Name() string { return ns.name }
+
+// Use adds a middleware: it runs in the new session's greenlet, before the client is told that it is
+// connected, and may park. An error refuses the connection; a [*ConnectError] carries data.
+func (ns *Namespace) Use(middleware func(*Session) error) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.use = append(ns.use[:len(ns.use):len(ns.use)], middleware)
+}
+
+func (ns *Namespace) run() func(*Session) error {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return ns.handler
+}
+
+func (ns *Namespace) middlewares() []func(*Session) error {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return ns.use
+}
+
+// Session returns the session called id, or nil.
+func (ns *Namespace) Session(id string) *Session {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return ns.sessions[id]
+}
+
+func (ns *Namespace) add(s *Session) {
+	ns.mu.Lock()
+	ns.sessions[s.id] = s
+	ns.mu.Unlock()
+	ns.hub.sessions.Add(1)
+}
+
+func (ns *Namespace) remove(s *Session) {
+	ns.mu.Lock()
+	delete(ns.sessions, s.id)
+	ns.mu.Unlock()
+	ns.hub.sessions.Add(-1)
+}
+
+// lookupRoom returns the room called name, or nil.
+func (ns *Namespace) lookupRoom(name string) *Room {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return ns.rooms[name]
+}
+
+// lockRoom returns the room called name, made if need be, with its lock held.
+func (ns *Namespace) lockRoom(name string) *Room {
+	for {
+		r := ns.lookupRoom(name)
+		if r == nil {
+			ns.mu.Lock()
+			if r = ns.rooms[name]; r == nil {
+				r = newRoom(ns, name)
+				ns.rooms[name] = r
+			}
+			ns.mu.Unlock()
+		}
+		r.mu.Lock()
+		if !r.dead {
+			return r
+		}
+		r.mu.Unlock() // it was dropped between the look-up and the lock
+	}
+}
+
+// RoomCount is the number of rooms that have members or history.
+func (ns *Namespace) RoomCount() int {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return len(ns.rooms)
+}
+
+// dropRoom forgets r, whose lock is not held, if it is still without members.
+// Locks are taken in the order namespace, room.
+func (ns *Namespace) dropRoom(r *Room) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members > 0 || r.dead {
+		return
+	}
+	r.dead = true
+	delete(ns.rooms, r.name)
+}
+
+// emptied is called, without locks, when a room may have lost its last member. A room without
+// history goes at once; one with history is kept for a while.
+func (ns *Namespace) emptied(r *Room) {
+	r.mu.Lock()
+	gone, keep := r.members == 0, r.history.len() > 0
+	r.mu.Unlock()
+	switch {
+	case !gone || r == ns.all:
+	case keep:
+		for _, old := range ns.empty.add(r, time.Now(), ns.hub.opts) {
+			ns.dropRoom(old)
+		}
+	default:
+		ns.dropRoom(r)
+	}
+}
+
+// emptyRooms is the queue of rooms kept for their history alone, longest empty first. It is looked
+// at when a room is added, so it needs no timer of its own; what is overdue between two additions
+// is bounded by MaxEmptyRooms.
+type emptyRooms struct {
+	mu    sync.Mutex
+	queue []emptyRoom
+}
+
+type emptyRoom struct {
+	room  *Room
+	since time.Time
+}
+
+// add queues r and returns the rooms whose time is up, which the caller drops if they are empty still.
+func (e *emptyRooms) add(r *Room, now time.Time, o Options) (expired []*Room) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for n < len(e.queue) && (now.Sub(e.queue[n].since) > o.HistoryTTL || len(e.queue)-n >= o.MaxEmptyRooms) {
+		expired = append(expired, e.queue[n].room)
+		n++
+	}
+	e.queue = append(e.queue[n:], emptyRoom{r, now})
+	return expired
+}
+
+// Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
+// calls c.Accepted or c.Refused, then runs the handler.
+func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
+	if h.closed.Load() {
+		return nil, ErrClosed
+	}
+	ns := h.lookup(namespace)
+	if ns == nil {
+		return nil, ErrUnknownNamespace
+	}
+	handler := ns.run()
+	if handler == nil {
+		return nil, ErrUnknownNamespace
+	}
+	s := newSession(ns, c, hs)
+	ns.add(s)
+	s.greenlet = c.Loop().Spawn(func(g *coop.Greenlet) error { return s.main(g, handler) })
+	s.greenlet.SetName("session " + s.id)
+	return s, nil
+}

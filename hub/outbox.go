@@ -1,0 +1,262 @@
+package hub
+
+import (
+	"greenroom/coop"
+)
+
+// Policy says what happens when a client does not read and its outbox is full.
+type Policy uint8
+
+const (
+	// Disconnect closes the client's connection.
+	Disconnect Policy = iota
+	// DropNewest drops the room message that does not fit.
+	DropNewest
+	// DropOldest drops the oldest waiting room messages until the new one fits.
+	DropOldest
+	// LatestOnly keeps, while the client does not read, only the newest message per room and event.
+	LatestOnly
+)
+
+const (
+	// writeCopyMax: up to this many bytes are gathered by copying into the loop's scratch buffer, which
+	// is cheaper than building an iovec; more than that leaves by writev without a copy.
+	writeCopyMax = 16 << 10
+	// writevMax bounds the buffers of one writev (Linux allows 1024).
+	writevMax = 256
+	// outboxKeep: an emptied outbox keeps a queue of up to this many slots, so that a client in a busy
+	// room does not allocate and an idle one holds next to nothing.
+	outboxKeep = 8
+)
+
+// Outbox is the bounded queue of frames of one connection. It belongs to one loop. The zero value
+// must be set up by Init. Frames are shared, so a queued frame costs its connection one pointer.
+type Outbox struct {
+	loop      *coop.Loop
+	hub       *Hub
+	flusher   coop.Flusher
+	queue     []*Frame
+	sent      int // bytes of queue[0] that have left
+	bytes     int // of all frames queued, less sent
+	wire      Wire
+	scheduled bool
+	blocked   bool // the last write was short
+}
+
+// Init prepares the outbox of a connection which speaks w. f.Flush is called once, at the end of
+// every tick in which something was pushed.
+func (o *Outbox) Init(l *coop.Loop, h *Hub, w Wire, f coop.Flusher) {
+	o.loop, o.hub, o.wire, o.flusher = l, h, w, f
+}
+
+// Len is the number of frames that wait.
+func (o *Outbox) Len() int { return len(o.queue) }
+
+// Bytes is the number of bytes that wait, in the present wire's encoding.
+func (o *Outbox) Bytes() int { return o.bytes }
+
+// Push queues f and schedules a flush. [ErrSlowConsumer] means that the outbox is full and the
+// connection must be closed by the caller; it has been counted. A frame dropped by the policy is
+// counted too, and is no error. A single frame larger than the bound is taken when nothing waits.
+func (o *Outbox) Push(f *Frame) error {
+	n := len(f.Bytes(o.wire))
+	if o.blocked && o.hub.opts.SlowConsumer == LatestOnly && f.Droppable() {
+		o.dropSameKey(f.msg)
+	}
+	if limit := o.hub.opts.OutboxBytes; o.bytes+n > limit && len(o.queue) > 0 {
+		switch policy := o.hub.opts.SlowConsumer; {
+		case !f.Droppable():
+			// What is promised to this client alone may use as much again before we give it up.
+			if o.bytes+n > 2*limit || policy == Disconnect {
+				return o.slow()
+			}
+		case policy == Disconnect:
+			return o.slow()
+		case policy == DropOldest:
+			o.dropOldest(o.bytes + n - limit)
+			if o.bytes+n > limit && len(o.queue) > 0 {
+				o.hub.Count("slow_consumer_dropped")
+				return nil
+			}
+		default: // DropNewest, and LatestOnly with more keys than fit
+			o.hub.Count("slow_consumer_dropped")
+			return nil
+		}
+	}
+	o.queue = append(o.queue, f)
+	o.bytes += n
+	o.Schedule()
+	return nil
+}
+
+// Schedule asks for a flush at the end of this tick, once.
+func (o *Outbox) Schedule() {
+	if !o.scheduled {
+		o.scheduled = true
+		o.loop.QueueFlush(o)
+	}
+}
+
+// Flush implements [coop.Flusher].
+func (o *Outbox) Flush() {
+	o.scheduled = false
+	o.flusher.Flush()
+}
+
+func (o *Outbox) slow() error {
+	o.hub.Count("slow_consumer_disconnected")
+	return ErrSlowConsumer
+}
+
+// dropOldest removes the oldest droppable frames until at least need bytes are free. A frame of
+// which a part has left stays.
+func (o *Outbox) dropOldest(need int) {
+	o.filter(func(f *Frame) bool {
+		if need <= 0 || !f.Droppable() {
+			return false
+		}
+		need -= len(f.Bytes(o.wire))
+		return true
+	})
+}
+
+func (o *Outbox) dropSameKey(m *Message) {
+	o.filter(func(f *Frame) bool {
+		return f.Droppable() && f.msg.Event == m.Event && f.msg.Room == m.Room && f.msg.Namespace == m.Namespace
+	})
+}
+
+// filter drops, and counts, the waiting frames for which drop says so.
+func (o *Outbox) filter(drop func(*Frame) bool) {
+	kept := o.queue[:0]
+	for i, f := range o.queue {
+		if i == 0 && o.sent > 0 || !drop(f) {
+			kept = append(kept, f)
+			continue
+		}
+		o.bytes -= len(f.Bytes(o.wire))
+		o.hub.Count("slow_consumer_dropped")
+	}
+	clear(o.queue[len(kept):])
+	o.queue = kept
+}
+
+// SetWire changes the wire (an upgrade) and counts what waits anew. No frame may have left in part.
+func (o *Outbox) SetWire(w Wire) {
+	o.wire = w
+	o.bytes = 0
+	for _, f := range o.queue {
+		o.bytes += len(f.Bytes(w))
+	}
+}
+
+// Clear drops all that waits, without counting: the connection is over.
+func (o *Outbox) Clear() {
+	o.queue, o.sent, o.bytes, o.blocked = nil, 0, 0, false
+}
+
+// WriteTo writes what waits to s, as much as s takes now, in as few system calls as possible.
+// drained is false when s wants no more; call WriteTo again from OnWritable.
+func (o *Outbox) WriteTo(s *coop.Stream) (drained bool, err error) {
+	for len(o.queue) > 0 {
+		var n, want int
+		if o.bytes <= writeCopyMax {
+			buf := o.gather(o.loop.Scratch())
+			want = len(buf)
+			n, err = s.Write(buf)
+		} else {
+			bufs := o.vector()
+			for _, b := range bufs {
+				want += len(b)
+			}
+			n, err = s.Writev(bufs)
+		}
+		o.advance(n)
+		if err != nil {
+			return false, err
+		}
+		if n < want {
+			o.blocked = true
+			return false, nil
+		}
+	}
+	o.blocked = false
+	return true, nil
+}
+
+// gather copies all that waits into buf, which holds at least writeCopyMax bytes.
+func (o *Outbox) gather(buf []byte) []byte {
+	if len(o.queue) == 1 {
+		return o.queue[0].Bytes(o.wire)[o.sent:]
+	}
+	buf = append(buf[:0], o.queue[0].Bytes(o.wire)[o.sent:]...)
+	for _, f := range o.queue[1:] {
+		buf = append(buf, f.Bytes(o.wire)...)
+	}
+	return buf
+}
+
+func (o *Outbox) vector() [][]byte {
+	n := min(len(o.queue), writevMax)
+	bufs := make([][]byte, n)
+	for i, f := range o.queue[:n] {
+		bufs[i] = f.Bytes(o.wire)
+	}
+	bufs[0] = bufs[0][o.sent:]
+	return bufs
+}
+
+// advance takes n written bytes off the queue.
+func (o *Outbox) advance(n int) {
+	o.bytes -= n
+	n += o.sent
+	done := 0
+	for done < len(o.queue) {
+		size := len(o.queue[done].Bytes(o.wire))
+		if n < size {
+			break
+		}
+		n -= size
+		done++
+	}
+	o.sent = n
+	o.shift(done)
+}
+
+// shift removes the first n frames.
+func (o *Outbox) shift(n int) {
+	rest := copy(o.queue, o.queue[n:])
+	clear(o.queue[rest:])
+	o.queue = o.queue[:rest]
+	if rest == 0 && cap(o.queue) > outboxKeep {
+		o.queue = nil
+	}
+}
+
+// Take removes frames from the head and returns them joined by sep: all of them, or as many as stay
+// within maxBytes, but at least one. The caller owns the result. It is how a poll is answered.
+func (o *Outbox) Take(sep byte, maxBytes int) []byte {
+	n, size := 0, 0
+	for _, f := range o.queue {
+		b := len(f.Bytes(o.wire))
+		if n > 0 && size+1+b > maxBytes {
+			break
+		}
+		if n > 0 {
+			size++
+		}
+		size += b
+		n++
+	}
+	out := make([]byte, 0, size)
+	for i, f := range o.queue[:n] {
+		if i > 0 {
+			out = append(out, sep)
+		}
+		b := f.Bytes(o.wire)
+		out = append(out, b...)
+		o.bytes -= len(b)
+	}
+	o.shift(n)
+	return out
+}

@@ -1,0 +1,239 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// Payload is an event or an ack in the hub's canonical form: the text of a JSON array in which each
+// binary value is replaced by {"_placeholder":true,"num":k}, and those binary values in order. It is
+// what Socket.IO carries, so that the hot path copies and never re-encodes.
+// Both are read-only for everyone once the payload was handed over.
+type Payload struct {
+	JSON        []byte
+	Attachments [][]byte
+}
+
+// Binary is a byte string that travels as a binary attachment. A []byte argument is treated the same.
+type Binary []byte
+
+// maxArgDepth bounds how deep EncodeArgs looks into []any and map[string]any for binary values.
+const maxArgDepth = 64
+
+var (
+	errForgedPlaceholder = errors.New(`raw JSON with a "_placeholder" key cannot travel with binary data`)
+	errTooDeep           = fmt.Errorf("arguments nested deeper than %d", maxArgDepth)
+)
+
+// EncodeArgs builds the payload ["event", args…]. An argument is encoded as encoding/json does it,
+// without HTML escaping; a [json.RawMessage] is checked and passed as it is; []byte and [Binary],
+// also inside []any and map[string]any, become attachments (the slices are kept, not copied: do not
+// modify them afterwards).
+func EncodeArgs(event string, args ...any) (Payload, error) {
+	e := argEncoder{buf: make([]byte, 0, 64)}
+	e.buf = append(e.buf, '[')
+	e.buf = appendString(e.buf, event)
+	return e.finish(args, true)
+}
+
+// encodeAck builds the payload [args…] of an ack.
+func encodeAck(args ...any) (Payload, error) {
+	e := argEncoder{buf: make([]byte, 0, 32)}
+	e.buf = append(e.buf, '[')
+	return e.finish(args, false)
+}
+
+// validJSON is raw JSON that was checked when it came in; its placeholders belong to the
+// attachments beside it, whose numbers the encoder shifts by nothing: it must be the only binary.
+type validJSON struct {
+	json        []byte
+	attachments [][]byte
+}
+
+type argEncoder struct {
+	buf         []byte
+	attachments [][]byte
+	rawSeen     bool // a raw argument holds the key "_placeholder"
+}
+
+func (e *argEncoder) finish(args []any, comma bool) (Payload, error) {
+	for i, a := range args {
+		if comma || i > 0 {
+			e.buf = append(e.buf, ',')
+		}
+		if err := e.encode(a, 0); err != nil {
+			return Payload{}, fmt.Errorf("encoding argument %d: %w", i, err)
+		}
+	}
+	if e.rawSeen && len(e.attachments) > 0 {
+		return Payload{}, errForgedPlaceholder
+	}
+	e.buf = append(e.buf, ']')
+	return Payload{JSON: e.buf, Attachments: e.attachments}, nil
+}
+
+func (e *argEncoder) encode(a any, depth int) error {
+	switch v := a.(type) {
+	case string:
+		e.buf = appendString(e.buf, v)
+	case nil:
+		e.buf = append(e.buf, "null"...)
+	case bool:
+		e.buf = strconv.AppendBool(e.buf, v)
+	case int:
+		e.buf = strconv.AppendInt(e.buf, int64(v), 10)
+	case int64:
+		e.buf = strconv.AppendInt(e.buf, v, 10)
+	case validJSON:
+		e.buf = append(e.buf, v.json...)
+		e.attachments = append(e.attachments, v.attachments...)
+	case json.RawMessage:
+		return e.raw(v)
+	case []byte:
+		e.binary(v)
+	case Binary:
+		e.binary(v)
+	case []any, map[string]any:
+		if holdsBinary(a, 0) {
+			return e.nested(a, depth)
+		}
+		return e.marshal(a)
+	default:
+		return e.marshal(a)
+	}
+	return nil
+}
+
+func (e *argEncoder) raw(v json.RawMessage) error {
+	if len(v) == 0 {
+		e.buf = append(e.buf, "null"...)
+		return nil
+	}
+	if !json.Valid(v) {
+		return errors.New("invalid raw JSON")
+	}
+	if (bytes.Contains(v, []byte("_placeholder")) || bytes.Contains(v, []byte(`\u`))) && holdsPlaceholder(v) {
+		e.rawSeen = true
+	}
+	e.buf = append(e.buf, v...)
+	return nil
+}
+
+// holdsPlaceholder reports whether an object in v has the key "_placeholder", however it is written.
+func holdsPlaceholder(v json.RawMessage) bool {
+	var x any
+	if json.Unmarshal(v, &x) != nil {
+		return true // deeper than encoding/json goes
+	}
+	return placeholderIn(x)
+}
+
+func placeholderIn(x any) bool {
+	switch x := x.(type) {
+	case []any:
+		return slices.ContainsFunc(x, placeholderIn)
+	case map[string]any:
+		for k, v := range x {
+			if k == "_placeholder" || placeholderIn(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (e *argEncoder) binary(b []byte) {
+	e.buf = append(e.buf, `{"_placeholder":true,"num":`...)
+	e.buf = strconv.AppendInt(e.buf, int64(len(e.attachments)), 10)
+	e.buf = append(e.buf, '}')
+	e.attachments = append(e.attachments, b)
+}
+
+func (e *argEncoder) marshal(a any) error {
+	var w bytes.Buffer
+	enc := json.NewEncoder(&w)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(a); err != nil {
+		return err
+	}
+	e.buf = append(e.buf, bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
+	return nil
+}
+
+// nested writes a container that holds binary values, depth first.
+func (e *argEncoder) nested(a any, depth int) error {
+	if depth > maxArgDepth {
+		return errTooDeep
+	}
+	switch v := a.(type) {
+	case []any:
+		e.buf = append(e.buf, '[')
+		for i, x := range v {
+			if i > 0 {
+				e.buf = append(e.buf, ',')
+			}
+			if err := e.encode(x, depth+1); err != nil {
+				return err
+			}
+		}
+		e.buf = append(e.buf, ']')
+	case map[string]any:
+		e.buf = append(e.buf, '{')
+		first := true
+		for k, x := range v {
+			if !first {
+				e.buf = append(e.buf, ',')
+			}
+			first = false
+			e.buf = append(appendString(e.buf, k), ':')
+			if err := e.encode(x, depth+1); err != nil {
+				return err
+			}
+		}
+		e.buf = append(e.buf, '}')
+	}
+	return nil
+}
+
+func holdsBinary(a any, depth int) bool {
+	if depth > maxArgDepth {
+		return false // encoding/json meets the depth itself
+	}
+	switch v := a.(type) {
+	case []byte, Binary:
+		return true
+	case []any:
+		for _, x := range v {
+			if holdsBinary(x, depth+1) {
+				return true
+			}
+		}
+	case map[string]any:
+		for _, x := range v {
+			if holdsBinary(x, depth+1) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// appendString appends s as a JSON string: the plain case, nearly all there is, without encoding/json.
+func appendString(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
+			var w bytes.Buffer
+			enc := json.NewEncoder(&w)
+			enc.SetEscapeHTML(false)
+			_ = enc.Encode(s) // a string always encodes
+			return append(dst, bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}

@@ -1,0 +1,144 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+)
+
+func TestEncodeArgs(t *testing.T) {
+	type point struct {
+		X int `json:"x"`
+	}
+	for _, tc := range []struct {
+		name        string
+		args        []any
+		json        string
+		attachments int
+	}{
+		{"none", nil, `["e"]`, 0},
+		{"plain", []any{"a", 1, int64(2), 1.5, true, nil}, `["e","a",1,2,1.5,true,null]`, 0},
+		{"no HTML escaping", []any{"</script>&"}, `["e","</script>&"]`, 0},
+		{"quotes and controls", []any{"a\"b\\c\n\x01é"}, `["e","a\"b\\c\n\u0001é"]`, 0},
+		{"struct", []any{point{3}}, `["e",{"x":3}]`, 0},
+		{"raw", []any{json.RawMessage(`{"b":1,"a":2}`)}, `["e",{"b":1,"a":2}]`, 0},
+		{"empty raw", []any{json.RawMessage(nil)}, `["e",null]`, 0},
+		{"binary", []any{[]byte{1}, Binary{2}}, `["e",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`, 2},
+		{"nested binary", []any{[]any{map[string]any{"b": []byte{1}}, []byte{2}}}, `["e",[{"b":{"_placeholder":true,"num":0}},{"_placeholder":true,"num":1}]]`, 2},
+		{"placeholder without binary is data", []any{json.RawMessage(`{"_placeholder":true,"num":0}`)}, `["e",{"_placeholder":true,"num":0}]`, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p, err := EncodeArgs("e", tc.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(p.JSON) != tc.json || len(p.Attachments) != tc.attachments {
+				t.Errorf("got %s with %d attachments, want %s with %d", p.JSON, len(p.Attachments), tc.json, tc.attachments)
+			}
+			if !json.Valid(p.JSON) {
+				t.Error("not valid JSON")
+			}
+		})
+	}
+}
+
+func TestEncodeArgsRefuses(t *testing.T) {
+	deep := any([]byte{1})
+	for range maxArgDepth + 2 {
+		deep = []any{deep}
+	}
+	for name, args := range map[string][]any{
+		"bad raw":             {json.RawMessage(`{`)},
+		"NaN":                 {math.NaN()},
+		"channel":             {make(chan int)},
+		"forged placeholder":  {json.RawMessage(`{"_placeholder":true,"num":99}`), []byte{1}},
+		"escaped placeholder": {json.RawMessage(`[{"\u005fplaceholder":true,"num":99}]`), []byte{1}},
+		"binary too deep":     {deep},
+	} {
+		if p, err := EncodeArgs("e", args...); err == nil {
+			t.Errorf("%s: no error, got %s", name, p.JSON)
+		}
+	}
+	if _, err := EncodeArgs("e", json.RawMessage(`"_placeholder"`), []byte{1}); err != nil {
+		t.Errorf("the word as a value is no forgery: %v", err)
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for in, want := range map[string][]string{
+		`[]`:                             nil,
+		`["a"]`:                          {`"a"`},
+		` [ "a" , {"b":[1,2]} , "],[" ]`: {`"a"`, `{"b":[1,2]}`, `"],["`},
+		`["a\"],",[[],[]],null]`:         {`"a\"],"`, `[[],[]]`, `null`},
+	} {
+		got, err := Payload{JSON: []byte(in)}.Split()
+		if err != nil {
+			t.Fatalf("%s: %v", in, err)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("%s: got %q", in, got)
+		}
+		for i := range got {
+			if string(got[i]) != want[i] {
+				t.Errorf("%s: element %d is %s, want %s", in, i, got[i], want[i])
+			}
+		}
+	}
+	if _, err := (Payload{JSON: []byte(`{}`)}).Split(); !errors.Is(err, errNotArray) {
+		t.Errorf("an object: %v", err)
+	}
+}
+
+// FuzzSplit compares Split with encoding/json on every valid array.
+func FuzzSplit(f *testing.F) {
+	for _, s := range []string{`[]`, `["a",{"b":"]"}]`, `[[1],[2,"\\"],"\"",null]`, `[1 , 2]`, "[\"\\u005d\",\t{}]"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var want []json.RawMessage
+		if !json.Valid(b) || json.Unmarshal(b, &want) != nil || want == nil {
+			return
+		}
+		got, err := Payload{JSON: b}.Split()
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("%s: got %q, %v; want %q", b, got, err, want)
+		}
+		for i := range got {
+			if !bytes.Equal(got[i], want[i]) {
+				t.Fatalf("%s: element %d is %s, want %s", b, i, got[i], want[i])
+			}
+		}
+	})
+}
+
+func TestDecode(t *testing.T) {
+	p, err := EncodeArgs("e", []byte("xyz"), []any{1, []byte("in")}, "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := NewEvent("e", p, NoAck)
+	var b []byte
+	var v any
+	var s string
+	if err := ev.Args(&b, &v, &s); err != nil {
+		t.Fatal(err)
+	}
+	if string(b) != "xyz" || s != "s" || string(v.([]any)[1].([]byte)) != "in" {
+		t.Errorf("got %q %v %q", b, v, s)
+	}
+	var n int
+	err = ev.Args(nil, nil, &n)
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Code != "bad_arguments" || !strings.Contains(refused.Message, "argument 3") {
+		t.Errorf("wrong type: %v", err)
+	}
+	if err := ev.Args(nil, nil, nil, &n); !errors.As(err, &refused) {
+		t.Errorf("too few: %v", err)
+	}
+	if err := NewEvent("e", Payload{JSON: []byte(`["e",7]`)}, NoAck).Args(&b); err == nil {
+		t.Error("a number was taken for binary data")
+	}
+}

@@ -1,0 +1,129 @@
+package hub
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
+
+// Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
+// application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
+// history: members get the event with its arguments and then `meta`, an object
+// {room, id, from:{id, name?, user?}, at, via?}.
+type Publication struct {
+	Namespace string // "" is "/"
+	Room      string
+	Event     string
+	Args      []any    // encoded as EncodeArgs does it
+	From      *Sender  // stamped by the transport or Relay, nil for the server itself
+	Via       string   // the transport it came by, when that is not Socket.IO: "zeromq"
+	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
+	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
+	Except    []string // sessions, or rooms, that do not get it
+
+	skip *Session
+}
+
+// meta is the last argument of a published event.
+type meta struct {
+	Room string  `json:"room"`
+	ID   string  `json:"id"`
+	From *Sender `json:"from"`
+	At   int64   `json:"at"` // milliseconds since 1970
+	Via  string  `json:"via,omitempty"`
+}
+
+// serverSender stands in `from` for what the application itself publishes.
+var serverSender = &Sender{ID: "server"}
+
+// Publish gives p its place in its room and sends it to the members. It returns the publication's id
+// once it is sequenced and in history, and never waits for a client. Any goroutine. Errors: [*Error]
+// when the room or event is not acceptable or the arguments cannot be encoded; [ErrDuplicate], with
+// the first one's id.
+func (h *Hub) Publish(p Publication) (id string, err error) {
+	if err := CheckRoom(p.Room); err != nil {
+		return "", err
+	}
+	if err := checkEvent(p.Event); err != nil {
+		return "", err
+	}
+	payload, err := EncodeArgs(p.Event, p.Args...)
+	if err != nil {
+		return "", refusal("bad_arguments", "%v", err)
+	}
+	if p.From == nil {
+		p.From = serverSender
+	}
+	name := p.Namespace
+	if name == "" {
+		name = "/"
+	}
+	ns := h.lookup(name)
+	if ns == nil {
+		return "", refusal("unknown_namespace", "no such namespace")
+	}
+	now := time.Now()
+	key := ""
+	if p.ID != "" {
+		key = name + "\x00" + p.Room + "\x00" + p.ID
+		if first, fresh := h.dedup.claim(key, now); !fresh {
+			h.Count("publication_duplicate")
+			return first, ErrDuplicate
+		}
+	}
+	m := &Message{
+		Namespace: name, Event: p.Event, Payload: payload, Ack: NoAck,
+		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
+	}
+	r := ns.lockRoom(p.Room)
+	r.publishLocked(m, &p)
+	id = m.ID
+	empty := r.members == 0
+	r.mu.Unlock()
+	if empty {
+		ns.emptied(r)
+	}
+	if key != "" {
+		h.dedup.settle(key, id)
+	}
+	return id, nil
+}
+
+// publishLocked sequences m with its meta, and keeps it. The room's lock is held.
+func (r *Room) publishLocked(m *Message, p *Publication) {
+	if r.history.epoch == "" {
+		r.history.epoch = NewID()[:6]
+	}
+	m.ID = r.history.epoch + "-" + strconv.FormatUint(r.offset+1, 10)
+	m.Payload = m.Payload.with(meta{Room: r.name, ID: m.ID, From: m.From, At: m.At.UnixMilli(), Via: m.Via})
+	r.sequence(m, &delivery{skip: p.skip, except: p.Except})
+	if !m.Volatile {
+		r.history.add(m, r.ns.hub.opts)
+	}
+}
+
+// with appends an argument of ours to the payload.
+func (p Payload) with(arg any) Payload {
+	tail, err := json.Marshal(arg)
+	if err != nil { // structs of strings and numbers always marshal
+		tail = []byte("null")
+	}
+	body := append(p.JSON[:len(p.JSON)-1:len(p.JSON)-1], ',')
+	body = append(append(body, tail...), ']')
+	return Payload{JSON: body, Attachments: p.Attachments}
+}
+
+// maxEventName is the longest name of a published event, in bytes.
+const maxEventName = 255
+
+func checkEvent(name string) error {
+	switch {
+	case name == "":
+		return refusal("bad_event", "the event needs a name")
+	case len(name) > maxEventName:
+		return refusal("bad_event", "the event's name is longer than %d bytes", maxEventName)
+	case ReservedEvent(name):
+		return refusal("reserved_event", "%q is a reserved event name", name)
+	}
+	return nil
+}

@@ -1,0 +1,311 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// RelayOptions bound what one client of [Relay] may do. Zero values mean the defaults given.
+type RelayOptions struct {
+	MaxRooms    int     // rooms that a session is in at once, default 128
+	Rate        float64 // calls per second, default 1 000; negative: no limit
+	Burst       int     // calls at once before Rate counts, default 5 000
+	MaxMembers  int     // members listed in one answer, default 1 000
+	MaxMessages int     // messages in one answer, default 100
+}
+
+// Relay is the built-in session handler: browsers and other clients meet in rooms without any code
+// on the server. A client calls
+//
+//	join(room, {history: n, presence: true}?)  → {ok:true, members?, count?, messages?}
+//	leave(room)                                → {ok:true}
+//	publish(room, event, data, {echo, volatile, id}?) → {ok:true, id}
+//	presence(room)                             → {ok:true, members, count}
+//	history(room, {limit, after}?)             → {ok:true, messages, complete}
+//
+// and gets event(data, meta) from the others, and presence({room, joined, left}) for the rooms it
+// joined with presence. A refused call is acked {ok:false, error:{code, message}}.
+func Relay(o RelayOptions) func(*Session) error {
+	if o.MaxRooms == 0 {
+		o.MaxRooms = 128
+	}
+	if o.Rate == 0 {
+		o.Rate = 1000
+	}
+	if o.Burst == 0 {
+		o.Burst = 5000
+	}
+	if o.MaxMembers == 0 {
+		o.MaxMembers = 1000
+	}
+	if o.MaxMessages == 0 {
+		o.MaxMessages = 100
+	}
+	return func(s *Session) error {
+		r := relay{opts: o, s: s, who: &Sender{ID: s.ID(), Name: claimedName(s)}, tokens: float64(o.Burst)}
+		for ev := range s.Events() {
+			if err := r.call(ev); err != nil {
+				ev.Refuse(err)
+			}
+		}
+		return nil
+	}
+}
+
+// relay is the state of one session.
+type relay struct {
+	opts   RelayOptions
+	s      *Session
+	who    *Sender
+	rooms  int
+	tokens float64
+	filled time.Duration // the loop's time when tokens was right
+}
+
+func (r *relay) call(ev *Event) error {
+	if !r.allowed() {
+		r.s.ns.hub.Count("relay_rate_limited")
+		return refusal("rate_limited", "more than %g calls a second", r.opts.Rate)
+	}
+	switch ev.Name {
+	case "join":
+		return r.join(ev)
+	case "leave":
+		return r.leave(ev)
+	case "publish":
+		return r.publish(ev)
+	case "presence":
+		return r.presence(ev)
+	case "history":
+		return r.history(ev)
+	}
+	return refusal("unknown_event", "no such call: %q", clip(ev.Name))
+}
+
+// allowed is a token bucket on the loop's clock.
+func (r *relay) allowed() bool {
+	if r.opts.Rate < 0 {
+		return true
+	}
+	now := r.s.loop.Now()
+	r.tokens = min(float64(r.opts.Burst), r.tokens+(now-r.filled).Seconds()*r.opts.Rate)
+	r.filled = now
+	if r.tokens < 1 {
+		return false
+	}
+	r.tokens--
+	return true
+}
+
+func (r *relay) join(ev *Event) error {
+	var room string
+	var opts struct {
+		History  int  `json:"history"`
+		Presence bool `json:"presence"`
+	}
+	if err := roomAndOptions(ev, &room, &opts); err != nil {
+		return err
+	}
+	s := r.s
+	if !s.Connected() {
+		return ErrGone
+	}
+	if !s.In(room) {
+		if r.rooms >= r.opts.MaxRooms {
+			return refusal("too_many_rooms", "in %d rooms already", r.rooms)
+		}
+		if s.ns.Session(room) != nil {
+			return refusal("forbidden", "that room is another session's own")
+		}
+		r.rooms++
+	}
+	if opts.Presence {
+		// Before the list is taken: an update that overlaps with it says what it says, twice.
+		s.lockedIn(presenceRoom(room)).mu.Unlock()
+	}
+	answer := map[string]any{"ok": true}
+	in := s.lockedIn(room)
+	in.presentLocked(s, r.who)
+	var messages []*Message
+	if opts.History > 0 {
+		messages, _ = in.history.last(min(opts.History, r.opts.MaxMessages), "")
+	}
+	if opts.Presence {
+		answer["members"], answer["count"] = in.membersLocked(r.opts.MaxMembers)
+	}
+	in.mu.Unlock()
+	if opts.History > 0 {
+		list, err := objects(messages)
+		if err != nil {
+			return err
+		}
+		answer["messages"] = list
+	}
+	return ev.Ack(answer)
+}
+
+func (r *relay) leave(ev *Event) error {
+	var room string
+	if err := roomAndOptions(ev, &room, nil); err != nil {
+		return err
+	}
+	if r.s.In(room) {
+		r.rooms--
+		r.s.Leave(presenceRoom(room))
+		r.s.Leave(room)
+	}
+	return ev.Ack(map[string]any{"ok": true})
+}
+
+func (r *relay) publish(ev *Event) error {
+	var room, event string
+	if err := ev.Args(&room, &event); err != nil {
+		return err
+	}
+	if err := CheckRoom(room); err != nil {
+		return err
+	}
+	var opts struct {
+		Echo     bool   `json:"echo"`
+		Volatile bool   `json:"volatile"`
+		ID       string `json:"id"`
+	}
+	raw := ev.Raw()
+	if len(raw) > 3 {
+		if err := options(ev, 3, &opts); err != nil {
+			return err
+		}
+	}
+	p := Publication{
+		Namespace: r.s.ns.name, Room: room, Event: event,
+		From: r.who, Volatile: opts.Volatile, skip: r.s,
+	}
+	if opts.ID != "" {
+		if len(opts.ID) > maxEventName {
+			return refusal("bad_arguments", "the id is longer than %d bytes", maxEventName)
+		}
+		p.ID = r.who.ID + "/" + opts.ID // a client cannot take another's ids
+	}
+	if opts.Echo {
+		p.skip = nil
+	}
+	if len(raw) > 2 {
+		data := validJSON{json: raw[2]}
+		if bytes.Contains(raw[2], []byte("placeholder")) {
+			data.attachments = ev.payload.Attachments
+		}
+		p.Args = []any{data}
+	}
+	id, err := r.s.ns.hub.Publish(p)
+	if err != nil && !errors.Is(err, ErrDuplicate) {
+		return err
+	}
+	return ev.Ack(map[string]any{"ok": true, "id": id})
+}
+
+func (r *relay) presence(ev *Event) error {
+	var room string
+	if err := roomAndOptions(ev, &room, nil); err != nil {
+		return err
+	}
+	members, count := []*Sender{}, 0
+	if in := r.s.ns.lookupRoom(room); in != nil {
+		in.mu.Lock()
+		members, count = in.membersLocked(r.opts.MaxMembers)
+		in.mu.Unlock()
+	}
+	return ev.Ack(map[string]any{"ok": true, "members": members, "count": count})
+}
+
+func (r *relay) history(ev *Event) error {
+	var room string
+	opts := struct {
+		Limit int    `json:"limit"`
+		After string `json:"after"`
+	}{Limit: r.opts.MaxMessages}
+	if err := roomAndOptions(ev, &room, &opts); err != nil {
+		return err
+	}
+	if opts.Limit < 0 {
+		return refusal("bad_arguments", "history: limit is negative")
+	}
+	var messages []*Message
+	complete := opts.After == ""
+	if in := r.s.ns.lookupRoom(room); in != nil {
+		in.mu.Lock()
+		messages, complete = in.history.last(min(opts.Limit, r.opts.MaxMessages), opts.After)
+		in.mu.Unlock()
+	}
+	list, err := objects(messages)
+	if err != nil {
+		return err
+	}
+	return ev.Ack(map[string]any{"ok": true, "messages": list, "complete": complete})
+}
+
+// roomAndOptions decodes (room, options?) and checks the room's name.
+func roomAndOptions(ev *Event, room *string, opts any) error {
+	if err := ev.Args(room); err != nil {
+		return err
+	}
+	if err := CheckRoom(*room); err != nil {
+		return err
+	}
+	if opts != nil && len(ev.Raw()) > 1 {
+		return options(ev, 1, opts)
+	}
+	return nil
+}
+
+// options decodes the argument at index i, which may be null.
+func options(ev *Event, i int, into any) error {
+	raw := ev.Raw()[i]
+	if string(raw) == "null" {
+		return nil
+	}
+	if err := ev.payload.Decode(raw, into); err != nil {
+		return refusal("bad_arguments", "%s: options: %v", ev.Name, err)
+	}
+	return nil
+}
+
+// objects turns publications into what an answer holds.
+func objects(messages []*Message) ([]any, error) {
+	list := make([]any, 0, len(messages))
+	for _, m := range messages {
+		e, err := entry(m)
+		if err != nil {
+			return nil, refusal("internal", "a message of the room's history cannot be read")
+		}
+		list = append(list, e.object())
+	}
+	return list, nil
+}
+
+// maxClaimedName is the longest name that is shown, in bytes.
+const maxClaimedName = 64
+
+// claimedName is the name in the CONNECT payload, made fit to be shown: it is a claim, not an identity.
+func claimedName(s *Session) string {
+	var auth struct {
+		Name string `json:"name"`
+	}
+	if hs := s.Handshake(); hs == nil || len(hs.Auth) == 0 || json.Unmarshal(hs.Auth, &auth) != nil {
+		return ""
+	}
+	name := strings.ToValidUTF8(auth.Name, "")
+	name = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, name)
+	for len(name) > maxClaimedName {
+		name = strings.ToValidUTF8(name[:maxClaimedName], "")
+	}
+	return strings.TrimSpace(name)
+}

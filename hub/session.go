@@ -1,0 +1,248 @@
+package hub
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"greenroom/coop"
+)
+
+// Session is one client in one namespace. It lives on one loop and has one greenlet, which runs the
+// namespace's handler. Its methods may be called by that greenlet, and by other code on the loop,
+// only; use [Namespace.To] with the session's id from elsewhere.
+type Session struct {
+	// Data is the application's own.
+	Data any
+
+	id        string
+	ns        *Namespace
+	loop      *coop.Loop
+	conn      Conn
+	greenlet  *coop.Greenlet
+	handshake *Handshake
+	rooms     []membership // rooms[0] is everybody, while the client is there
+
+	inbox inbox
+	acks  acks
+
+	joined   []string // room names kept readable after the client left
+	gone     coop.Event
+	reason   string
+	accepted bool
+}
+
+func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
+	s := &Session{id: NewID(), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
+	s.inbox.init(ns.hub.opts)
+	return s
+}
+
+// ID is the session's id: 20 characters, known to the client, not a secret.
+func (s *Session) ID() string { return s.id }
+
+// Namespace is the name of the namespace, "/" or "/chat".
+func (s *Session) Namespace() string { return s.ns.name }
+
+// Hub is the hub the session belongs to.
+func (s *Session) Hub() *Hub { return s.ns.hub }
+
+// Handshake is what was known of the client when it connected.
+func (s *Session) Handshake() *Handshake { return s.handshake }
+
+// Greenlet is the greenlet that runs the session's handler, for use with coop's primitives.
+func (s *Session) Greenlet() *coop.Greenlet { return s.greenlet }
+
+// Connected reports whether the client is still there.
+func (s *Session) Connected() bool { return !s.gone.IsSet() }
+
+// Reason is why the session ended, "" while it lives: "transport close", "client namespace
+// disconnect", "ping timeout", … as the Node.js server names them.
+func (s *Session) Reason() string { return s.reason }
+
+// main is the session's greenlet.
+func (s *Session) main(g *coop.Greenlet, handler func(*Session) error) error {
+	defer s.finish() // also when the handler panics
+	for _, use := range s.ns.middlewares() {
+		if err := use(s); err != nil {
+			if s.Connected() {
+				s.end("refused")
+				s.conn.Refused(s, err)
+			}
+			return nil
+		}
+	}
+	if !s.Connected() {
+		return nil
+	}
+	s.accepted = true
+	s.enter(s.ns.all)
+	s.conn.Accepted(s)
+	err := handler(s)
+	if err != nil && s.Connected() && !errors.Is(err, coop.ErrKilled) {
+		s.ns.hub.Count("handler_error")
+		s.ns.hub.log.Warn("a session's handler ended with an error", "session", s.id, "namespace", s.ns.name, "error", err)
+	}
+	return nil
+}
+
+// finish ends the session when its handler has returned, failed or panicked.
+func (s *Session) finish() {
+	if s.Connected() {
+		s.end("server namespace disconnect")
+		if s.accepted {
+			s.conn.Leave(s, false)
+		}
+	}
+	s.ns.remove(s)
+}
+
+// Closed tells the session that its client is gone, and why. The transport calls it, on the loop; it
+// is idempotent. Deliveries stop, rooms are left, pending asks fail, and the handler gets what the
+// client had sent before and then the end of its events.
+func (s *Session) Closed(reason string) { s.end(reason) }
+
+func (s *Session) end(reason string) {
+	if s.gone.IsSet() {
+		return
+	}
+	s.reason = reason
+	s.joined = s.Rooms()
+	for len(s.rooms) > 0 {
+		s.leave(len(s.rooms) - 1)
+	}
+	s.rooms = nil
+	s.gone.Set()
+	s.inbox.close()
+	s.acks.fail(ErrGone)
+}
+
+// Disconnect ends the session from the server's side: the client is told, and does not reconnect by
+// itself. reason becomes Reason. It returns [ErrGone], so that a handler can `return s.Disconnect(…)`.
+func (s *Session) Disconnect(reason string) error {
+	if s.Connected() {
+		s.end(reason)
+		s.conn.Leave(s, false)
+	}
+	return ErrGone
+}
+
+// Sleep parks the session's greenlet for d. It returns [ErrGone] as soon as the client leaves.
+func (s *Session) Sleep(d time.Duration) error {
+	err := s.greenlet.WithTimeout(d, func() error { return s.gone.Wait(s.greenlet) })
+	switch {
+	case err == nil:
+		return ErrGone
+	case errors.Is(err, coop.ErrTimeout):
+		return nil
+	}
+	return err
+}
+
+// Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
+// arguments cannot be sent.
+func (s *Session) Emit(event string, args ...any) error {
+	return s.emit(NoAck, event, args)
+}
+
+func (s *Session) emit(ack int64, event string, args []any) error {
+	if ReservedEvent(event) {
+		return ErrReservedEvent
+	}
+	p, err := EncodeArgs(event, args...)
+	if err != nil {
+		return err
+	}
+	if !s.Connected() {
+		return ErrGone
+	}
+	s.conn.Send(MessageFrame(&Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack}))
+	return nil
+}
+
+// send delivers a shared frame, on the loop.
+func (s *Session) send(f *Frame) {
+	if f.msg.Volatile && !s.conn.Writable() {
+		s.ns.hub.Count("volatile_dropped")
+		return
+	}
+	if s.Connected() && s.accepted {
+		s.conn.Send(f)
+	}
+}
+
+// To addresses rooms of the session's namespace without the session itself.
+func (s *Session) To(rooms ...string) Target {
+	return Target{ns: s.ns, rooms: rooms, skip: s}
+}
+
+// Join enters a room. From the next message that the room sequences the client gets them all. To be
+// in it already is fine.
+func (s *Session) Join(room string) error {
+	if err := checkOwnRoom(room); err != nil {
+		return err
+	}
+	if !s.Connected() {
+		return ErrGone
+	}
+	r := s.lockedIn(room)
+	r.mu.Unlock()
+	return nil
+}
+
+// lockedIn makes the session a member of a room and returns the room with its lock held.
+func (s *Session) lockedIn(room string) *Room {
+	if i := s.slot(room); i >= 0 {
+		r := s.rooms[i].room
+		r.mu.Lock()
+		return r
+	}
+	r := s.ns.lockRoom(room)
+	r.joinLocked(s)
+	return r
+}
+
+func (s *Session) enter(r *Room) {
+	r.mu.Lock()
+	r.joinLocked(s)
+	r.mu.Unlock()
+}
+
+// Leave leaves a room. Messages sequenced before may already be on their way to the client, none
+// sequenced after are sent.
+func (s *Session) Leave(room string) {
+	if i := s.slot(room); i >= 0 {
+		s.leave(i)
+	}
+}
+
+// leave leaves the room in a slot and takes the session off the room's list of who is here.
+func (s *Session) leave(slot int) {
+	r := s.rooms[slot].room
+	r.absent(s)
+	s.leaveSlot(slot)
+}
+
+// In reports whether the session is in a room.
+func (s *Session) In(room string) bool { return s.slot(room) >= 0 }
+
+func (s *Session) slot(room string) int {
+	if room == "" {
+		return -1
+	}
+	return slices.IndexFunc(s.rooms, func(m membership) bool { return m.room.name == room })
+}
+
+// Rooms lists the rooms the session is in, or was in when the client left.
+func (s *Session) Rooms() []string {
+	if s.gone.IsSet() {
+		return s.joined
+	}
+	var out []string
+	for _, m := range s.rooms {
+		if m.room.name != "" {
+			out = append(out, m.room.name)
+		}
+	}
+	return out
+}

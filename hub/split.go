@@ -1,0 +1,146 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+var errNotArray = errors.New("not a JSON array")
+
+// Split returns the top-level elements of the payload's array without copying them. The JSON must
+// be valid, as everything is that came through a transport or through [EncodeArgs].
+func (p Payload) Split() ([]json.RawMessage, error) {
+	b := bytes.TrimSpace(p.JSON)
+	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
+		return nil, errNotArray
+	}
+	b = b[1 : len(b)-1]
+	var out []json.RawMessage
+	start, depth, inString := 0, 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString:
+			switch c {
+			case '\\':
+				i++
+			case '"':
+				inString = false
+			}
+		case c == '"':
+			inString = true
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 0:
+			out = append(out, json.RawMessage(bytes.TrimSpace(b[start:i])))
+			start = i + 1
+		}
+	}
+	if last := bytes.TrimSpace(b[start:]); len(last) > 0 {
+		out = append(out, json.RawMessage(last))
+	}
+	return out, nil
+}
+
+// placeholder is how a binary value stands in the JSON text.
+type placeholder struct {
+	Placeholder bool `json:"_placeholder"`
+	Num         *int `json:"num"`
+}
+
+// attachment returns the binary value that raw stands for, if raw is a placeholder.
+func (p Payload) attachment(raw json.RawMessage) ([]byte, bool) {
+	if len(p.Attachments) == 0 || len(raw) == 0 || raw[0] != '{' {
+		return nil, false
+	}
+	var ph placeholder
+	if json.Unmarshal(raw, &ph) != nil || !ph.Placeholder || ph.Num == nil {
+		return nil, false
+	}
+	if *ph.Num < 0 || *ph.Num >= len(p.Attachments) {
+		return nil, false
+	}
+	return p.Attachments[*ph.Num], true
+}
+
+// Decode decodes one element of the array into v, a pointer. A *[]byte or *[Binary] takes a binary
+// value; a *any gets binary values as []byte wherever they stand.
+func (p Payload) Decode(raw json.RawMessage, v any) error {
+	switch dst := v.(type) {
+	case *[]byte:
+		b, ok := p.attachment(raw)
+		if !ok {
+			return fmt.Errorf("wants binary data, got %s", kindOf(raw))
+		}
+		*dst = b
+		return nil
+	case *Binary:
+		b, ok := p.attachment(raw)
+		if !ok {
+			return fmt.Errorf("wants binary data, got %s", kindOf(raw))
+		}
+		*dst = b
+		return nil
+	case *json.RawMessage:
+		*dst = append((*dst)[:0], raw...)
+		return nil
+	case *any:
+		if err := json.Unmarshal(raw, dst); err != nil {
+			return err
+		}
+		if len(p.Attachments) > 0 {
+			*dst = p.restore(*dst)
+		}
+		return nil
+	}
+	if err := json.Unmarshal(raw, v); err != nil {
+		var te *json.UnmarshalTypeError
+		if errors.As(err, &te) {
+			return fmt.Errorf("wants %s, got %s", te.Type, te.Value)
+		}
+		return err
+	}
+	return nil
+}
+
+// restore puts the binary values back in the place of their placeholders.
+func (p Payload) restore(v any) any {
+	switch x := v.(type) {
+	case []any:
+		for i := range x {
+			x[i] = p.restore(x[i])
+		}
+	case map[string]any:
+		if mark, _ := x["_placeholder"].(bool); mark {
+			if n, ok := x["num"].(float64); ok && n >= 0 && n == float64(int(n)) && int(n) < len(p.Attachments) {
+				return p.Attachments[int(n)]
+			}
+		}
+		for k := range x {
+			x[k] = p.restore(x[k])
+		}
+	}
+	return v
+}
+
+func kindOf(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "nothing"
+	}
+	switch raw[0] {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}

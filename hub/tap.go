@@ -1,0 +1,56 @@
+package hub
+
+// tap sees every room message; see [Hub.Tap].
+type tap struct{ fn func(*Message) }
+
+// Tap calls fn with every message that a room sequences, in the room's order, from whichever
+// goroutine publishes. The room is locked meanwhile: fn must neither block nor call the hub back,
+// and must not modify the message. cancel ends it; a call may be under way when cancel returns.
+func (h *Hub) Tap(fn func(*Message)) (cancel func()) {
+	t := &tap{fn}
+	h.editTaps(func(taps []*tap) []*tap { return append(taps, t) })
+	return func() {
+		h.editTaps(func(taps []*tap) []*tap {
+			kept := taps[:0]
+			for _, x := range taps {
+				if x != t {
+					kept = append(kept, x)
+				}
+			}
+			return kept
+		})
+	}
+}
+
+// editTaps swaps in an edited copy, so that publishers read the list without a lock.
+func (h *Hub) editTaps(edit func([]*tap) []*tap) {
+	h.tapsMu.Lock()
+	defer h.tapsMu.Unlock()
+	var next []*tap
+	if old := h.taps.Load(); old != nil {
+		next = append(next, *old...)
+	}
+	next = edit(next)
+	h.taps.Store(&next)
+}
+
+func (h *Hub) tapped(m *Message) {
+	if m.Room == "" {
+		return
+	}
+	if taps := h.taps.Load(); taps != nil {
+		for _, t := range *taps {
+			t.fn(m)
+		}
+	}
+}
+
+// tapUnroomed shows the taps a message for a room that does not exist here, so that subscribers
+// outside hear rooms without members too.
+func (h *Hub) tapUnroomed(m *Message, room string) {
+	if taps := h.taps.Load(); taps != nil && len(*taps) > 0 {
+		own := *m
+		own.Room = room
+		h.tapped(&own)
+	}
+}
