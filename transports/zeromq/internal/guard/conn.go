@@ -1,0 +1,203 @@
+package guard
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// Conn guards one connection. Read is for one goroutine, the owner; everything else may be called
+// from any. [New] starts the flusher goroutine, which [Conn.Close] ends and [Conn.Wait] awaits; the
+// connection below is closed with it.
+type Conn struct {
+	raw net.Conn
+
+	// Read state, the owner's.
+	in     *parser
+	idling bool // a heartbeat deadline is set
+
+	out sender
+
+	errMu sync.Mutex
+	err   error
+}
+
+// New guards raw, on which nothing was read or written yet, for a socket of type local ("PULL").
+// The caller sets a deadline for the handshake and lifts it afterwards.
+func New(raw net.Conn, local string, l Limits) *Conn {
+	l = l.WithDefaults()
+	c := &Conn{raw: raw}
+	c.in = newParser(local, l, c.sendPong)
+	c.out.init(raw, l, c.fail)
+	return c
+}
+
+// PeerType is the socket type that the peer named in its READY. Owner, after the handshake.
+func (c *Conn) PeerType() string { return c.in.peerType }
+
+// Err returns why the connection ended: a [*Violation], the network's error, [ErrClosed], or nil
+// while it lives.
+func (c *Conn) Err() error {
+	c.errMu.Lock()
+	defer c.errMu.Unlock()
+	return c.err
+}
+
+// fail notes the first reason and closes.
+func (c *Conn) fail(err error) {
+	c.errMu.Lock()
+	first := c.err == nil
+	if first {
+		c.err = err
+	}
+	c.errMu.Unlock()
+	if first {
+		c.out.stop()
+		_ = c.raw.Close() // the first error is the one to report
+	}
+}
+
+// Read implements net.Conn: it returns bytes of whole, checked messages only.
+func (c *Conn) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if n := c.in.take(p); n > 0 {
+		return n, nil
+	}
+	for {
+		cleared, err := c.in.next()
+		if err != nil {
+			c.fail(err)
+			return 0, err
+		}
+		if cleared {
+			return c.in.take(p), nil
+		}
+		if err := c.fill(); err != nil {
+			c.fail(err)
+			return 0, err
+		}
+	}
+}
+
+// fill reads once from the network.
+func (c *Conn) fill() error {
+	if c.in.ttl > 0 {
+		c.idling = true
+		if err := c.raw.SetReadDeadline(time.Now().Add(c.in.ttl)); err != nil {
+			return err
+		}
+	} else if c.idling {
+		c.idling = false
+		if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	n, err := c.raw.Read(c.in.space())
+	c.in.filled(n)
+	switch {
+	case n > 0, err == nil:
+		return nil // an error comes back at the next read
+	case c.Err() != nil:
+		return c.Err()
+	case c.idling && errors.Is(err, os.ErrDeadlineExceeded):
+		return violation(ReasonHeartbeat, "nothing came for %v, as long as the peer's PING allowed", c.in.ttl)
+	case errors.Is(err, io.EOF) && c.in.phase == phaseTraffic && c.in.partial():
+		return violation(ReasonTruncated, "the peer left in the middle of a message")
+	}
+	return err
+}
+
+func (c *Conn) sendPong(context []byte) error {
+	frame := make([]byte, 0, 7+maxPingContext)
+	frame = append(frame, flagCommand, byte(5+len(context)), 4, 'P', 'O', 'N', 'G')
+	if !c.out.urgent(append(frame, context...)) {
+		return violation(ReasonUnansweredOut, "PONGs wait behind %d bytes that the peer does not read", c.out.limits.QueueBytes)
+	}
+	return nil
+}
+
+// Write implements net.Conn for zmq4: p is any piece of a greeting or of frames. Whole messages
+// are queued for the flusher; Write waits while the queue is full, at most Limits.WriteTimeout.
+// p is copied.
+func (c *Conn) Write(p []byte) (int, error) {
+	if err := c.out.write(p); err != nil {
+		if own := c.Err(); own != nil {
+			err = own
+		}
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// TrySend queues msg, one whole message in ZMTP framing, and never waits. It is false, and nothing
+// of msg is sent, when the queue is full or the connection closed. msg is copied.
+func (c *Conn) TrySend(msg []byte) bool { return c.out.trySend(msg) }
+
+// Send is TrySend that waits while the queue is full.
+func (c *Conn) Send(msg []byte) error {
+	if err := c.out.send(msg); err != nil {
+		if own := c.Err(); own != nil {
+			err = own
+		}
+		return err
+	}
+	return nil
+}
+
+// Flush waits until all that was queued is handed to the network, or the connection ends.
+func (c *Conn) Flush() error {
+	if c.out.drained() {
+		return nil
+	}
+	if err := c.Err(); err != nil {
+		return err
+	}
+	return ErrClosed
+}
+
+// Drops returns how many messages TrySend refused for a full queue.
+func (c *Conn) Drops() uint64 { return c.out.dropCount() }
+
+// SlowFor returns for how long the queue has been overflowing without a batch in between during
+// which nothing was dropped; 0 when the peer keeps up.
+func (c *Conn) SlowFor() time.Duration { return c.out.slowFor() }
+
+// Fail ends the connection for a reason of the caller's.
+func (c *Conn) Fail(err error) { c.fail(err) }
+
+// CloseWrite tells the peer that nothing more comes, after a Flush.
+func (c *Conn) CloseWrite() error {
+	if half, ok := c.raw.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return c.Close()
+}
+
+// Close ends the connection at once; what is still queued is lost. Idempotent.
+func (c *Conn) Close() error {
+	c.fail(ErrClosed)
+	return nil
+}
+
+// Wait returns when the flusher has ended, after Close or a failure.
+func (c *Conn) Wait() { <-c.out.ended }
+
+// LocalAddr implements net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
+
+// SetDeadline implements net.Conn for the reading side; writes have Limits.WriteTimeout.
+func (c *Conn) SetDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+
+// SetWriteDeadline implements net.Conn: the flusher sets its own, so that there is nothing to do.
+func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
