@@ -1,0 +1,89 @@
+// What the scripts share: connecting, waiting with a limit, and closing everything afterwards.
+import { io } from "socket.io-client";
+
+export const url = process.env.GREENROOM_URL ?? "http://127.0.0.1:3000";
+
+/** How long any single wait may take, in ms. */
+const within = 10_000;
+
+/** The three ways the official client reaches a server. */
+export const transports = {
+  websocket: { transports: ["websocket"] },
+  polling: { transports: ["polling"] },
+  upgrade: { transports: ["polling", "websocket"] },
+};
+
+/** A promise that fails with a sentence when it takes too long. */
+export async function soon(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: nothing within ${within} ms`)), within);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The arguments of the next such event, or of the next that fits. */
+export function next(emitter, event, fits = () => true) {
+  let listener;
+  const found = new Promise((resolve) => {
+    listener = (...args) => fits(...args) && resolve(args);
+    emitter.on(event, listener);
+  });
+  return soon(found, `waiting for ${event}`).finally(() => emitter.off(event, listener));
+}
+
+/** Everything that comes of some events, in order, with a promise of the nth. */
+export function record(socket, ...events) {
+  const got = [];
+  let wake = () => {};
+  for (const event of events) {
+    socket.on(event, (...args) => {
+      got.push([event, ...args]);
+      wake();
+    });
+  }
+  got.until = (n) => soon(new Promise((resolve) => {
+    wake = () => got.length >= n && resolve(got);
+    wake();
+  }), `waiting for ${n} of ${events}`);
+  return got;
+}
+
+/** Connects clients for one test and closes them after it. */
+export class Clients {
+  #open = [];
+
+  constructor(t) {
+    t.after(() => this.#open.forEach((s) => s.disconnect()));
+  }
+
+  /** A client that may or may not get in. */
+  make(options = {}, namespace = "/") {
+    const socket = io(url + namespace, { forceNew: true, reconnection: false, ...options });
+    this.#open.push(socket);
+    return socket;
+  }
+
+  /** A connected client, and with the upgrade transport an upgraded one. */
+  async connected(options = {}, namespace = "/") {
+    const socket = this.make(options, namespace);
+    await soon(new Promise((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("connect_error", reject);
+    }), "connecting");
+    const engine = socket.io.engine;
+    if (options.transports?.length === 2 && engine.transport.name === "polling") await next(engine, "upgrade");
+    return socket;
+  }
+}
+
+/** Calls the server and waits for its answer. */
+export const call = (socket, name, ...args) => socket.timeout(within).emitWithAck(name, ...args);
+
+let rooms = 0;
+/** A room that no other test, and no other run against the same server, uses. */
+export const newRoom = () => `test-${process.pid}-${Date.now().toString(36)}-${++rooms}`;
