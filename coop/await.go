@@ -1,0 +1,76 @@
+package coop
+
+// Await runs fn, which may block, on a goroutine of its own, parks g until it has returned, and returns
+// what it returned: the bridge to every ordinary Go library. If g is killed or times out, Await
+// returns that error at once; fn goes on and its result is dropped, so hand it g (or
+// [Greenlet.Context]) if it can be cancelled. A panic in fn is returned as a *[PanicError].
+// The number of goroutines is limited by [LoopOptions].MaxAwait; further calls wait in order.
+func Await[T any](g *Greenlet, fn func() (T, error)) (T, error) {
+	a := &await[T]{g: g, fn: fn}
+	if err := g.enter(); err != nil {
+		return a.v, err
+	}
+	l := g.loop
+	if l.awaiting < l.o.MaxAwait {
+		l.awaiting++
+		a.start(l)
+	} else {
+		l.backlog.push(a)
+	}
+	g.giveUp = a
+	if err := g.park(); err != nil {
+		var zero T // fn may be writing to a.v
+		return zero, err
+	}
+	return a.v, a.err
+}
+
+// await is one call. Its goroutine owns v and err until it has posted the await back.
+type await[T any] struct {
+	g   *Greenlet // who waits; nil when nobody does any more; loop only
+	fn  func() (T, error)
+	v   T
+	err error
+}
+
+// awaitJob is an await of any type that waits for a goroutine.
+type awaitJob interface {
+	start(l *Loop)
+	wanted() bool
+}
+
+func (a *await[T]) giveUp(*Greenlet) { a.g = nil }
+func (a *await[T]) wanted() bool     { return a.g != nil }
+
+func (a *await[T]) start(l *Loop) {
+	l.outside.Add(1)
+	go func() {
+		defer l.outside.Done()
+		defer l.PostJob(a)
+		a.call()
+	}()
+}
+
+func (a *await[T]) call() {
+	a.err = ErrGoexit // stays if fn leaves that way
+	defer func() {
+		if v := recover(); v != nil {
+			a.err = recovered(v)
+		}
+	}()
+	a.v, a.err = a.fn()
+}
+
+// RunOn brings the result home, and gives the goroutine's place to the next one.
+func (a *await[T]) RunOn(l *Loop) {
+	l.awaiting--
+	for l.backlog.n > 0 && l.awaiting < l.o.MaxAwait {
+		if next := l.backlog.removeAt(0); next.wanted() {
+			l.awaiting++
+			next.start(l)
+		}
+	}
+	if a.g != nil {
+		a.g.wake(nil)
+	}
+}

@@ -1,0 +1,172 @@
+package coop
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var _ context.Context = (*Greenlet)(nil)
+
+// As a context a greenlet is done when it was killed, when it has ended, or, within
+// [Greenlet.WithTimeout], when the time is up. What Done and Err say belongs to the scope in which
+// they are called: after an expired scope has been left, the greenlet is not done any more, and
+// Done returns another channel. A goroutine that may outlive the scope should be handed
+// [Greenlet.Context], which stays with it.
+
+// Done returns a channel that is closed when the greenlet is killed, times out or ends. Any goroutine.
+func (g *Greenlet) Done() <-chan struct{} { return g.top.Load().Done() }
+
+// Err is nil until then; after it [ErrKilled], which is a context.Canceled to errors.Is, a
+// *TimeoutError, which is a context.DeadlineExceeded, or context.Canceled. Any goroutine.
+func (g *Greenlet) Err() error { return g.top.Load().Err() }
+
+// Deadline is the earliest end of the timeouts in force, if the loop's clock is the system's.
+// Any goroutine.
+func (g *Greenlet) Deadline() (time.Time, bool) { return g.top.Load().Deadline() }
+
+// Value returns nil: greenlets carry no values.
+func (g *Greenlet) Value(any) any { return nil }
+
+// AfterFunc has f called when the greenlet is done, on whichever goroutine brings that about; stop takes
+// it back. The context package finds this method and needs no goroutine for a context derived
+// from a greenlet. For functions that block or call the loop use [context.AfterFunc]. Any goroutine.
+func (g *Greenlet) AfterFunc(f func()) (stop func() bool) {
+	s := g.top.Load()
+	if s.watched().fired.Load() && g.root.state.Load() == scopeOpen {
+		// The scope expired after the caller looked. By the time f asks for Err the scope may be left
+		// and Err nil again, which the context package does not survive: let the life decide.
+		s = &g.root
+	}
+	return s.AfterFunc(f)
+}
+
+// Context returns a context for the innermost timeout in force, or for the greenlet's life if there
+// is none. Unlike the greenlet it keeps that meaning after the scope has been left. Any goroutine.
+func (g *Greenlet) Context() context.Context { return g.top.Load() }
+
+// A scope is what can be cancelled: the greenlet's life, or a timeout within it. It is a context,
+// and costs a channel only when someone asks for it.
+type scope struct {
+	outer *scope
+	limit *TimeoutError // nil for a life
+	clock Clock
+	until time.Duration // on clock
+	state atomic.Uint32
+	watch atomic.Pointer[watch]
+}
+
+const (
+	scopeOpen uint32 = iota
+	scopeKilled
+	scopeExpired
+	scopeLeft
+)
+
+// end closes the scope for one reason; only the first counts.
+func (s *scope) end(why uint32) bool {
+	if !s.state.CompareAndSwap(scopeOpen, why) {
+		return false
+	}
+	s.cancel()
+	return true
+}
+
+// cancel tells those who watch. The reason must be visible to Err already.
+func (s *scope) cancel() {
+	if w := s.watch.Load(); w != nil {
+		w.fire()
+	}
+}
+
+func (s *scope) Err() error {
+	for ; s != nil; s = s.outer {
+		switch s.state.Load() {
+		case scopeKilled:
+			return ErrKilled
+		case scopeExpired:
+			return s.limit
+		case scopeLeft:
+			return context.Canceled
+		}
+	}
+	return nil
+}
+
+func (s *scope) Done() <-chan struct{} { return s.watched().done }
+
+func (s *scope) Deadline() (at time.Time, ok bool) {
+	for ; s != nil; s = s.outer {
+		clock, real := s.clock.(realClock)
+		if !real {
+			continue
+		}
+		if t := clock.start.Add(s.until); !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	return at, ok
+}
+
+func (s *scope) Value(any) any { return nil }
+
+func (s *scope) AfterFunc(f func()) (stop func() bool) { return s.watched().add(f) }
+
+func (s *scope) watched() *watch {
+	w := s.watch.Load()
+	if w == nil {
+		w = &watch{done: make(chan struct{})}
+		if !s.watch.CompareAndSwap(nil, w) {
+			w = s.watch.Load()
+		}
+	}
+	// Whoever cancelled before the watch was there could not fire it.
+	if s.Err() != nil {
+		w.fire()
+	}
+	return w
+}
+
+// watch is a done channel and functions to call.
+type watch struct {
+	done  chan struct{}
+	mu    sync.Mutex
+	fired atomic.Bool
+	after map[*func()]struct{}
+}
+
+func (w *watch) fire() {
+	w.mu.Lock()
+	if w.fired.Swap(true) {
+		w.mu.Unlock()
+		return
+	}
+	after := w.after
+	w.after = nil
+	close(w.done)
+	w.mu.Unlock()
+	for f := range after {
+		(*f)()
+	}
+}
+
+func (w *watch) add(f func()) (stop func() bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fired.Load() {
+		go f()
+		return func() bool { return false }
+	}
+	if w.after == nil {
+		w.after = make(map[*func()]struct{})
+	}
+	w.after[&f] = struct{}{}
+	return func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_, pending := w.after[&f]
+		delete(w.after, &f)
+		return pending
+	}
+}

@@ -1,0 +1,382 @@
+package coop
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"greenroom/coop/internal/poll"
+)
+
+// LoopOptions configure a loop. The zero value is ready to use.
+type LoopOptions struct {
+	// Name appears in logs.
+	Name string
+
+	// Clock is the loop's time; nil is the system's monotonic clock, counted from NewLoop.
+	Clock Clock
+
+	// OnFailure is told, on the loop, of every panic of a greenlet and of every other failed greenlet
+	// that nobody had begun to join by then. Being killed is no failure. nil logs through slog.
+	OnFailure func(g *Greenlet, err error)
+
+	// OnPanic is told, on the loop, of a panic in a posted function, a timer, a flusher or a
+	// stream's handler. The loop goes on. nil logs through slog.
+	OnPanic func(l *Loop, err *PanicError)
+
+	// MaxAwait bounds the goroutines that run functions given to [Await] for this loop; further
+	// ones wait in order. 0 is 1024.
+	MaxAwait int
+}
+
+const defaultMaxAwait = 1024
+
+// LoopStats are counters of a loop. Switches, Ticks lag by up to 64 ticks while the loop is busy.
+type LoopStats struct {
+	Greenlets int64  // alive now
+	Streams   int64  // open now
+	Switches  uint64 // times that a greenlet was resumed
+	Posts     uint64 // jobs taken in
+	Ticks     uint64
+}
+
+// A Flusher has something to do at the end of a tick, such as writing in one go what gathered
+// during it.
+type Flusher interface{ Flush() }
+
+// ScratchSize is the length of what [Loop.Scratch] returns, in bytes.
+const ScratchSize = 64 << 10
+
+// A Loop is one goroutine that runs greenlets, timers, streams and posted functions, one at a time.
+// What is marked "loop only" may be called from any of these, or before Start; it needs no lock.
+type Loop struct {
+	// Touched at every switch.
+	ready    waitList  // greenlets that can go on
+	quota    int       // how many of them still belong to this tick
+	current  *Greenlet // the one that runs
+	switches uint64
+
+	now      time.Duration // the clock's reading, if nowValid
+	nowValid bool
+
+	timers   timerHeap
+	timerSeq uint64
+
+	jobs  []Job // the batch being run
+	jobAt int
+
+	flushers []Flusher
+	flushing []Flusher // the batch being run
+	flushAt  int
+
+	ticks   uint64
+	skipped int // ticks since I/O was polled
+	polled  time.Duration
+
+	handling *Stream   // whose handler is being called
+	again    []*Stream // have more to read than one tick's share
+	fetching []*Stream // the batch of those being run
+	fetchAt  int
+	ending   []*Stream // closed, OnClose still to be called
+	table    streamTable
+
+	live     liveList
+	idle     []*coro // coroutines without a greenlet
+	awaiting int     // goroutines at work for Await
+	backlog  ring[awaitJob]
+
+	phase  phase
+	rounds int       // ticks since the loop began to close
+	limit  time.Time // when closing turns to force
+
+	scratch []byte
+	readBuf []byte
+
+	o      LoopOptions
+	id     int
+	clock  Clock
+	poller *poll.Poller
+	inbox  inbox
+	stats  struct{ greenlets, streams, switches, ticks atomic.Int64 }
+
+	attached struct { // streams that were attached but not started
+		sync.Mutex
+		set    map[*Stream]struct{}
+		closed bool
+	}
+
+	control struct { // Start and Close
+		sync.Mutex
+		started, closing bool
+	}
+	until   *Greenlet      // Run: the one whose end stops the ticking
+	halt    bool           // tick no more
+	over    bool           // for good
+	done    chan struct{}  // closed after the last tick
+	outside sync.WaitGroup // goroutines that work for this loop: Await, portable streams
+}
+
+// phase is how far a loop is on its way to its end.
+type phase uint8
+
+const (
+	running phase = iota
+	closing       // everyone has been told
+)
+
+// NewLoop returns a loop that does not run yet. Greenlets may be spawned and functions posted; they
+// run after Start. It must be closed, started or not.
+func NewLoop(o LoopOptions) (*Loop, error) {
+	p, err := poll.New()
+	if err != nil {
+		return nil, err
+	}
+	if o.OnFailure == nil {
+		o.OnFailure = logFailure
+	}
+	if o.OnPanic == nil {
+		o.OnPanic = logPanic
+	}
+	if o.MaxAwait <= 0 {
+		o.MaxAwait = defaultMaxAwait
+	}
+	if o.Clock == nil {
+		o.Clock = realClock{time.Now()}
+	}
+	return &Loop{o: o, clock: o.Clock, poller: p, done: make(chan struct{})}, nil
+}
+
+func logFailure(g *Greenlet, err error) {
+	args := []any{"loop", g.loop.o.Name, "greenlet", g.Name(), "err", err}
+	if p, ok := err.(*PanicError); ok {
+		args = append(args, "stack", string(p.Stack))
+	}
+	slog.Error("greenlet failed", args...)
+}
+
+func logPanic(l *Loop, err *PanicError) {
+	slog.Error("panic in a loop's callback", "loop", l.o.Name, "err", err, "stack", string(err.Stack))
+}
+
+// ID is the loop's index in its [Loops], 0 when it is alone. Any goroutine.
+func (l *Loop) ID() int { return l.id }
+
+// Name is what the options say. Any goroutine.
+func (l *Loop) Name() string { return l.o.Name }
+
+// Now is the loop's time: the clock's reading, taken once a tick. Loop only.
+func (l *Loop) Now() time.Duration {
+	if !l.nowValid {
+		l.now, l.nowValid = l.clock.Now(), true
+	}
+	return l.now
+}
+
+// Scratch returns a buffer of [ScratchSize] bytes that all callers share: its content is lost as
+// soon as the caller parks, returns, or calls foreign code. Loop only.
+func (l *Loop) Scratch() []byte {
+	if l.scratch == nil {
+		l.scratch = make([]byte, ScratchSize)
+	}
+	return l.scratch
+}
+
+// Stats returns the counters. Any goroutine.
+func (l *Loop) Stats() LoopStats {
+	return LoopStats{
+		Greenlets: l.stats.greenlets.Load(),
+		Streams:   l.stats.streams.Load(),
+		Switches:  uint64(l.stats.switches.Load()),
+		Posts:     l.inbox.posted(),
+		Ticks:     uint64(l.stats.ticks.Load()),
+	}
+}
+
+func (l *Loop) publishStats() {
+	l.stats.switches.Store(int64(l.switches))
+	l.stats.ticks.Store(int64(l.ticks))
+}
+
+// QueueFlush has f.Flush called once, at the end of this tick, before I/O is polled; at the end of the
+// next one if this tick's flushers run already. The caller sees to it that f is not queued twice.
+// Loop only.
+func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
+
+// run is the loop's goroutine.
+func (l *Loop) run() {
+	defer func() {
+		if l.over {
+			close(l.done)
+			return
+		}
+		// Someone called runtime.Goexit, as t.FailNow does. It ends this goroutine, not the loop.
+		l.abandon(ErrGoexit)
+		go l.run()
+	}()
+	for !l.halt {
+		l.turn()
+	}
+}
+
+// turn ticks until the loop is to halt or a callback panics. A single deferred recover outside of the
+// ticks costs nothing per callback; the state of a batch lives in the loop, so that the next turn
+// goes on with what follows the culprit.
+func (l *Loop) turn() {
+	defer func() {
+		if v := recover(); v != nil {
+			p := recovered(v)
+			l.abandon(p)
+			l.reportPanic(p)
+		}
+	}()
+	for !l.halt {
+		l.tick()
+	}
+}
+
+// reportPanic calls the hook; if that panics too, the log has to do.
+func (l *Loop) reportPanic(p *PanicError) {
+	defer func() {
+		if v := recover(); v != nil {
+			logPanic(l, p)
+			logPanic(l, recovered(v))
+		}
+	}()
+	l.o.OnPanic(l, p)
+}
+
+// abandon tidies up after a callback that did not return. A stream whose handler broke off is in
+// no known state and is closed.
+func (l *Loop) abandon(cause error) {
+	l.current = nil
+	if s := l.handling; s != nil {
+		l.handling = nil
+		s.fail(cause)
+	}
+}
+
+// tick is one round of everything, in the order that the package documents.
+func (l *Loop) tick() {
+	l.ticks++
+	l.nowValid = false
+	if l.ticks%64 == 0 {
+		l.publishStats()
+	}
+	l.runJobs()
+	l.runReady()
+	l.runTimers()
+	l.runFlushers()
+	l.runIO()
+	if l.phase != running {
+		l.wind()
+	}
+}
+
+// runReady resumes the greenlets that were ready when the phase began.
+func (l *Loop) runReady() {
+	if l.quota == 0 {
+		l.quota = l.ready.n
+	}
+	for ; l.quota > 0 && l.ready.n > 0; l.switches++ {
+		l.quota--
+		l.resume(l.ready.pop())
+	}
+	l.quota = 0
+}
+
+func (l *Loop) runFlushers() {
+	if l.flushAt == len(l.flushing) {
+		if len(l.flushers) == 0 {
+			return
+		}
+		l.flushing, l.flushers, l.flushAt = l.flushers, l.flushing[:0], 0
+	}
+	for l.flushAt < len(l.flushing) {
+		f := l.flushing[l.flushAt]
+		l.flushing[l.flushAt] = nil
+		l.flushAt++
+		f.Flush()
+	}
+	if cap(l.flushing) > keptJobs {
+		l.flushing = nil
+	}
+	l.flushing, l.flushAt = l.flushing[:0], 0
+}
+
+// While greenlets are ready, polling can wait a few short ticks: a system call costs several switches.
+const (
+	maxSkipped  = 16
+	maxUnpolled = 100 * time.Microsecond
+)
+
+// runIO calls the handlers of streams that are ready, and sleeps when the loop has nothing to do.
+func (l *Loop) runIO() {
+	switch {
+	case l.hasWork():
+		if l.table.open == 0 {
+			break
+		}
+		if l.skipped++; l.skipped < maxSkipped && l.Now()-l.polled < maxUnpolled && len(l.again) == 0 {
+			break
+		}
+		l.pollNow()
+	default:
+		l.sleep()
+	}
+	l.serveStreams()
+	l.finishStreams()
+}
+
+func (l *Loop) hasWork() bool {
+	return l.ready.n > 0 || l.inbox.filled.Load() || len(l.flushers) > 0 ||
+		len(l.again) > 0 || len(l.ending) > 0 || l.halt || l.phase != running
+}
+
+func (l *Loop) pollNow() {
+	events, err := l.poller.Poll()
+	l.skipped, l.polled = 0, l.Now()
+	l.handle(events, err)
+}
+
+// sleep blocks until something happens or the next timer is due.
+func (l *Loop) sleep() {
+	var deadline time.Time
+	if len(l.timers) > 0 {
+		next := l.timers[0].at
+		l.nowValid = false
+		if next <= l.Now() {
+			l.pollNow()
+			return
+		}
+		if _, fake := l.clock.(*FakeClock); !fake || l.awaiting == 0 {
+			until, wait := l.clock.WakeAt(next)
+			if !wait {
+				l.pollNow()
+				return
+			}
+			deadline = until
+		}
+	}
+	l.publishStats()
+	l.inbox.asleep.Store(true)
+	if l.inbox.filled.Load() { // posted just before: nobody will wake us
+		l.inbox.asleep.Store(false)
+		return
+	}
+	events, err := l.poller.Wait(deadline)
+	l.inbox.asleep.Store(false)
+	l.nowValid = false
+	l.skipped, l.polled = 0, l.Now()
+	l.handle(events, err)
+}
+
+func (l *Loop) handle(events []poll.Event, err error) {
+	if err != nil {
+		// Only a broken process gets here. Say it, and do not spin.
+		slog.Error("loop cannot poll", "loop", l.o.Name, "err", err)
+		time.Sleep(10 * time.Millisecond)
+		return
+	}
+	l.onEvents(events)
+}

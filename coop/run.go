@@ -1,0 +1,39 @@
+package coop
+
+// Run runs fn in a greenlet on a new loop, on the calling goroutine, until fn returns; then it ends
+// everything that fn started and left running, and returns fn's error. It is main for programs made of
+// greenlets, and a frame for tests: t.FailNow within fn works.
+func Run(fn func(*Greenlet) error) error { return RunWith(LoopOptions{}, fn) }
+
+// RunWith is [Run] with options.
+func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
+	l, err := NewLoop(o)
+	if err != nil {
+		return err
+	}
+	root := l.Spawn(fn)
+	root.joined.Store(true)
+	l.until = root
+	if err := l.drive(); err != nil && root.result == nil {
+		return err
+	}
+	return root.result
+}
+
+// drive ticks on the calling goroutine until l.until has ended, and closes the loop. It closes the loop
+// also when a greenlet takes the goroutine away with runtime.Goexit.
+func (l *Loop) drive() (err error) {
+	l.control.started = true
+	defer func() {
+		l.abandon(ErrGoexit)
+		l.until, l.halt = nil, false
+		l.control.Lock()
+		l.control.started = false // Close finishes on a goroutine of its own
+		l.control.Unlock()
+		err = l.Close()
+	}()
+	for !l.halt {
+		l.turn()
+	}
+	return nil
+}

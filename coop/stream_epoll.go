@@ -1,0 +1,156 @@
+//go:build linux && !coop_portable
+
+package coop
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"greenroom/coop/internal/poll"
+)
+
+// maxVec is how many buffers the kernel takes in one writev (IOV_MAX).
+const maxVec = 1024
+
+// adopt duplicates the connection's descriptor, away from Go's own poller. It reports false for a
+// connection that is more than a descriptor.
+func (s *Stream) adopt(c net.Conn) (bool, error) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return false, nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false, fmt.Errorf("attach connection: %w", err)
+	}
+	var fd int
+	var dupErr error
+	if err := raw.Control(func(old uintptr) {
+		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return false, fmt.Errorf("attach connection: %w", err)
+	}
+	if dupErr != nil {
+		return false, fmt.Errorf("attach connection: duplicate descriptor: %w", dupErr)
+	}
+	s.fd = int32(fd)
+	return true, nil
+}
+
+// register begins events.
+func (s *Stream) register(t poll.Token) error { return s.loop.poller.Add(int(s.fd), t) }
+
+// releaseFD closes the descriptor, which also takes it out of the epoll set.
+func (s *Stream) releaseFD() {
+	unix.Close(int(s.fd))
+	s.fd = -1
+}
+
+// readFD reads until there is no more for now, the handler pauses, or the budget is spent.
+func (s *Stream) readFD() {
+	l := s.loop
+	if l.readBuf == nil {
+		l.readBuf = make([]byte, readSize)
+	}
+	for budget := readBudget; budget > 0; {
+		n, err := unix.Read(int(s.fd), l.readBuf)
+		switch {
+		case n > 0:
+			budget -= n
+			// A short read has emptied the socket: what comes next is a new edge. Only an end that
+			// was announced already has to be fetched.
+			if n < len(l.readBuf) && s.flags&streamEnding == 0 {
+				s.flags &^= streamUnread
+			}
+			s.onRead(l.readBuf[:n])
+			if s.flags&(streamClosed|streamPaused) != 0 || s.flags&streamUnread == 0 {
+				return
+			}
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			s.flags &^= streamUnread
+			return
+		case err == nil:
+			s.fail(io.EOF)
+			return
+		default:
+			s.fail(s.opError("read", err))
+			return
+		}
+	}
+	l.queueStream(s)
+}
+
+// failBroken ends a paused stream whose connection is gone.
+func (s *Stream) failBroken() {
+	code, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	switch {
+	case err != nil:
+		s.fail(s.opError("getsockopt", err))
+	case code != 0:
+		s.fail(s.opError("read", unix.Errno(code)))
+	default:
+		s.fail(io.EOF)
+	}
+}
+
+func (s *Stream) writeFD(p []byte) (int, error) {
+	for n := 0; ; {
+		m, err := unix.Write(int(s.fd), p[n:])
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			s.flags |= streamFull
+			return n, nil
+		case err != nil:
+			err = s.opError("write", err)
+			s.fail(err)
+			return n, err
+		default:
+			if n += m; n == len(p) {
+				return n, nil
+			}
+		}
+	}
+}
+
+func (s *Stream) writevFD(bufs [][]byte) (int, error) {
+	total := 0
+	for len(bufs) > 0 {
+		n, err := unix.Writev(int(s.fd), bufs[:min(len(bufs), maxVec)])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			s.flags |= streamFull
+			return total, nil
+		case err != nil:
+			err = s.opError("writev", err)
+			s.fail(err)
+			return total, err
+		}
+		total += n
+		for len(bufs) > 0 && n >= len(bufs[0]) {
+			n -= len(bufs[0])
+			bufs = bufs[1:]
+		}
+		if n > 0 { // the first one went in part
+			m, err := s.writeFD(bufs[0][n:])
+			total += m
+			if err != nil || s.flags&streamFull != 0 {
+				return total, err
+			}
+			bufs = bufs[1:]
+		}
+	}
+	return total, nil
+}
+
+func (s *Stream) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: s.remote.Network(), Addr: s.remote, Err: os.NewSyscallError(op, err)}
+}

@@ -1,0 +1,19 @@
+//go:build !linux || coop_portable
+
+package coop
+
+import (
+	"net"
+
+	"greenroom/coop/internal/poll"
+)
+
+// Without a poller for descriptors every stream is served by goroutines.
+
+func (s *Stream) adopt(net.Conn) (bool, error)        { return false, nil }
+func (s *Stream) register(poll.Token) error           { return nil }
+func (s *Stream) releaseFD()                          {}
+func (s *Stream) readFD()                             {}
+func (s *Stream) failBroken()                         {}
+func (s *Stream) writeFD([]byte) (int, error)         { return 0, ErrClosed }
+func (s *Stream) writevFD(bufs [][]byte) (int, error) { return 0, ErrClosed }

@@ -1,0 +1,240 @@
+package coop
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	pipeRead   = 16 << 10  // buffer of a portable stream's reader, bytes
+	pipeWrite  = 256 << 10 // bound of what waits for its writer, bytes
+	pipeKept   = 16 << 10  // what an idle writer may keep
+	pipeLinger = 5 * time.Second
+	pipeHurry  = time.Second // the linger when the loop closes
+)
+
+// pipe serves a stream with goroutines: one reads and takes turns with the loop over its buffer; one
+// writes what the loop has put into a bounded buffer. Both end with the stream.
+type pipe struct {
+	s *Stream
+	c net.Conn
+
+	// The reader's until it has posted a readJob, the loop's until it sends on turn.
+	buf  []byte
+	n    int
+	err  error
+	turn chan struct{}
+
+	mu      sync.Mutex
+	work    sync.Cond // out or ended has changed
+	out     []byte    // waits for the writer
+	spare   []byte
+	flying  int  // bytes the writer is sending
+	short   bool // a write was; tell the loop when there is room
+	writing bool // the writer runs
+	ended   bool
+	broken  bool // nothing more can be sent
+}
+
+func newPipe(s *Stream, c net.Conn) *pipe {
+	p := &pipe{s: s, c: c, turn: make(chan struct{}, 1)}
+	p.work.L = &p.mu
+	return p
+}
+
+func (p *pipe) start() {
+	p.s.loop.outside.Add(1)
+	go p.readLoop()
+}
+
+func (p *pipe) readLoop() {
+	l := p.s.loop
+	defer l.outside.Done()
+	p.buf = make([]byte, pipeRead)
+	for {
+		n, err := p.c.Read(p.buf)
+		p.n, p.err = n, err
+		if !l.PostJob((*pipeArrival)(p)) || err != nil {
+			return
+		}
+		if _, more := <-p.turn; !more {
+			return
+		}
+	}
+}
+
+// pipeArrival says that the reader has something.
+type pipeArrival pipe
+
+func (j *pipeArrival) RunOn(l *Loop) {
+	s := j.s
+	if s.flags&streamClosed == 0 {
+		s.flags |= streamUnread
+		l.queueStream(s)
+	}
+}
+
+// deliver hands the reader's buffer to the handler, and back.
+func (p *pipe) deliver() {
+	s := p.s
+	s.flags &^= streamUnread
+	if n := p.n; n > 0 {
+		p.n = 0
+		s.onRead(p.buf[:n])
+	}
+	switch {
+	case s.flags&streamClosed != 0:
+	case p.err == nil:
+		p.turn <- struct{}{}
+	case s.flags&streamPaused != 0:
+		s.flags |= streamUnread // the end waits for ResumeRead
+	default:
+		s.fail(p.err)
+	}
+}
+
+func (p *pipe) write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.put(b), nil
+}
+
+func (p *pipe) writev(bufs [][]byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	total := 0
+	for _, b := range bufs {
+		n := p.put(b)
+		total += n
+		if n < len(b) {
+			break
+		}
+	}
+	return total, nil
+}
+
+// put takes what there is room for. After a failed send it takes everything and drops it: the loop
+// will hear of the failure in a moment, as with bytes that a kernel had accepted.
+func (p *pipe) put(b []byte) int {
+	if p.broken {
+		return len(b)
+	}
+	n := min(len(b), pipeWrite-len(p.out)-p.flying)
+	p.out = append(p.out, b[:n]...)
+	if n < len(b) {
+		p.short = true
+		p.s.flags |= streamFull
+	}
+	p.kick()
+	return n
+}
+
+// kick wakes the writer, or starts it.
+func (p *pipe) kick() {
+	if !p.writing {
+		p.writing = true
+		p.s.loop.outside.Add(1)
+		go p.writeLoop()
+		return
+	}
+	p.work.Signal()
+}
+
+// end lets the writer send what is left, for a while, and close the connection, which ends the reader.
+func (p *pipe) end() {
+	linger := pipeLinger
+	if p.s.loop.phase != running {
+		linger = pipeHurry
+	}
+	p.c.SetWriteDeadline(time.Now().Add(linger))
+	close(p.turn)
+	p.mu.Lock()
+	p.ended = true
+	p.kick()
+	p.mu.Unlock()
+}
+
+func (p *pipe) writeLoop() {
+	l := p.s.loop
+	defer l.outside.Done()
+	defer p.c.Close()
+	for {
+		b := p.take()
+		if b == nil {
+			return
+		}
+		_, err := p.c.Write(b)
+		if p.sent(b, err) {
+			l.PostJob((*pipeRoom)(p))
+		}
+		if err != nil {
+			l.PostJob(&pipeFailure{p.s, err})
+			p.waitEnd()
+			return
+		}
+	}
+}
+
+// take waits for bytes to send; nil means that there will be none.
+func (p *pipe) take() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.out) == 0 {
+		if p.ended {
+			return nil
+		}
+		p.work.Wait()
+	}
+	b := p.out
+	p.out, p.spare = p.spare[:0], nil
+	p.flying = len(b)
+	return b
+}
+
+// sent reports whether the loop waits for the room that there is now.
+func (p *pipe) sent(b []byte, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flying = 0
+	if cap(b) <= pipeKept {
+		p.spare = b[:0]
+	}
+	if err != nil {
+		p.broken = true
+		p.out, p.spare = nil, nil
+		return false
+	}
+	room := p.short && len(p.out) <= pipeWrite/2
+	if room {
+		p.short = false
+	}
+	return room
+}
+
+func (p *pipe) waitEnd() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.ended {
+		p.work.Wait()
+	}
+}
+
+// pipeRoom says that a full buffer has room again.
+type pipeRoom pipe
+
+func (j *pipeRoom) RunOn(l *Loop) {
+	s := j.s
+	if s.flags&(streamClosed|streamFull) == streamFull {
+		s.flags |= streamWritable
+		l.queueStream(s)
+	}
+}
+
+// pipeFailure says that nothing can be sent any more.
+type pipeFailure struct {
+	s   *Stream
+	err error
+}
+
+func (j *pipeFailure) RunOn(*Loop) { j.s.fail(j.err) }

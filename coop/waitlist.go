@@ -1,0 +1,64 @@
+package coop
+
+// waitList is a FIFO of greenlets, linked through the greenlets themselves. A greenlet waits for one
+// thing at a time, so one pair of links is enough: parking, waking and giving up allocate nothing
+// and take constant time. The ready queue is one too: a greenlet is ready or waits, never both.
+type waitList struct {
+	head, tail *Greenlet
+	n          int
+}
+
+func (w *waitList) push(g *Greenlet) {
+	g.on, g.prev, g.next = w, w.tail, nil
+	if w.tail != nil {
+		w.tail.next = g
+	} else {
+		w.head = g
+	}
+	w.tail = g
+	w.n++
+}
+
+func (w *waitList) pop() *Greenlet {
+	g := w.head
+	w.head = g.next
+	if w.head != nil {
+		w.head.prev = nil
+	} else {
+		w.tail = nil
+	}
+	w.n--
+	g.on, g.next = nil, nil
+	return g
+}
+
+func (w *waitList) remove(g *Greenlet) {
+	if g.prev != nil {
+		g.prev.next = g.next
+	} else {
+		w.head = g.next
+	}
+	if g.next != nil {
+		g.next.prev = g.prev
+	} else {
+		w.tail = g.prev
+	}
+	w.n--
+	g.on, g.prev, g.next = nil, nil, nil
+}
+
+// index is the place of g in the list.
+func (w *waitList) index(g *Greenlet) int {
+	i := 0
+	for h := w.head; h != g; h = h.next {
+		i++
+	}
+	return i
+}
+
+// wakeAll wakes every greenlet in the list, in order, with err as the result of its park.
+func (w *waitList) wakeAll(err error) {
+	for w.head != nil {
+		w.head.wake(err)
+	}
+}
