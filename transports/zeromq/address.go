@@ -1,0 +1,119 @@
+package zeromq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// parseEndpoint turns tcp://host:port and ipc://path into what package net takes.
+func parseEndpoint(endpoint string) (network, address string, err error) {
+	scheme, rest, ok := strings.Cut(endpoint, "://")
+	switch {
+	case !ok || rest == "":
+		return "", "", fmt.Errorf("endpoint %q: want tcp://host:port or ipc:///path", endpoint)
+	case scheme == "tcp":
+		host, port, err := net.SplitHostPort(rest)
+		if err != nil {
+			return "", "", fmt.Errorf("endpoint %q: %w", endpoint, err)
+		}
+		if host == "*" { // libzmq's spelling
+			host = ""
+		}
+		if port == "*" {
+			port = "0"
+		}
+		return "tcp", net.JoinHostPort(host, port), nil
+	case scheme == "ipc" && runtime.GOOS == "windows":
+		return "", "", fmt.Errorf("endpoint %q: ipc is not available on Windows, use tcp on 127.0.0.1", endpoint)
+	case scheme == "ipc" && strings.HasPrefix(rest, "@") && runtime.GOOS != "linux":
+		return "", "", fmt.Errorf("endpoint %q: abstract sockets exist on Linux only", endpoint)
+	case scheme == "ipc" && rest != "*" && rest != "@":
+		return "unix", rest, nil
+	}
+	return "", "", fmt.Errorf("endpoint %q: want tcp://host:port or ipc:///path", endpoint)
+}
+
+// bind listens at an endpoint. insecure allows TCP addresses that are not loopback.
+func bind(endpoint string, insecure bool, mode fs.FileMode) (net.Listener, error) {
+	network, address, err := parseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if network == "unix" {
+		return bindUnix(address, mode)
+	}
+	tcp, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if !insecure && !tcp.IP.IsLoopback() {
+		return nil, fmt.Errorf("binding %s is refused because ZeroMQ's NULL security has no authentication and everybody who reaches the address could publish and subscribe: bind a loopback address, or set Insecure", endpoint)
+	}
+	return net.ListenTCP("tcp", tcp)
+}
+
+// bindUnix listens on a socket file, or on an abstract name. A file that a crashed process left
+// behind is removed once nobody answers on it.
+func bindUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	ln, err := net.Listen("unix", path)
+	if strings.HasPrefix(path, "@") {
+		return ln, err
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
+		ln, err = net.Listen("unix", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	probe, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return errors.Join(fmt.Errorf("%s is in use by another process", path), probe.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return err
+	}
+	return os.Remove(path)
+}
+
+// endpointOf writes a listener's address as an endpoint to connect to.
+func endpointOf(a net.Addr) string {
+	if a.Network() == "unix" {
+		return "ipc://" + a.String()
+	}
+	return "tcp://" + a.String()
+}
+
+// dial connects to an endpoint.
+func dial(ctx context.Context, endpoint string) (net.Conn, error) {
+	network, address, err := parseEndpoint(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, address)
+}

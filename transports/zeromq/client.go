@@ -1,0 +1,168 @@
+package zeromq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+
+	"greenroom/transports/zeromq/internal/guard"
+)
+
+// client is one outgoing connection with its guard.
+type client struct {
+	guard *guard.Conn
+	conn  *zmq4.Conn
+}
+
+// connect dials and shakes hands within ctx, or 5 s.
+func connect(ctx context.Context, endpoint string, typ zmq4.SocketType) (*client, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	raw, err := dial(ctx, endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("zeromq: connecting: %w", err)
+	}
+	c := &client{guard: guard.New(raw, string(typ), guard.Limits{FrameBytes: 16 << 20, MessageBytes: 32 << 20, Frames: 1024})}
+	stop := context.AfterFunc(ctx, func() { c.guard.Fail(ctx.Err()) })
+	c.conn, err = guard.Open(c.guard, typ, false)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("zeromq: connecting to %s: %w", endpoint, err)
+	}
+	return c, nil
+}
+
+func (c *client) close() {
+	_ = c.guard.Close()
+	c.guard.Wait()
+}
+
+// Pusher is a PUSH socket with one connection, for tools. Send is for one goroutine.
+type Pusher struct {
+	client
+	left    chan struct{} // closed when the peer has closed, or the connection failed
+	closing sync.Once
+	err     error
+}
+
+// Push connects a PUSH socket to a PULL endpoint. ctx bounds the connecting only.
+func Push(ctx context.Context, endpoint string) (*Pusher, error) {
+	c, err := connect(ctx, endpoint, zmq4.Push)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pusher{client: *c, left: make(chan struct{})}
+	go p.listen()
+	return p, nil
+}
+
+// listen reads, so that heartbeats are answered and the end is seen. A PULL socket sends no messages.
+func (p *Pusher) listen() {
+	defer close(p.left)
+	for {
+		if _, err := p.conn.RecvMsg(); err != nil {
+			return
+		}
+	}
+}
+
+// Send queues one message and waits only while the queue is full. The frames are copied.
+func (p *Pusher) Send(frames ...[]byte) error {
+	if len(frames) == 0 {
+		return errors.New("zeromq: a message has at least one frame")
+	}
+	if err := p.conn.SendMsg(zmq4.NewMsgFrom(frames...)); err != nil {
+		return fmt.Errorf("zeromq: sending: %w", err)
+	}
+	return nil
+}
+
+// closeTimeout is how long Close waits for the peer to take what was sent.
+const closeTimeout = 5 * time.Second
+
+// Close sends what is queued, tells the peer that it was all, and waits until the peer has closed
+// too: only then has it read everything. Idempotent. The error says that something may be lost.
+func (p *Pusher) Close() error {
+	p.closing.Do(func() {
+		timeout := time.AfterFunc(closeTimeout, func() {
+			p.guard.Fail(fmt.Errorf("the peer did not take everything within %v", closeTimeout))
+		})
+		p.err = p.guard.Flush()
+		if p.err == nil {
+			p.err = p.guard.CloseWrite()
+		}
+		if p.err == nil {
+			<-p.left
+			if err := p.guard.Err(); err != nil && !errors.Is(err, io.EOF) {
+				p.err = err
+			}
+		}
+		timeout.Stop()
+		p.close()
+		<-p.left
+		if p.err != nil {
+			p.err = fmt.Errorf("zeromq: closing: %w", p.err)
+		}
+	})
+	return p.err
+}
+
+// Subscription is a SUB socket with one connection, for tools. Receive is for one goroutine.
+type Subscription struct{ client }
+
+// Subscribe connects a SUB socket to a PUB or XPUB endpoint and subscribes to topics, prefixes of
+// the messages' first frames; without any, to everything. ctx bounds the connecting only. What is
+// published before the subscription has arrived there is not heard.
+func Subscribe(ctx context.Context, endpoint string, topics ...string) (*Subscription, error) {
+	c, err := connect(ctx, endpoint, zmq4.Sub)
+	if err != nil {
+		return nil, err
+	}
+	if len(topics) == 0 {
+		topics = []string{""}
+	}
+	for _, topic := range topics {
+		if err := c.conn.SendMsg(zmq4.NewMsg(append([]byte{1}, topic...))); err != nil {
+			c.close()
+			return nil, fmt.Errorf("zeromq: subscribing: %w", err)
+		}
+	}
+	if err := c.guard.Flush(); err != nil {
+		c.close()
+		return nil, fmt.Errorf("zeromq: subscribing: %w", err)
+	}
+	return &Subscription{*c}, nil
+}
+
+// Receive returns the frames of the next message. When ctx ends first the connection is closed: a
+// message may have been half read.
+func (s *Subscription) Receive(ctx context.Context) ([][]byte, error) {
+	stop := context.AfterFunc(ctx, func() { s.guard.Fail(ctx.Err()) })
+	defer stop()
+	for {
+		msg, err := s.conn.RecvMsg()
+		if err != nil {
+			if own := s.guard.Err(); own != nil {
+				err = own
+			}
+			return nil, fmt.Errorf("zeromq: receiving: %w", err)
+		}
+		if msg.Type == zmq4.UsrMsg {
+			return msg.Frames, nil
+		}
+	}
+}
+
+// Close ends the connection. Idempotent.
+func (s *Subscription) Close() error {
+	s.close()
+	return nil
+}

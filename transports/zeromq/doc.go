@@ -1,0 +1,61 @@
+// Package zeromq lets programs in any language publish into rooms, and hear rooms, over ZeroMQ.
+//
+//	bridge, err := zeromq.Listen(h, zeromq.Options{
+//		Pull: "tcp://127.0.0.1:5560", // push here
+//		Pub:  "tcp://127.0.0.1:5561", // subscribe here, by room
+//	})
+//
+// # Endpoints
+//
+// Pull binds a PULL socket: PUSH sockets connect and their messages become publications. While the
+// hub is saturated it stops reading, so that TCP holds the publishers back.
+//
+// Sub binds a SUB socket: PUB sockets connect. A PUB cannot be held back, so while the hub is
+// saturated its messages are dropped and counted.
+//
+// Pub binds an XPUB socket: SUB and XSUB sockets connect and subscribe to rooms. They hear every
+// message of those rooms, from browsers as well as from other publishers. Each subscriber has a
+// bounded queue of its own: what does not fit is dropped for that subscriber alone, whole messages at
+// a time; one that stays behind for longer than Options.SlowAfter is disconnected.
+//
+// Endpoints are written tcp://host:port (port 0 or * takes a free one, host * is every interface),
+// ipc:///path, or ipc://@name for a Linux abstract socket. They speak NULL, which has no
+// authentication: a TCP address that is not loopback needs Options.Insecure. An ipc path is created
+// with Options.IPCMode; abstract sockets are open to every user of the machine, as loopback is.
+//
+// # Messages in
+//
+// The layout named [Greenroom] takes
+//
+//	[room, payload]          the event "message"
+//	[room, event, arg...]    any event
+//	{...}                    one frame, a JSON object: the envelope
+//
+// The envelope has "room", a string or an array of strings, and optionally "nsp", "event" (default
+// "message"), "args" (an array) or "data" (one value), "bin" (base64 strings, which become binary
+// arguments behind the others), "except" (session ids that do not get it), "id" (a second publication
+// with this id within a minute is dropped) and "volatile". "retain":true is refused, because nothing
+// keeps retained values yet. Other keys are ignored.
+//
+// A payload or argument that is a JSON object or array is that value; any other UTF-8 is a string, so
+// that 42 stays "42"; the rest is binary. [Format] has stricter rules. Rooms are 1 to 255 bytes of
+// UTF-8 without control characters, not starting with "$". The namespace is Format.Namespace, or
+// comes from a first frame like "/chat#lobby" with Format.NamespaceInTopic.
+//
+// What does not fit is counted by the hub, logged once in a while, and dropped; it is never guessed
+// and never costs its sender the connection. What breaks the protocol does.
+//
+// # Messages out
+//
+// Every message of a room leaves as [topic, event, arg...]. The topic is the bare room in the
+// namespace "/", "/chat#room" in others. A string argument is its text, a binary one its bytes, all
+// else compact JSON, in which nested binary values are base64 strings. The last argument of a
+// publication is its meta object {room, id, from, at, via}. ZeroMQ subscriptions are prefixes: a
+// subscriber to "room1" also hears "room10" and compares the first frame if that matters. Rooms
+// starting with "$" are not sent.
+//
+// # Limits
+//
+// Everything a peer sends is limited (see [Options]). zmq4's own socket layer is not used: one
+// packet can end a process that runs it. Only its codec is, behind a guard that checks the stream.
+package zeromq

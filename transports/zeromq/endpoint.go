@@ -1,0 +1,197 @@
+package zeromq
+
+import (
+	"container/list"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
+
+	"greenroom/transports/zeromq/internal/guard"
+)
+
+// endpoint accepts the connections of one socket and gives each its own goroutine: it shakes hands,
+// runs serve, and closes. It owns them all; close ends and awaits them.
+type endpoint struct {
+	bridge *Bridge
+	typ    zmq4.SocketType
+	limits guard.Limits
+	serve  func(*peer) error
+	ln     net.Listener
+
+	mu      sync.Mutex
+	pending *list.List // of *peer: shaking hands, oldest first
+	peers   map[*peer]struct{}
+	closed  bool
+	wg      sync.WaitGroup
+}
+
+// peer is one connection. Its fields are its own goroutine's, except the guard.
+type peer struct {
+	guard  *guard.Conn
+	conn   *zmq4.Conn
+	remote string
+	slot   *list.Element // in pending; guarded by the endpoint's mu
+}
+
+func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error) *endpoint {
+	return &endpoint{
+		bridge: b, typ: typ, limits: l, serve: serve, ln: ln,
+		pending: list.New(), peers: make(map[*peer]struct{}),
+	}
+}
+
+// start begins to accept.
+func (e *endpoint) start() {
+	e.wg.Add(1)
+	go e.accept()
+}
+
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+func (e *endpoint) accept() {
+	defer e.wg.Done()
+	pause := minAcceptPause
+	for {
+		c, err := e.ln.Accept()
+		switch {
+		case err == nil:
+			pause = minAcceptPause
+			e.admit(c)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // EMFILE and the like pass, and must not spin
+			e.bridge.refused(reasonAccept, "accepting failed", "socket", e.typ, "error", err)
+			if !e.bridge.sleep(pause) {
+				return
+			}
+			pause = min(2*pause, maxAcceptPause)
+		}
+	}
+}
+
+// admit starts a connection's goroutine. The handshake's deadline runs from here.
+func (e *endpoint) admit(c net.Conn) {
+	if err := c.SetReadDeadline(time.Now().Add(e.bridge.opts.HandshakeTimeout)); err != nil {
+		_ = c.Close() // gone already
+		e.bridge.refused(reasonHandshake, "connection refused", "socket", e.typ, "error", err)
+		return
+	}
+	e.mu.Lock()
+	if e.closed || len(e.peers) >= e.bridge.opts.MaxPeers {
+		closed := e.closed
+		e.mu.Unlock()
+		_ = c.Close() // nothing was sent
+		if !closed {
+			e.bridge.refused(reasonTooManyPeers, "connection refused", "socket", e.typ, "remote", c.RemoteAddr())
+		}
+		return
+	}
+	p := &peer{guard: guard.New(c, string(e.typ), e.limits), remote: c.RemoteAddr().String()}
+	var oldest *peer
+	if e.pending.Len() >= e.bridge.opts.MaxPending {
+		oldest = e.pending.Remove(e.pending.Front()).(*peer)
+		oldest.slot = nil
+	}
+	p.slot = e.pending.PushBack(p)
+	e.wg.Add(1)
+	e.mu.Unlock()
+	if oldest != nil {
+		oldest.guard.Fail(&guard.Violation{Reason: reasonEvicted, Detail: "too many connections that have not shaken hands"})
+	}
+	go e.own(p)
+}
+
+// own is a connection's goroutine, from the handshake to the end.
+func (e *endpoint) own(p *peer) {
+	defer e.wg.Done()
+	err := e.run(p)
+	_ = p.guard.Close()
+	p.guard.Wait()
+	e.mu.Lock()
+	if p.slot != nil {
+		e.pending.Remove(p.slot)
+		p.slot = nil
+	}
+	delete(e.peers, p)
+	closed := e.closed
+	e.mu.Unlock()
+	if !closed {
+		e.report(p, err)
+	}
+}
+
+func (e *endpoint) run(p *peer) error {
+	conn, err := guard.Open(p.guard, e.typ, true)
+	if err != nil {
+		return err
+	}
+	p.conn = conn
+	if err := e.established(p); err != nil {
+		return err
+	}
+	if err := p.guard.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	return e.serve(p)
+}
+
+// established moves p from the pending to the peers.
+func (e *endpoint) established(p *peer) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed, p.slot == nil: // closed or evicted meanwhile
+		return guard.ErrClosed
+	case len(e.peers) >= e.bridge.opts.MaxPeers:
+		return &guard.Violation{Reason: reasonTooManyPeers, Detail: "the endpoint has no room for more peers"}
+	}
+	e.pending.Remove(p.slot)
+	p.slot = nil
+	e.peers[p] = struct{}{}
+	return nil
+}
+
+// report counts why a connection ended, unless the peer simply left.
+func (e *endpoint) report(p *peer, err error) {
+	if first := p.guard.Err(); first != nil && !errors.Is(first, guard.ErrClosed) {
+		err = first
+	}
+	var v *guard.Violation
+	switch {
+	case errors.As(err, &v):
+		e.bridge.refused(v.Reason, "connection ended", "socket", e.typ, "remote", p.remote, "detail", v.Detail)
+	case p.conn == nil:
+		e.bridge.refused(reasonHandshake, "connection ended", "socket", e.typ, "remote", p.remote, "error", err)
+	case !isEOF(err):
+		e.bridge.refused(reasonNetwork, "connection ended", "socket", e.typ, "remote", p.remote, "error", err)
+	}
+}
+
+// size is the number of established peers.
+func (e *endpoint) size() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.peers)
+}
+
+// close ends the listener and all connections and waits for their goroutines.
+func (e *endpoint) close() error {
+	err := e.ln.Close()
+	e.mu.Lock()
+	e.closed = true
+	for p := range e.peers {
+		_ = p.guard.Close()
+	}
+	for el := e.pending.Front(); el != nil; el = el.Next() {
+		_ = el.Value.(*peer).guard.Close()
+	}
+	e.mu.Unlock()
+	e.wg.Wait()
+	return err
+}

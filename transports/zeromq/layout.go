@@ -1,0 +1,121 @@
+package zeromq
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"greenroom/hub"
+)
+
+// Layout reads the messages of an ingress endpoint. Parse turns the frames of one message into
+// publications, or says why it cannot with a [*Refusal]: it must not guess. frames is never empty;
+// its bytes belong to the layout, which may keep them in the publications. Parse is called from many
+// goroutines.
+type Layout interface {
+	Parse(frames [][]byte, f Format) ([]hub.Publication, error)
+}
+
+// Refusal is why a message is not taken. Reason is a constant to count under, Detail is for the log.
+type Refusal struct {
+	Reason string
+	Detail string
+}
+
+func (r *Refusal) Error() string { return r.Reason + ": " + r.Detail }
+
+func refuse(reason, format string, args ...any) error {
+	return &Refusal{reason, fmt.Sprintf(format, args...)}
+}
+
+// Greenroom is the default layout; the package comment describes it.
+var Greenroom Layout = greenroom{}
+
+type greenroom struct{}
+
+func (greenroom) Parse(frames [][]byte, f Format) ([]hub.Publication, error) {
+	if len(frames) == 1 {
+		if len(frames[0]) > 0 && frames[0][0] == '{' {
+			return parseEnvelope(frames[0], f)
+		}
+		return nil, refuse(reasonShape, "one frame that is no JSON object: a room and a payload are wanted")
+	}
+	p := hub.Publication{Namespace: f.Namespace, Room: string(frames[0]), Event: f.Event}
+	if f.NamespaceInTopic {
+		p.Namespace, p.Room = splitTopic(p.Room, f.Namespace)
+	}
+	args := frames[1:]
+	if len(frames) > 2 {
+		p.Event = string(frames[1])
+		args = frames[2:]
+	}
+	if err := checkAddress(&p); err != nil {
+		return nil, err
+	}
+	p.Args = make([]any, len(args))
+	binary, placeholder := false, false
+	for i, a := range args {
+		v, err := f.Payload.read(a)
+		if err != nil {
+			return nil, err
+		}
+		p.Args[i] = v
+		binary = binary || isBinary(v)
+		placeholder = placeholder || holdsPlaceholder(v)
+	}
+	if binary && placeholder {
+		return nil, errPlaceholder()
+	}
+	return []hub.Publication{p}, nil
+}
+
+func errPlaceholder() error {
+	return refuse(reasonPlaceholder, `JSON with "_placeholder" beside binary data could be taken for it`)
+}
+
+// topicSeparator stands between namespace and room in a topic.
+const topicSeparator = "#"
+
+// splitTopic separates "/chat#lobby"; a topic without a namespace is a room of def.
+func splitTopic(topic, def string) (namespace, room string) {
+	if strings.HasPrefix(topic, "/") {
+		if ns, room, ok := strings.Cut(topic, topicSeparator); ok {
+			return ns, room
+		}
+	}
+	return def, topic
+}
+
+const (
+	maxTopic     = 255 // bytes of a room, an event or a subscription
+	maxNamespace = 255 // bytes
+)
+
+// checkAddress holds namespace, room and event against the rules.
+func checkAddress(p *hub.Publication) error {
+	if err := hub.CheckRoom(p.Room); err != nil {
+		return refuse(reasonRoom, "room %.64q: %v", p.Room, err)
+	}
+	if ns := p.Namespace; len(ns) == 0 || len(ns) > maxNamespace || ns[0] != '/' || !printable(ns) {
+		return refuse(reasonNamespace, "namespace %.64q", ns)
+	}
+	switch {
+	case p.Event == "":
+		return refuse(reasonEvent, "the event has no name")
+	case len(p.Event) > maxTopic, !utf8.ValidString(p.Event):
+		return refuse(reasonEvent, "event %.64q is longer than %d bytes or not UTF-8", p.Event, maxTopic)
+	case hub.ReservedEvent(p.Event):
+		return refuse(reasonEvent, "event %q is reserved", p.Event)
+	}
+	return nil
+}
+
+// printable reports whether s is UTF-8 without control characters.
+func printable(s string) bool {
+	for _, r := range s {
+		if r < 0x20 || r >= 0x7f && r < 0xa0 {
+			return false
+		}
+	}
+	return utf8.ValidString(s)
+}

@@ -1,0 +1,130 @@
+package zeromq
+
+import (
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"greenroom/hub"
+	"greenroom/transports/zeromq/internal/guard"
+)
+
+// Hub is what the bridge needs of a *hub.Hub.
+type Hub interface {
+	Publish(hub.Publication) (id string, err error)
+	Tap(func(*hub.Message)) (cancel func())
+	Count(reason string)
+	Saturated() bool
+}
+
+// Options configure a [Bridge]. Zero values mean the defaults given.
+type Options struct {
+	Pull string // endpoint to push to, "" for none
+	Sub  string // endpoint for PUB sockets to connect to, "" for none
+	Pub  string // endpoint to subscribe at, "" for none
+
+	// Insecure allows TCP addresses that are not loopback: anybody who reaches them may publish and
+	// subscribe.
+	Insecure bool
+	// IPCMode are the permissions of ipc:// socket files. Default 0600: this user only.
+	IPCMode fs.FileMode
+	// Principal is shown as from.name of what arrives here. Default none.
+	Principal string
+	// Logger receives what operators should know. Default slog.Default().
+	Logger *slog.Logger
+
+	PullFormat Format // how messages pushed to Pull are read
+	SubFormat  Format // how messages that Sub hears are read
+	// SubTopics are the prefixes Sub subscribes to. Default all. What a publisher sends beside them is
+	// dropped.
+	SubTopics []string
+
+	HandshakeTimeout time.Duration // default 5 s
+	// MaxPending bounds the connections of one endpoint that have not shaken hands yet. Beyond it the
+	// oldest is closed, so that silent connections cannot keep others out. Default 64.
+	MaxPending int
+	// MaxPeers bounds the connections of one endpoint. Default 1024.
+	MaxPeers int
+
+	MaxFrameBytes   int // largest frame taken, default 1 MiB
+	MaxMessageBytes int // largest message taken, default 2 MiB
+	MaxFrames       int // most frames in one message, default 64
+	MaxTopics       int // subscriptions of one subscriber, default 10 000
+
+	// QueueBytes and QueueMessages bound what waits for one subscriber: 4 MiB, 50 000 messages.
+	QueueBytes    int
+	QueueMessages int
+	// SlowAfter is how long a subscriber's queue may overflow, or one write to it may take, before it
+	// is disconnected. Default 10 s.
+	SlowAfter time.Duration
+}
+
+// Format says how the messages of an ingress endpoint are read.
+type Format struct {
+	// Layout turns frames into publications. Default [Greenroom].
+	Layout Layout
+	// Payload is how payloads and arguments in frames of their own are read. Default [Auto].
+	Payload PayloadRule
+	// Event names publications that do not name one. Default "message".
+	Event string
+	// Namespace receives publications that do not name one. Default "/".
+	Namespace string
+	// NamespaceInTopic reads a first frame "/chat#lobby" as room lobby of namespace /chat.
+	NamespaceInTopic bool
+}
+
+func (o Options) withDefaults() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.MaxPending, 64)
+	def(&o.MaxPeers, 1024)
+	def(&o.MaxTopics, 10_000)
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 5 * time.Second
+	}
+	if o.SlowAfter <= 0 {
+		o.SlowAfter = 10 * time.Second
+	}
+	if o.IPCMode == 0 {
+		o.IPCMode = 0o600
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if len(o.SubTopics) == 0 {
+		o.SubTopics = []string{""}
+	}
+	o.PullFormat = o.PullFormat.withDefaults()
+	o.SubFormat = o.SubFormat.withDefaults()
+	return o
+}
+
+func (f Format) withDefaults() Format {
+	if f.Layout == nil {
+		f.Layout = Greenroom
+	}
+	if f.Event == "" {
+		f.Event = "message"
+	}
+	if f.Namespace == "" {
+		f.Namespace = "/"
+	}
+	return f
+}
+
+func (o Options) limits() guard.Limits {
+	return guard.Limits{
+		FrameBytes: o.MaxFrameBytes, MessageBytes: o.MaxMessageBytes, Frames: o.MaxFrames,
+		WriteTimeout: o.SlowAfter, QueueBytes: o.QueueBytes, QueueMessages: o.QueueMessages,
+	}
+}
+
+// subscriberLimits are those of a peer that sends nothing but subscriptions.
+func (o Options) subscriberLimits() guard.Limits {
+	l := o.limits()
+	l.FrameBytes, l.MessageBytes, l.Frames = 1+maxTopic, 1+maxTopic, 1
+	return l
+}
