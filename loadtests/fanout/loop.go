@@ -25,6 +25,7 @@ type loop struct {
 	message []byte // the frame to send
 	seqAt   int    // where its number goes
 	window  int
+	gather  time.Duration // see wait
 	every   time.Duration // paced: between two messages; 0: as the window allows
 	nextAt  time.Duration
 	seq     uint32
@@ -78,6 +79,7 @@ func (l *loop) publish(o options, d dialect, room string) {
 	l.seqAt = len(l.message) - len(whole) + len(head)
 	l.prefix = []byte(`42["msg","`)
 	l.window = o.window
+	l.gather = o.gather
 	l.ring = make([]outgoing, maxWindow)
 	if o.rate > 0 {
 		l.every = time.Duration(float64(time.Second) / o.rate)
@@ -99,10 +101,7 @@ func (l *loop) runFor(d time.Duration) error {
 		if err := l.fill(now); err != nil {
 			return err
 		}
-		n, err := unix.EpollWait(l.epoll, l.events, l.timeout(now, end))
-		if err == unix.EINTR {
-			continue
-		}
+		n, err := l.wait(l.timeout(now, end))
 		if err != nil {
 			return err
 		}
@@ -112,6 +111,20 @@ func (l *loop) runFor(d time.Duration) error {
 			}
 		}
 	}
+}
+
+// wait fills l.events. While a server writes to its sockets one by one, waking for each would cost the
+// generator more than the server: it lets some gather first.
+func (l *loop) wait(ms int) (int, error) {
+	n, err := unix.EpollWait(l.epoll, l.events, ms)
+	if n > 0 && n < len(l.clients)/2 && l.gather > 0 {
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: l.gather.Nanoseconds()}, nil) // a signal only shortens it
+		n, err = unix.EpollWait(l.epoll, l.events, 0)
+	}
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	return max(n, 0), err
 }
 
 // timeout is in ms, rounded up to at most 100: a paced message is late by less than 1 ms.

@@ -20,6 +20,7 @@ type options struct {
 	rate     float64
 	duration time.Duration
 	warmUp   time.Duration
+	gather   time.Duration
 	idle     bool
 	rounds   int
 	jsonPath string
@@ -56,6 +57,7 @@ func parse(args []string, errors io.Writer) (options, error) {
 	f.Float64Var(&o.rate, "rate", 0, "messages a second; 0: the next as soon as the window has room")
 	f.Float64Var(&seconds, "seconds", 5, "how long to measure")
 	f.Float64Var(&warm, "warm", 1, "seconds to run before measuring")
+	f.DurationVar(&o.gather, "gather", 50*time.Microsecond, "how long to let deliveries gather before reading them; the latencies include it")
 	f.BoolVar(&o.idle, "idle", false, "connect the clients and measure what they cost doing nothing")
 	f.IntVar(&o.rounds, "rounds", 1, "measure every peer this often, taking turns; the median counts")
 	f.StringVar(&o.jsonPath, "json", "", "also write the results to this file (- for standard output)")
