@@ -13,9 +13,15 @@ import (
 // They read the server's address from $GREENROOM_URL.
 func JS(t testing.TB) string {
 	t.Helper()
+	return filepath.Join(here(t), "js")
+}
+
+// here is the folder of this file.
+func here(t testing.TB) string {
+	t.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(file) {
-		t.Fatal("finding the folder of the client scripts: run the tests without -trimpath")
+		t.Fatal("finding the project's folder: run the tests without -trimpath")
 	}
-	return filepath.Join(filepath.Dir(file), "js")
+	return filepath.Dir(file)
 }

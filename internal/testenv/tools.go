@@ -108,13 +108,15 @@ func NPM(t testing.TB, dir string) {
 	}
 }
 
-// Build compiles a package of the module that the test is in, for example "greenroom/cmd/greenroom",
-// and returns the path of the program, which lives as long as the test.
+// Build compiles a package of the main module, for example "greenroom/cmd/greenroom", also from a test of
+// a nested module, and returns the path of the program, which lives as long as the test.
 func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
 	args := append([]string{"build", "-o", path}, flags...)
-	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", append(args, pkg)...)
+	cmd.Dir = filepath.Join(here(t), "..", "..")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}
 	return path
