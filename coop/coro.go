@@ -50,9 +50,6 @@ func (l *Loop) dropCoros() {
 // force ends a greenlet that ignored its kill. Stopping the coroutine makes it leave through
 // runtime.Goexit, which Pull hands on to whoever called stop: a goroutine made for the purpose.
 func (l *Loop) force(g *Greenlet) {
-	if g.on != nil {
-		g.on.remove(g)
-	}
 	if g.co == nil {
 		g.finish(ErrKilled)
 		return

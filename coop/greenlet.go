@@ -22,7 +22,7 @@ type Greenlet struct {
 	co   *coro // set while it has begun and not ended
 
 	// What it waits for.
-	on         *waitList // the list it is in, the ready queue included
+	on         *waitList // the list it is in
 	prev, next *Greenlet
 	giveUp     canceler // told if the wait ends otherwise than by a wake-up
 	wakeErr    error    // what its park returns
@@ -151,7 +151,7 @@ func (g *Greenlet) Yield() error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	g.state = yielding
+	g.state, g.wakeErr = yielding, nil
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -204,17 +204,21 @@ func (g *Greenlet) killed() bool { return g.root.state.Load() == scopeKilled }
 // enter begins every call that may park. An error that has been waiting for the greenlet is delivered
 // here, but by way of the ready queue: one that ignores errors still lets the others run.
 func (g *Greenlet) enter() error {
+	if g.loop.current == g && g.owed == 0 && !g.killed() && !g.doomed {
+		return nil
+	}
+	return g.refuse()
+}
+
+// refuse says why g cannot park.
+func (g *Greenlet) refuse() error {
 	if g.loop.current != g {
 		return ErrNotRunning
 	}
 	if g.doomed {
 		runtime.Goexit()
 	}
-	err := g.overdue()
-	if err == nil {
-		return nil
-	}
-	g.state, g.wakeErr = ready, err
+	g.state, g.wakeErr = ready, g.overdue()
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -224,10 +228,7 @@ func (g *Greenlet) overdue() error {
 	if g.killed() {
 		return ErrKilled
 	}
-	if g.owed > 0 {
-		return g.earliestTimeout()
-	}
-	return nil
+	return g.earliestTimeout()
 }
 
 // waitOn parks in a list.
@@ -245,17 +246,20 @@ func (g *Greenlet) park() error {
 	return g.switchOut()
 }
 
+// switchOut hands control to the loop and returns what ended the park. The frames between here and
+// the coroutine are kept few: after a change of stacks the processor mispredicts every return.
 func (g *Greenlet) switchOut() error {
 	if !g.co.yield(struct{}{}) {
-		// The loop ends this greenlet by force: unwind, running the deferred functions. Goexit
-		// rather than a panic, because no recover on the way can stop it.
-		g.doomed = true
-		runtime.Goexit()
+		g.unwind()
 	}
-	g.state = active
-	err := g.wakeErr
-	g.wakeErr = nil
-	return err
+	return g.wakeErr
+}
+
+// unwind leaves the greenlet by order of the loop, running its deferred functions. Goexit rather than
+// a panic, because no recover on the way can stop it.
+func (g *Greenlet) unwind() {
+	g.doomed = true
+	runtime.Goexit()
 }
 
 // wake ends a park with err as its result. Whatever comes later, a kill included, waits for the next
@@ -264,7 +268,9 @@ func (g *Greenlet) wake(err error) {
 	if g.on != nil {
 		g.on.remove(g)
 	}
-	g.giveUp = nil
+	if g.giveUp != nil {
+		g.giveUp = nil
+	}
 	g.state, g.wakeErr = ready, err
 	g.loop.ready.push(g)
 }
@@ -286,18 +292,30 @@ func (g *Greenlet) interrupt(err error) bool {
 	}
 }
 
-// resume runs g until it parks or ends.
-func (l *Loop) resume(g *Greenlet) {
-	if g.co == nil && !l.begin(g) {
-		return
+// runReady resumes the greenlets that were ready when the phase began, each until it parks or ends.
+func (l *Loop) runReady() {
+	if l.quota == 0 {
+		l.quota = l.ready.n
 	}
-	l.current = g
-	g.co.next()
-	l.current = nil
+	for l.quota > 0 {
+		l.quota--
+		g := l.ready.pop()
+		if g.co == nil && !l.begin(g) {
+			continue
+		}
+		l.switches++
+		l.current = g
+		g.state = active
+		g.co.next()
+		l.current = nil
+	}
 }
 
 // begin gives a fresh greenlet a coroutine, or ends it if it was killed.
 func (l *Loop) begin(g *Greenlet) bool {
+	if g.state == dead {
+		return false // by force, while it was in the queue
+	}
 	if g.killed() {
 		g.finish(ErrKilled)
 		return false
@@ -326,7 +344,6 @@ func (g *Greenlet) main() {
 		}
 		g.finish(err)
 	}()
-	g.state = active
 	err = g.fn(g)
 	returned = true
 }

@@ -52,9 +52,9 @@ const ScratchSize = 64 << 10
 // What is marked "loop only" may be called from any of these, or before Start; it needs no lock.
 type Loop struct {
 	// Touched at every switch.
-	ready    waitList  // greenlets that can go on
-	quota    int       // how many of them still belong to this tick
-	current  *Greenlet // the one that runs
+	ready    readyQueue // greenlets that can go on
+	quota    int        // how many of them still belong to this tick
+	current  *Greenlet  // the one that runs
 	switches uint64
 
 	now      time.Duration // the clock's reading, if nowValid
@@ -273,18 +273,6 @@ func (l *Loop) tick() {
 	}
 }
 
-// runReady resumes the greenlets that were ready when the phase began.
-func (l *Loop) runReady() {
-	if l.quota == 0 {
-		l.quota = l.ready.n
-	}
-	for ; l.quota > 0 && l.ready.n > 0; l.switches++ {
-		l.quota--
-		l.resume(l.ready.pop())
-	}
-	l.quota = 0
-}
-
 func (l *Loop) runFlushers() {
 	if l.flushAt == len(l.flushing) {
 		if len(l.flushers) == 0 {
@@ -359,6 +347,7 @@ func (l *Loop) sleep() {
 		}
 	}
 	l.publishStats()
+	l.ready.trim()
 	l.inbox.asleep.Store(true)
 	if l.inbox.filled.Load() { // posted just before: nobody will wake us
 		l.inbox.asleep.Store(false)

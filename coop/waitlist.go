@@ -2,7 +2,7 @@ package coop
 
 // waitList is a FIFO of greenlets, linked through the greenlets themselves. A greenlet waits for one
 // thing at a time, so one pair of links is enough: parking, waking and giving up allocate nothing
-// and take constant time. The ready queue is one too: a greenlet is ready or waits, never both.
+// and take constant time.
 type waitList struct {
 	head, tail *Greenlet
 	n          int
@@ -17,19 +17,6 @@ func (w *waitList) push(g *Greenlet) {
 	}
 	w.tail = g
 	w.n++
-}
-
-func (w *waitList) pop() *Greenlet {
-	g := w.head
-	w.head = g.next
-	if w.head != nil {
-		w.head.prev = nil
-	} else {
-		w.tail = nil
-	}
-	w.n--
-	g.on, g.next = nil, nil
-	return g
 }
 
 func (w *waitList) remove(g *Greenlet) {
