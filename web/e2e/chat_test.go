@@ -72,6 +72,7 @@ func people(names ...string) string {
 func (p *tab) say(text string) {
 	p.t.Helper()
 	p.do(chromedp.SendKeys("#text", text+kb.Enter))
+	p.until(`document.querySelector("#text").value === ""`)
 }
 
 func TestChat(t *testing.T) {

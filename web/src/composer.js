@@ -10,6 +10,7 @@ export class Composer {
   #sent = [];      // what was sent, for the arrow keys
   #back = 0;       // how far back the arrow keys have gone
   #pause;
+  #shift = false;  // held with the last key
 
   constructor({ onSend, onTyping, onEscape }) {
     this.onTyping = onTyping;
@@ -18,6 +19,7 @@ export class Composer {
       this.#send(onSend);
     });
     this.#text.addEventListener("keydown", (ev) => {
+      this.#shift = ev.shiftKey;
       if (ev.isComposing) return; // an input method is choosing characters: Enter is its own
       if (ev.key === "Enter" && !ev.shiftKey) {
         ev.preventDefault();
@@ -28,6 +30,12 @@ export class Composer {
       } else if ((ev.key === "ArrowUp" || ev.key === "ArrowDown") && this.#recall(ev.key === "ArrowUp")) {
         ev.preventDefault();
       }
+    });
+    // Some keyboards, on phones above all, bring a line break without a key that says Enter.
+    this.#text.addEventListener("beforeinput", (ev) => {
+      if (ev.inputType !== "insertLineBreak" || this.#shift) return;
+      ev.preventDefault();
+      this.#send(onSend);
     });
     this.#text.addEventListener("input", () => {
       this.#back = 0;
