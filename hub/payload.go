@@ -201,7 +201,7 @@ func (e *argEncoder) nested(a any, depth int) error {
 
 func holdsBinary(a any, depth int) bool {
 	if depth > maxArgDepth {
-		return false // encoding/json meets the depth itself
+		return true // nested will say that it is too deep
 	}
 	switch v := a.(type) {
 	case []byte, Binary:

@@ -201,7 +201,7 @@ func TestRelayPresence(t *testing.T) {
 	seen := func(want string) func() bool {
 		return func() bool { return strings.Contains(strings.Join(a.got, ""), want) }
 	}
-	a.wait(t, "Bob's join", seen(fmt.Sprintf(`"joined":[{"id":%q,"name":"Bob"}`, b.session.ID())))
+	a.wait(t, "Bob's join", seen(fmt.Sprintf(`{"id":%q,"name":"Bob"}],"left":[]`, b.session.ID())))
 	if got := answerOf(t, a.call(t, 2, "presence", "r")); got["count"] != 2.0 {
 		t.Errorf("presence: %v", got)
 	}
