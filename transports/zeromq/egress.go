@@ -94,7 +94,7 @@ func (e *egress) publish(m *hub.Message) {
 
 func (e *egress) send(subs []*subscriber, wire []byte) {
 	for _, s := range subs {
-		if s.guard.TrySend(wire) || s.guard.Err() != nil {
+		if s.guard.TrySend(wire) || !s.guard.Sending() {
 			continue
 		}
 		e.bridge.hub.Count(reasonDropped)

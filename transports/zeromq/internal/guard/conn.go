@@ -21,8 +21,9 @@ type Conn struct {
 
 	out sender
 
-	errMu sync.Mutex
-	err   error
+	errMu  sync.Mutex
+	err    error
+	broken error // the peer takes nothing any more; what it sent before can still be read
 }
 
 // New guards raw, on which nothing was read or written yet, for a socket of type local ("PULL").
@@ -31,7 +32,7 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 	l = l.WithDefaults()
 	c := &Conn{raw: raw}
 	c.in = newParser(local, l, c.sendPong)
-	c.out.init(raw, l, c.fail)
+	c.out.init(raw, l, c.writeFailed)
 	return c
 }
 
@@ -57,6 +58,23 @@ func (c *Conn) fail(err error) {
 	if first {
 		c.out.stop()
 		_ = c.raw.Close() // the first error is the one to report
+	}
+}
+
+// writeFailed is called by the flusher when it ends. A peer that sends and closes at once, without
+// reading the PONGs on their way to it, makes writing fail while its messages are still to be read: so
+// reading goes on, for a while.
+func (c *Conn) writeFailed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.fail(violation(ReasonWriteTimeout, "the peer did not take what was sent for %v", c.out.limits.WriteTimeout))
+		return
+	}
+	c.errMu.Lock()
+	c.broken = err
+	c.errMu.Unlock()
+	c.out.stop()
+	if c.raw.SetReadDeadline(time.Now().Add(c.out.limits.WriteTimeout)) != nil {
+		c.fail(err)
 	}
 }
 
@@ -86,16 +104,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // fill reads once from the network.
 func (c *Conn) fill() error {
-	if c.in.ttl > 0 {
-		c.idling = true
-		if err := c.raw.SetReadDeadline(time.Now().Add(c.in.ttl)); err != nil {
-			return err
-		}
-	} else if c.idling {
-		c.idling = false
-		if err := c.raw.SetReadDeadline(time.Time{}); err != nil {
-			return err
-		}
+	if err := c.heartbeat(); err != nil {
+		return err
 	}
 	n, err := c.raw.Read(c.in.space())
 	c.in.filled(n)
@@ -104,12 +114,32 @@ func (c *Conn) fill() error {
 		return nil // an error comes back at the next read
 	case c.Err() != nil:
 		return c.Err()
+	case c.writeError() != nil && !errors.Is(err, io.EOF):
+		return c.writeError()
 	case c.idling && errors.Is(err, os.ErrDeadlineExceeded):
 		return violation(ReasonHeartbeat, "nothing came for %v, as long as the peer's PING allowed", c.in.ttl)
 	case errors.Is(err, io.EOF) && c.in.phase == phaseTraffic && c.in.partial():
 		return violation(ReasonTruncated, "the peer left in the middle of a message")
 	}
 	return err
+}
+
+// heartbeat gives the next read as long as the peer's last PING said that it would be silent at most.
+func (c *Conn) heartbeat() error {
+	if c.writeError() != nil || c.in.ttl == 0 && !c.idling {
+		return nil
+	}
+	c.idling = c.in.ttl > 0
+	if !c.idling {
+		return c.raw.SetReadDeadline(time.Time{})
+	}
+	return c.raw.SetReadDeadline(time.Now().Add(c.in.ttl))
+}
+
+func (c *Conn) writeError() error {
+	c.errMu.Lock()
+	defer c.errMu.Unlock()
+	return c.broken
 }
 
 func (c *Conn) sendPong(context []byte) error {
@@ -126,10 +156,7 @@ func (c *Conn) sendPong(context []byte) error {
 // p is copied.
 func (c *Conn) Write(p []byte) (int, error) {
 	if err := c.out.write(p); err != nil {
-		if own := c.Err(); own != nil {
-			err = own
-		}
-		return 0, err
+		return 0, c.sendError(err)
 	}
 	return len(p), nil
 }
@@ -141,10 +168,7 @@ func (c *Conn) TrySend(msg []byte) bool { return c.out.trySend(msg) }
 // Send is TrySend that waits while the queue is full.
 func (c *Conn) Send(msg []byte) error {
 	if err := c.out.send(msg); err != nil {
-		if own := c.Err(); own != nil {
-			err = own
-		}
-		return err
+		return c.sendError(err)
 	}
 	return nil
 }
@@ -154,14 +178,22 @@ func (c *Conn) Flush() error {
 	if c.out.drained() {
 		return nil
 	}
-	if err := c.Err(); err != nil {
-		return err
-	}
-	return ErrClosed
+	return c.sendError(ErrClosed)
 }
 
-// Drops returns how many messages TrySend refused for a full queue.
-func (c *Conn) Drops() uint64 { return c.out.dropCount() }
+// sendError is why sending failed: the connection's end, or the flusher's.
+func (c *Conn) sendError(err error) error {
+	if own := c.Err(); own != nil {
+		return own
+	}
+	if own := c.writeError(); own != nil {
+		return own
+	}
+	return err
+}
+
+// Sending reports whether the peer can still be sent to: false once it has left.
+func (c *Conn) Sending() bool { return c.sendError(nil) == nil }
 
 // SlowFor returns for how long the queue has been overflowing without a batch in between during
 // which nothing was dropped; 0 when the peer keeps up.

@@ -1,9 +1,7 @@
 package guard
 
 import (
-	"errors"
 	"net"
-	"os"
 	"sync"
 	"time"
 )
@@ -14,7 +12,7 @@ import (
 type sender struct {
 	raw    net.Conn
 	limits Limits
-	fail   func(error)
+	failed func(error)   // the flusher's last act
 	ended  chan struct{} // closed when the flusher has ended
 
 	mu        sync.Mutex
@@ -27,14 +25,14 @@ type sender struct {
 	messages  int // in out
 	flying    int // bytes in the batch being written
 	flyingMsg int
-	drops     uint64
 	batchDrop bool      // a message was dropped since the last swap
 	slowSince time.Time // first drop of an unbroken series
 	stopped   bool
+	lost      bool // a batch was not written, or not all of it
 }
 
-func (s *sender) init(raw net.Conn, l Limits, fail func(error)) {
-	s.raw, s.limits, s.fail = raw, l, fail
+func (s *sender) init(raw net.Conn, l Limits, failed func(error)) {
+	s.raw, s.limits, s.failed = raw, l, failed
 	s.ended = make(chan struct{})
 	s.work.L, s.room.L = &s.mu, &s.mu
 	go s.run()
@@ -66,6 +64,7 @@ func (s *sender) run() {
 			batch = nil
 		}
 		s.mu.Lock()
+		s.lost = s.lost || err != nil
 		s.flying, s.flyingMsg = 0, 0
 		if !s.batchDrop || len(s.out) == 0 {
 			s.slowSince = time.Time{}
@@ -73,10 +72,7 @@ func (s *sender) run() {
 		s.room.Broadcast()
 		s.mu.Unlock()
 		if err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = violation(ReasonWriteTimeout, "the peer did not take what was sent for %v", s.limits.WriteTimeout)
-			}
-			s.fail(err)
+			s.failed(err)
 			return
 		}
 	}
@@ -113,7 +109,6 @@ func (s *sender) trySend(msg []byte) bool {
 		return false
 	}
 	if s.full(len(msg)) {
-		s.drops++
 		s.batchDrop = true
 		if s.slowSince.IsZero() {
 			s.slowSince = time.Now()
@@ -194,13 +189,7 @@ func (s *sender) drained() bool {
 	for !s.stopped && len(s.out)+s.flying > 0 {
 		s.room.Wait()
 	}
-	return len(s.out)+s.flying == 0
-}
-
-func (s *sender) dropCount() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.drops
+	return len(s.out)+s.flying == 0 && !s.lost
 }
 
 func (s *sender) slowFor() time.Duration {

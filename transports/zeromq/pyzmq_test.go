@@ -1,0 +1,144 @@
+package zeromq
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"greenroom/internal/testenv"
+)
+
+// python starts a script of testdata. Without a Python that has pyzmq the test fails, unless
+// GREENROOM_SKIP_PYZMQ=1 says that this is known.
+func python(t *testing.T, script string, args ...string) *testenv.Process {
+	t.Helper()
+	if os.Getenv("GREENROOM_SKIP_PYZMQ") == "1" {
+		t.Skip("GREENROOM_SKIP_PYZMQ is set")
+	}
+	return testenv.Start(t, testenv.Command{
+		Path: testenv.Python(t, "zmq"), Args: append([]string{"testdata/" + script}, args...),
+	})
+}
+
+// finished waits for a script's end and returns what it printed.
+func finished(t *testing.T, p *testenv.Process) string {
+	t.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(30 * time.Second):
+		t.Fatalf("still running: %s", p.Output())
+	}
+	if strings.Contains(p.Output(), "Traceback") {
+		t.Fatal(p.Output())
+	}
+	return p.Output()
+}
+
+// stop tells a script that everything has arrived.
+func stop(t *testing.T, p *testenv.Process) {
+	t.Helper()
+	if err := p.Stop(); err != nil {
+		t.Fatalf("%v: %s", err, p.Output())
+	}
+}
+
+// endpoints to try with libzmq.
+func endpoints(t *testing.T) map[string]string {
+	m := map[string]string{"tcp": anyPort, "ipc": "ipc://" + t.TempDir() + "/s"}
+	if runtime.GOOS == "linux" {
+		m["abstract"] = fmt.Sprintf("ipc://@greenroom-test-%d", os.Getpid())
+	}
+	return m
+}
+
+func TestPyzmqPush(t *testing.T) {
+	for name, endpoint := range endpoints(t) {
+		t.Run(name, func(t *testing.T) {
+			h := newFakeHub()
+			b := listen(t, h, Options{Pull: endpoint, Principal: "feeds"})
+			const n = 5000
+			p := python(t, "push.py", b.Addr("pull"), fmt.Sprint(n))
+			h.wait(t, "all messages", func() bool { return len(h.pubs) == 6+n })
+			stop(t, p)
+			for i, want := range []string{
+				`/ lobby message [{"eur":4.2}]`, `/ lobby price ["42"]`, `/ lobby image ["AP8=","png"]`,
+				`/ a both [1,null]`, `/ b both [1,null]`,
+			} {
+				p := h.pubs[i]
+				args, _ := json.Marshal(p.Args)
+				if got := fmt.Sprint(p.Namespace, " ", p.Room, " ", p.Event, " ", string(args)); got != want {
+					t.Errorf("publication %d: %s, want %s", i, got, want)
+				}
+				if p.Via != "zeromq" || p.From.ID != "zeromq" || p.From.Name != "feeds" {
+					t.Errorf("publication %d: via %q from %+v", i, p.Via, p.From)
+				}
+			}
+			if big := h.pubs[5].Args[0].(string); len(big) != 300_000 {
+				t.Errorf("%d bytes of 300 000", len(big))
+			}
+			for i := range n {
+				if h.pubs[6+i].Args[0] != fmt.Sprint(i) {
+					t.Fatalf("message %d is %v", i, h.pubs[6+i].Args)
+				}
+			}
+			if len(h.counts) > 0 {
+				t.Errorf("counted %v", h.counts)
+			}
+		})
+	}
+}
+
+func TestPyzmqPublisherConnectsToSub(t *testing.T) {
+	h := newFakeHub()
+	b := listen(t, h, Options{Sub: anyPort})
+	const n = 5000
+	p := python(t, "pub.py", b.Addr("sub"), fmt.Sprint(n))
+	h.wait(t, "all messages", func() bool { return len(h.pubs) == n })
+	stop(t, p)
+	for i, p := range h.pubs {
+		if p.Room != "feed" || p.Args[0] != fmt.Sprint(i) {
+			t.Fatalf("message %d is %v", i, p)
+		}
+	}
+}
+
+func TestPyzmqSubscribers(t *testing.T) {
+	for name, endpoint := range endpoints(t) {
+		for _, kind := range []string{"SUB", "XSUB"} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				h := newFakeHub()
+				b := listen(t, h, Options{Pub: endpoint})
+				p := python(t, "sub.py", b.Addr("pub"), kind)
+				eventually(t, "the subscription", func() bool {
+					return b.egress.topics.size() == 1 && len(b.egress.topics.match(nil, "room")) == 1
+				})
+				h.emit(t, "other", "e", "not for you")
+				var want strings.Builder
+				const n = 3000
+				for i := range n {
+					h.emit(t, "room", "tick", i, map[string]any{"i": i})
+					fmt.Fprintf(&want, "room|tick|%d|{\"i\":%d}\n", i, i)
+				}
+				h.emit(t, "room1", "bytes", []byte("\x00\xff"), strings.Repeat("l", 300))
+				fmt.Fprintf(&want, "room1|bytes|\x00\\xff|%s\n", strings.Repeat("l", 300))
+				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				defer cancel()
+				if err := p.WaitOutput(ctx, "room1|bytes"); err != nil {
+					t.Fatal(err)
+				}
+				// Heartbeats every 20 ms, quiet for longer than their 500 ms timeout.
+				time.Sleep(700 * time.Millisecond)
+				h.emit(t, "room", "end")
+				want.WriteString("disconnects: 0\n")
+				if got := finished(t, p); got != want.String() {
+					t.Fatalf("heard %d bytes of %d: …%.200q", len(got), want.Len(), got[max(0, len(got)-200):])
+				}
+			})
+		}
+	}
+}
