@@ -1,0 +1,79 @@
+package engineio
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+)
+
+// Reasons with which a session closes, as every Socket.IO server names them.
+const (
+	ReasonTransportClose = "transport close" // the client closed, or its connection ended
+	ReasonTransportError = "transport error" // the transport's rules were broken
+	ReasonParseError     = "parse error"     // not an Engine.IO packet
+	ReasonPingTimeout    = "ping timeout"    // no answer to a ping
+	ReasonForcedClose    = "forced close"    // the server closed
+	ReasonShutdown       = "server shutting down"
+)
+
+var (
+	errEmptyPacket   = errors.New("engineio: empty packet")
+	errUnknownPacket = errors.New("engineio: unknown packet type")
+)
+
+// requestError is an answer of the protocol to a request that it refuses. The
+// codes and messages are those of the Node.js server; clients show them.
+type requestError struct {
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+
+	status int
+	reason string // the counter's name
+}
+
+func (e *requestError) Error() string { return "engineio: " + e.Message }
+
+var (
+	errUnknownTransport = &requestError{0, "Transport unknown", http.StatusBadRequest, "engineio_unknown_transport"}
+	errUnknownSID       = &requestError{1, "Session ID unknown", http.StatusBadRequest, "engineio_unknown_sid"}
+	errBadMethod        = &requestError{2, "Bad handshake method", http.StatusBadRequest, "engineio_bad_handshake_method"}
+	errBadRequest       = &requestError{3, "Bad request", http.StatusBadRequest, "engineio_bad_request"}
+	errForbidden        = &requestError{4, "Forbidden", http.StatusForbidden, "engineio_forbidden"}
+	errForeignOrigin    = &requestError{4, "Forbidden", http.StatusForbidden, "engineio_foreign_origin"}
+	errProtocolVersion  = &requestError{5, "Unsupported protocol version", http.StatusBadRequest, "engineio_unsupported_version"}
+	errServerFull       = &requestError{4, "Server is full", http.StatusServiceUnavailable, "engineio_server_full"}
+	errShuttingDown     = &requestError{4, "Server is shutting down", http.StatusServiceUnavailable, "engineio_shutting_down"}
+)
+
+// refuse answers r with e: as JSON, or as bare text with status 400 when the
+// client asked for an upgrade, because WebSocket clients see nothing else.
+func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestError) {
+	srv.hub.Count(e.reason)
+	h := w.Header()
+	if e.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	if isUpgrade(r) {
+		h.Set("Connection", "close")
+		h.Set("Content-Type", "text/html")
+		h.Set("Content-Length", strconv.Itoa(len(e.Message)))
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(e.Message)) // the client may be gone
+		return
+	}
+	body, err := json.Marshal(e)
+	if err != nil { // an int and a string always marshal
+		body = nil
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(e.status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// refuseEmpty answers with a status and nothing else.
+func refuseEmpty(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(status)
+}

@@ -1,0 +1,66 @@
+package engineio
+
+// The heartbeat: a ping PingInterval after the handshake or the last pong, and a
+// pong within PingTimeout of it. While a pong is awaited any other packet moves
+// the deadline once, so that a client busy with a long upload is not taken for
+// dead (as engine.io 6.6 does). One timer per session does it all.
+
+// startHeartbeat arms the timer of a new session.
+func (s *Socket) startHeartbeat() {
+	s.heartbeat.Init(s.loop, s.heartbeatDue)
+	s.heartbeat.Reset(s.srv.opts.PingInterval)
+}
+
+func (s *Socket) heartbeatDue() {
+	switch {
+	case s.paused:
+		// We do not listen at the moment: silence proves nothing.
+		s.heartbeat.Reset(s.srv.opts.PingTimeout)
+	case s.ws != nil && s.ws.overdue():
+		s.ws.fail(errUnfinished)
+	case s.awaiting:
+		s.pingTimeout()
+	default:
+		s.refreshed = false
+		s.awaitPong()
+		s.Send(s.srv.ping)
+	}
+}
+
+// awaitPong gives the client PingTimeout from now.
+func (s *Socket) awaitPong() {
+	s.awaiting = true
+	s.deadline = s.loop.Now() + s.srv.opts.PingTimeout
+	s.heartbeat.Reset(s.srv.opts.PingTimeout)
+}
+
+func (s *Socket) pong() {
+	if !s.awaiting {
+		return
+	}
+	s.awaiting = false
+	s.heartbeat.Reset(s.srv.opts.PingInterval)
+}
+
+// alive notes that the client has sent something other than a pong.
+func (s *Socket) alive() {
+	if s.awaiting && !s.refreshed {
+		s.refreshed = true
+		s.awaitPong()
+	}
+}
+
+// expired ends the session if its deadline has passed, which a request may
+// notice before the timer does.
+func (s *Socket) expired() bool {
+	if !s.awaiting || s.paused || s.loop.Now() < s.deadline {
+		return false
+	}
+	s.pingTimeout()
+	return true
+}
+
+func (s *Socket) pingTimeout() {
+	s.srv.hub.Count("engineio_ping_timeout")
+	s.end(ReasonPingTimeout, ending{frame: s.srv.bye, poll: pollClose})
+}

@@ -1,0 +1,54 @@
+package engineio
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"greenroom/hub"
+)
+
+// newSocket makes a session for r on the loop that has least to do. It is not
+// registered yet.
+func (srv *Server) newSocket(r *http.Request, st State) *Socket {
+	s := &Socket{
+		srv:       srv,
+		loop:      srv.hub.Loops().Least(),
+		sid:       hub.NewID(),
+		handshake: newHandshake(r),
+		pending:   true,
+	}
+	s.setState(st)
+	wire := srv.opts.Wires.Polling
+	if st == StateWebSocket {
+		s.claimed.Store(true)
+		wire = srv.opts.Wires.WebSocket
+	}
+	s.out.Init(s.loop, srv.hub, wire, s)
+	return s
+}
+
+// start runs on the loop before anything else of the session does.
+func (s *Socket) start() {
+	s.startHeartbeat()
+	s.handler = s.srv.onOpen(s)
+	if s.srv.closing.Load() {
+		s.Close(ReasonShutdown) // Close did not see this session
+	}
+}
+
+// openData is the JSON of an open packet. The keys stand in the order in which
+// the Node.js server writes them.
+func (s *Socket) openData(upgrades []Transport) []byte {
+	o := &s.srv.opts
+	data, err := json.Marshal(struct {
+		SID          string      `json:"sid"`
+		Upgrades     []Transport `json:"upgrades"`
+		PingInterval int64       `json:"pingInterval"`
+		PingTimeout  int64       `json:"pingTimeout"`
+		MaxPayload   int         `json:"maxPayload"`
+	}{s.sid, upgrades, o.PingInterval.Milliseconds(), o.PingTimeout.Milliseconds(), o.MaxPayload})
+	if err != nil { // strings and numbers always marshal
+		return nil
+	}
+	return data
+}

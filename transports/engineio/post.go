@@ -1,0 +1,195 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"greenroom/coop"
+)
+
+var errBodyTooLarge = errors.New("engineio: request body too large")
+
+// postRequest is a POST: being uploaded on net/http's goroutine, then processed
+// on the loop, where it may have to wait for room in the handler's inbox.
+type postRequest struct {
+	s     *Socket
+	reply chan response // buffered: the loop never waits
+
+	mu   sync.Mutex // guards rc, which is nil after the upload
+	rc   *http.ResponseController
+	body []byte // what is not processed yet
+	err  error  // why there is no body
+
+	// On the loop:
+	processing bool // the body is good, and not used up
+	done       bool // answered
+}
+
+// RunOn implements [coop.Job].
+func (p *postRequest) RunOn(*coop.Loop) { p.s.onPost(p) }
+
+// abort makes the upload fail at once. Any goroutine.
+func (p *postRequest) abort() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.rc != nil {
+		_ = p.rc.SetReadDeadline(time.Unix(1, 0)) // without deadlines, BodyTimeout of the server in front applies
+	}
+}
+
+// servePost takes packets from the client.
+func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) {
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
+		// How protocol 3 sends binary data; it does not exist in protocol 4.
+		srv.hub.Count("engineio_binary_body")
+		s.later(s.postFailed)
+		refuseEmpty(w, http.StatusBadRequest)
+		return
+	}
+	p := &postRequest{s: s, reply: make(chan response, 1), rc: http.NewResponseController(w)}
+	if !s.post.CompareAndSwap(nil, p) {
+		srv.hub.Count("engineio_post_overlap")
+		s.later(s.postFailed)
+		refuseEmpty(w, http.StatusBadRequest)
+		return
+	}
+	p.upload(r, srv.opts.MaxPayload, srv.opts.BodyTimeout)
+	if p.err != nil && !errors.Is(p.err, errBodyTooLarge) {
+		w.Header().Set("Connection", "close")
+	}
+	if !s.loop.PostJob(p) {
+		s.orphaned()
+		srv.refuse(w, r, errUnknownSID)
+		return
+	}
+	select {
+	case a := <-p.reply:
+		if a.err != nil || a.status != 0 {
+			_ = srv.writeResponse(w, r, a) // the client may be gone
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+		_, _ = w.Write(a.body) // the client may be gone
+	case <-r.Context().Done():
+		// The packets are with the session; only the answer is lost.
+	case <-srv.closed:
+		srv.refuse(w, r, errUnknownSID)
+	}
+}
+
+// upload reads the body within the bounds of size and time.
+func (p *postRequest) upload(r *http.Request, max int, timeout time.Duration) {
+	if r.ContentLength > int64(max) {
+		p.err = errBodyTooLarge
+	} else {
+		_ = p.rc.SetReadDeadline(time.Now().Add(timeout)) // see abort
+		p.body, p.err = readBody(r.Body, r.ContentLength, max)
+	}
+	p.mu.Lock()
+	rc := p.rc
+	p.rc = nil
+	p.mu.Unlock()
+	_ = rc.SetReadDeadline(time.Time{})
+}
+
+// readBody reads at most max bytes. The buffer grows with what has arrived, not
+// with what the client has announced.
+func readBody(body io.Reader, announced int64, max int) ([]byte, error) {
+	const start = 4 << 10
+	size := announced
+	if size < 0 || size > start {
+		size = start
+	}
+	buf := make([]byte, 0, size+1)
+	for {
+		n, err := body.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if len(buf) > max {
+			return nil, errBodyTooLarge
+		}
+		if errors.Is(err, io.EOF) {
+			return buf, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+	}
+}
+
+// onPost takes an uploaded POST in, on the loop.
+func (s *Socket) onPost(p *postRequest) {
+	switch {
+	case errors.Is(p.err, errBodyTooLarge):
+		s.srv.hub.Count("engineio_body_too_large")
+		s.postDone(p, response{status: http.StatusRequestEntityTooLarge})
+	case s.State() == StateWebSocket:
+		s.postDone(p, response{err: errBadRequest})
+	case s.State() >= StateClosing && p.err != nil:
+		s.postDone(p, response{status: http.StatusBadRequest})
+	case s.State() >= StateClosing:
+		s.postDone(p, response{err: errUnknownSID})
+	case p.err != nil:
+		s.srv.hub.Count("engineio_post_aborted")
+		s.postFailed()
+		s.postDone(p, response{status: http.StatusBadRequest})
+	case s.expired():
+		s.postDone(p, response{err: errUnknownSID})
+	case !utf8.Valid(p.body):
+		// What goes on to WebSocket clients in text frames must be UTF-8.
+		s.badPacket()
+		s.postDone(p, response{status: http.StatusBadRequest})
+	default:
+		p.processing = true
+		s.processPost(p)
+	}
+}
+
+// processPost processes packets until the body is used up, the handler wants a
+// pause, or the session ends.
+func (s *Socket) processPost(p *postRequest) {
+	for !s.paused {
+		packet, rest, more, err := NextPacket(p.body)
+		if err != nil {
+			p.processing = false // the answer is 400 and not what end would give
+			s.badPacket()
+			s.postDone(p, response{status: http.StatusBadRequest})
+			return
+		}
+		p.body = rest
+		s.packet(packet)
+		if !more || !s.Open() {
+			s.postDone(p, response{body: []byte("ok")})
+			return
+		}
+	}
+}
+
+// postDone answers a POST, once, and lets an upgrade that waited for it go on.
+func (s *Socket) postDone(p *postRequest, a response) {
+	if p.done {
+		return
+	}
+	p.done, p.body = true, nil
+	s.post.Store(nil)
+	p.reply <- a
+	if s.probe != nil && s.probe.waiting {
+		s.upgrade()
+	}
+}
+
+// postFailed ends the session over a POST that broke the rules.
+func (s *Socket) postFailed() {
+	if s.State() < StateWebSocket {
+		s.end(ReasonTransportError, ending{poll: pollClose})
+	}
+}

@@ -1,0 +1,106 @@
+package engineio
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
+
+// registry finds sessions by their id, from any goroutine, and counts them.
+type registry struct {
+	seed    maphash.Seed
+	shards  [64]shard
+	count   atomic.Int64  // reserved and registered sessions
+	pending atomic.Int64  // of them, those whose client has not sent anything
+	empty   chan struct{} // receives, when somebody waits, that count fell to 0
+}
+
+// shard keeps the lock of one part of the sessions off the others.
+type shard struct {
+	mu sync.Mutex
+	m  map[string]*Socket
+	_  [40]byte // a cache line each
+}
+
+func (g *registry) init() {
+	g.seed = maphash.MakeSeed()
+	g.empty = make(chan struct{}, 1)
+	for i := range g.shards {
+		g.shards[i].m = make(map[string]*Socket)
+	}
+}
+
+func (g *registry) shard(sid string) *shard {
+	return &g.shards[maphash.String(g.seed, sid)%uint64(len(g.shards))]
+}
+
+func (g *registry) len() int { return int(g.count.Load()) }
+
+func (g *registry) get(sid string) *Socket {
+	sh := g.shard(sid)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.m[sid]
+}
+
+// reserve counts a session in before any work is done for it. On an error the
+// caller must release all the same.
+func (g *registry) reserve(o *Options, closing *atomic.Bool) *requestError {
+	n, p := g.count.Add(1), g.pending.Add(1)
+	switch {
+	case closing.Load():
+		return errShuttingDown
+	case n > int64(o.MaxSessions), p > int64(o.MaxPending):
+		return errServerFull
+	}
+	return nil
+}
+
+// release undoes reserve for a session that was never registered.
+func (g *registry) release() {
+	g.pending.Add(-1)
+	g.left()
+}
+
+// heard counts the session as no longer pending.
+func (g *registry) heard() { g.pending.Add(-1) }
+
+func (g *registry) left() {
+	if g.count.Add(-1) == 0 {
+		select {
+		case g.empty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (g *registry) add(s *Socket) {
+	sh := g.shard(s.sid)
+	sh.mu.Lock()
+	sh.m[s.sid] = s
+	sh.mu.Unlock()
+}
+
+func (g *registry) remove(s *Socket) {
+	sh := g.shard(s.sid)
+	sh.mu.Lock()
+	delete(sh.m, s.sid)
+	sh.mu.Unlock()
+	g.left()
+}
+
+// each calls fn for every session, with no lock held.
+func (g *registry) each(fn func(*Socket)) {
+	for i := range g.shards {
+		sh := &g.shards[i]
+		sh.mu.Lock()
+		list := make([]*Socket, 0, len(sh.m))
+		for _, s := range sh.m {
+			list = append(list, s)
+		}
+		sh.mu.Unlock()
+		for _, s := range list {
+			fn(s)
+		}
+	}
+}

@@ -1,0 +1,260 @@
+package engineio
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"greenroom/hub"
+)
+
+// Server serves Engine.IO protocol 4 over HTTP long-polling and WebSocket. It is
+// an [http.Handler]; every session lives on one of the hub's loops.
+//
+// The HTTP server in front should set ReadHeaderTimeout and IdleTimeout; bodies,
+// responses and everything after them are bounded here.
+type Server struct {
+	hub      *hub.Hub
+	opts     Options
+	onOpen   func(*Socket) Handler
+	sessions registry
+	locals   []local // by loop
+	ping     *hub.Frame
+	bye      *hub.Frame // a close frame without status
+
+	closing  atomic.Bool
+	closed   chan struct{} // closed when Close has done its work
+	doClosed sync.Once
+}
+
+// local is what the sessions of one loop share.
+type local struct {
+	headers headerReader
+}
+
+// New makes a server whose sessions live on h's loops. onOpen makes the handler
+// of a new session; it is called on the session's loop.
+func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
+	o = o.withDefaults()
+	srv := &Server{
+		hub:    h,
+		opts:   o,
+		onOpen: onOpen,
+		locals: make([]local, len(h.Loops().All())),
+		ping:   o.Wires.packetFrame(string(PacketPing)),
+		closed: make(chan struct{}),
+	}
+	srv.bye = rawFrame(ws.CompiledClose)
+	srv.sessions.init()
+	return srv
+}
+
+// Options returns the options in force, defaults filled in.
+func (srv *Server) Options() Options { return srv.opts }
+
+// Sessions is the number of open sessions.
+func (srv *Server) Sessions() int { return srv.sessions.len() }
+
+// params are the protocol's query parameters; of a repeated one the last counts.
+type params struct {
+	transport Transport
+	sid       string
+	version   string
+}
+
+func parseParams(u *url.URL) params {
+	q := u.Query()
+	last := func(key string) string {
+		if v := q[key]; len(v) > 0 {
+			return v[len(v)-1]
+		}
+		return ""
+	}
+	return params{Transport(last("transport")), last("sid"), last("EIO")}
+}
+
+// isUpgrade reports whether r asks for a WebSocket.
+func isUpgrade(r *http.Request) bool {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return false
+	}
+	for _, line := range r.Header["Connection"] {
+		for token := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ServeHTTP implements [http.Handler]. The checks stand in the order in which
+// the Node.js server makes them, because tests of clients rely on the codes.
+func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.Path, srv.opts.Path) {
+		http.NotFound(w, r)
+		return
+	}
+	if srv.opts.CORS.header(w.Header(), r) {
+		refuseEmpty(w, http.StatusNoContent)
+		return
+	}
+	p := parseParams(r.URL)
+	switch {
+	case !srv.opts.allows(p.transport):
+		srv.refuse(w, r, errUnknownTransport)
+	case !validOrigin(r.Header.Get("Origin")):
+		srv.refuse(w, r, errBadRequest)
+	case p.sid != "":
+		srv.serveSession(w, r, p)
+	default:
+		srv.serveHandshake(w, r, p)
+	}
+}
+
+// serveSession serves a request that names a session.
+func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params) {
+	s := srv.sessions.get(p.sid)
+	if s == nil {
+		srv.refuse(w, r, errUnknownSID)
+		return
+	}
+	if p.version != "4" || isUpgrade(r) != (p.transport == WebSocket) {
+		srv.refuse(w, r, errBadRequest)
+		return
+	}
+	if p.transport == WebSocket {
+		srv.serveUpgrade(w, r, s)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+		srv.servePoll(w, r, s)
+	case http.MethodPost:
+		srv.servePost(w, r, s)
+	default:
+		refuseEmpty(w, http.StatusInternalServerError) // as Node.js does; the session lives on
+	}
+}
+
+// serveHandshake opens a session.
+func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p params) {
+	if e := srv.checkHandshake(r, p); e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	if e := srv.sessions.reserve(&srv.opts, &srv.closing); e != nil {
+		srv.sessions.release()
+		srv.refuse(w, r, e)
+		return
+	}
+	if p.transport == WebSocket {
+		srv.openWebSocket(w, r)
+		return
+	}
+	srv.openPolling(w, r)
+}
+
+func (srv *Server) checkHandshake(r *http.Request, p params) *requestError {
+	switch {
+	case r.Method != http.MethodGet:
+		return errBadMethod
+	case isUpgrade(r) != (p.transport == WebSocket):
+		return errBadRequest
+	case !srv.opts.CORS.allowsOrigin(r):
+		return errForeignOrigin
+	}
+	if allow := srv.opts.AllowRequest; allow != nil {
+		if err := allow(r); err != nil {
+			e := *errForbidden
+			e.Message = err.Error()
+			return &e
+		}
+	}
+	if p.version != "4" {
+		return errProtocolVersion
+	}
+	return nil
+}
+
+// hijack answers 101 and takes the connection over from net/http. early is what
+// the client has sent behind its request already.
+func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
+	upgrader := ws.HTTPUpgrader{
+		Timeout:  srv.opts.BodyTimeout,
+		Header:   w.Header(), // CORS headers go onto the 101, too
+		Protocol: func(string) bool { return true },
+	}
+	conn, rw, _, err := upgrader.Upgrade(r, w)
+	if err != nil {
+		srv.hub.Count("engineio_bad_websocket_handshake")
+		if conn != nil {
+			_ = conn.Close() // the refusal has been written
+		}
+		return nil, nil, err
+	}
+	if n := rw.Reader.Buffered(); n > 0 {
+		early, err = rw.Reader.Peek(n)
+		if err != nil { // Peek of what is buffered does not read
+			_ = conn.Close()
+			return nil, nil, err
+		}
+		early = bytes.Clone(early)
+	}
+	return conn, early, nil
+}
+
+// Close refuses new sessions, closes the open ones with [ReasonShutdown], lets
+// their last bytes leave, and returns when all are gone. When ctx ends first the
+// rest is cut off and ctx's error returned.
+func (srv *Server) Close(ctx context.Context) error {
+	srv.closing.Store(true)
+	defer srv.doClosed.Do(func() { close(srv.closed) })
+	srv.sessions.each(func(s *Socket) {
+		s.later(func() { s.Close(ReasonShutdown) })
+	})
+	for srv.sessions.len() > 0 {
+		select {
+		case <-srv.sessions.empty:
+		case <-ctx.Done():
+			srv.sessions.each(func(s *Socket) {
+				s.later(func() { s.kill(ReasonShutdown) })
+			})
+			return fmt.Errorf("closing %d sessions: %w", srv.sessions.len(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// newHandshake keeps what the application may ask of the request. The headers
+// that serve the connection only are left out: an idle session should be small.
+func newHandshake(r *http.Request) *hub.Handshake {
+	headers := make(http.Header, len(r.Header))
+	for k, v := range r.Header {
+		switch k {
+		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions",
+			"Accept-Encoding", "Cache-Control", "Pragma":
+		default:
+			headers[k] = v
+		}
+	}
+	headers.Set("Host", r.Host)
+	return &hub.Handshake{
+		Headers:    headers,
+		RemoteAddr: r.RemoteAddr,
+		URL:        r.URL.RequestURI(),
+		Query:      r.URL.Query(),
+		Secure:     r.TLS != nil,
+		XDomain:    r.Header.Get("Origin") != "",
+		Issued:     time.Now(),
+	}
+}

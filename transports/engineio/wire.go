@@ -1,0 +1,95 @@
+package engineio
+
+import (
+	"encoding/binary"
+
+	"github.com/gobwas/ws"
+
+	"greenroom/hub"
+)
+
+// Wires are the two wire formats of the sessions' outboxes. Whoever speaks a
+// protocol inside Engine.IO messages registers them (see [hub.RegisterWire])
+// with encoders built on [AppendWebSocket] and [AppendPolling]; Engine.IO itself
+// never looks into a message.
+type Wires struct {
+	WebSocket hub.Wire // complete WebSocket frames
+	Polling   hub.Wire // packets of a polling body, without the outer separators
+}
+
+// EncodeWebSocket returns one message as the frames that carry it: a text frame
+// with '4' and the text, then a binary frame for each attachment.
+func EncodeWebSocket(text []byte, attachments [][]byte) []byte {
+	n := maxServerHeader + 1 + len(text)
+	for _, a := range attachments {
+		n += maxServerHeader + len(a)
+	}
+	return AppendWebSocket(make([]byte, 0, n), text, attachments)
+}
+
+// AppendWebSocket is EncodeWebSocket into a caller's buffer.
+func AppendWebSocket(dst, text []byte, attachments [][]byte) []byte {
+	dst = appendFrameHeader(dst, ws.OpText, 1+len(text))
+	dst = append(dst, byte(PacketMessage))
+	dst = append(dst, text...)
+	for _, a := range attachments {
+		dst = appendFrameHeader(dst, ws.OpBinary, len(a))
+		dst = append(dst, a...)
+	}
+	return dst
+}
+
+// EncodePolling returns one message as the packets that carry it in a polling
+// body, see [AppendPolling].
+func EncodePolling(text []byte, attachments [][]byte) []byte {
+	return AppendPolling(make([]byte, 0, pollingSize(text, attachments)), text, attachments)
+}
+
+// MessageFrame makes the frame of one message that is no [hub.Message]: a
+// protocol's own packet, sent to one client.
+func (w Wires) MessageFrame(text []byte, attachments [][]byte) *hub.Frame {
+	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if wire == w.Polling {
+			return EncodePolling(text, attachments)
+		}
+		return EncodeWebSocket(text, attachments)
+	})
+}
+
+// binaryFrame makes the frame of a binary message without any text.
+func (w Wires) binaryFrame(data []byte) *hub.Frame {
+	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if wire == w.Polling {
+			return AppendPollingBinary(nil, data)
+		}
+		dst := appendFrameHeader(make([]byte, 0, maxServerHeader+len(data)), ws.OpBinary, len(data))
+		return append(dst, data...)
+	})
+}
+
+// packetFrame makes the frame of an Engine.IO packet given by its text.
+func (w Wires) packetFrame(text string) *hub.Frame {
+	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if wire == w.Polling {
+			return []byte(text)
+		}
+		return append(appendFrameHeader(nil, ws.OpText, len(text)), text...)
+	})
+}
+
+// maxServerHeader is the longest header of an unmasked frame.
+const maxServerHeader = ws.MaxHeaderSize - 4
+
+// appendFrameHeader appends the header of a final, unmasked frame (RFC 6455,
+// section 5.2). It does what ws.WriteHeader does, which allocates its buffer and
+// needs an io.Writer; a test compares the two.
+func appendFrameHeader(dst []byte, op ws.OpCode, length int) []byte {
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case length <= 125:
+		return append(dst, byte(length))
+	case length <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(dst, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 127), uint64(length))
+}
