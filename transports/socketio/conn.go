@@ -1,0 +1,214 @@
+package socketio
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"greenroom/coop"
+	"greenroom/hub"
+	"greenroom/transports/engineio"
+)
+
+// Reasons of this layer with which sessions end; see also the engineio package.
+const (
+	ReasonClientDisconnect = "client namespace disconnect"
+	ReasonServerDisconnect = "server namespace disconnect"
+	ReasonForcedClose      = "forced server close" // no namespace was joined in time
+)
+
+// leftGrace is how long packets for a namespace that was left are ignored: they
+// were on their way when the server said goodbye. Others close the connection.
+const leftGrace = 5 * time.Second
+
+// conn is the Socket.IO side of one connection: its namespaces, and the binary
+// packet that is coming in. It is the Engine.IO session's handler, and the
+// [hub.Conn] of all its namespaces. Everything runs on the session's loop.
+type conn struct {
+	srv     *Server
+	sock    *engineio.Socket
+	spaces  []space
+	left    []departure
+	partial *partial
+	timer   coop.Timer // until a namespace is joined; later, of the partial
+	closed  bool
+}
+
+// space is one namespace of a connection.
+type space struct {
+	session *hub.Session
+	joined  bool // the client has been told
+	full    bool // its inbox is why we do not read
+}
+
+type departure struct {
+	namespace string
+	at        time.Duration // on the loop's clock
+}
+
+// open makes the handler of a new Engine.IO session.
+func (srv *Server) open(s *engineio.Socket) engineio.Handler {
+	c := &conn{srv: srv, sock: s}
+	c.timer.Init(s.Loop(), c.timeout)
+	c.timer.Reset(srv.opts.ConnectTimeout)
+	return c
+}
+
+// timeout ends connections that join nothing, or leave a packet incomplete.
+func (c *conn) timeout() {
+	if c.partial != nil {
+		c.srv.hub.Count("socketio_partial_timeout")
+		c.sock.Close(engineio.ReasonForcedClose)
+		return
+	}
+	c.srv.hub.Count("socketio_connect_timeout")
+	c.sock.Close(ReasonForcedClose)
+}
+
+// OnClose implements [engineio.Handler].
+func (c *conn) OnClose(_ *engineio.Socket, reason string) {
+	c.closed = true
+	c.timer.Stop()
+	c.partial = nil
+	spaces := c.spaces
+	c.spaces, c.left = nil, nil
+	for _, sp := range spaces {
+		sp.session.Closed(reason)
+	}
+}
+
+// find returns the index of a namespace, -1 when it is not there.
+func (c *conn) find(namespace []byte) int {
+	for i := range c.spaces {
+		if c.spaces[i].session.Namespace() == string(namespace) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *conn) index(s *hub.Session) int {
+	return slices.IndexFunc(c.spaces, func(sp space) bool { return sp.session == s })
+}
+
+// remove forgets the namespace at i, for good after leftGrace.
+func (c *conn) remove(i int) {
+	now := c.sock.Loop().Now()
+	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return now-d.at > leftGrace })
+	if len(c.left) == c.srv.opts.MaxNamespaces {
+		c.left = slices.Delete(c.left, 0, 1)
+	}
+	c.left = append(c.left, departure{c.spaces[i].session.Namespace(), now})
+	c.spaces = slices.Delete(c.spaces, i, i+1)
+	c.resume()
+}
+
+// leftLately reports whether packets for a namespace may still be on their way.
+func (c *conn) leftLately(namespace []byte) bool {
+	now := c.sock.Loop().Now()
+	for _, d := range c.left {
+		if d.namespace == string(namespace) && now-d.at <= leftGrace {
+			return true
+		}
+	}
+	return false
+}
+
+// resume lets the engine read again when no inbox is full any more.
+func (c *conn) resume() {
+	if !slices.ContainsFunc(c.spaces, func(sp space) bool { return sp.full }) {
+		c.sock.Resume()
+	}
+}
+
+// Loop implements [hub.Conn].
+func (c *conn) Loop() *coop.Loop { return c.sock.Loop() }
+
+// Send implements [hub.Conn].
+func (c *conn) Send(f *hub.Frame) { c.sock.Send(f) }
+
+// Writable implements [hub.Conn].
+func (c *conn) Writable() bool { return c.sock.Writable() }
+
+// Accepted implements [hub.Conn].
+func (c *conn) Accepted(s *hub.Session) {
+	i := c.index(s)
+	if i < 0 {
+		return
+	}
+	c.spaces[i].joined = true
+	if c.partial == nil {
+		c.timer.Stop()
+	}
+	// A session's id needs no escaping.
+	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, hub.Payload{JSON: []byte(`{"sid":"` + s.ID() + `"}`)}))
+}
+
+// Refused implements [hub.Conn].
+func (c *conn) Refused(s *hub.Session, err error) {
+	if i := c.index(s); i >= 0 {
+		c.spaces = slices.Delete(c.spaces, i, i+1)
+		c.resume()
+	}
+	c.srv.hub.Count("socketio_connect_refused")
+	c.refuse(s.Namespace(), err)
+}
+
+// refuse sends a CONNECT_ERROR.
+func (c *conn) refuse(namespace string, err error) {
+	c.Send(packetFrame(ConnectError, namespace, hub.NoAck, hub.Payload{JSON: errorJSON(err)}))
+}
+
+// errorJSON is the payload of a CONNECT_ERROR.
+func errorJSON(err error) []byte {
+	body := struct {
+		Message string `json:"message"`
+		Data    any    `json:"data,omitempty"`
+	}{Message: err.Error()}
+	var e *hub.ConnectError
+	if errors.As(err, &e) {
+		body.Message, body.Data = e.Message, e.Data
+	}
+	var w bytes.Buffer
+	enc := json.NewEncoder(&w)
+	enc.SetEscapeHTML(false)
+	if enc.Encode(body) != nil {
+		// The application's data cannot be encoded; the message always can.
+		w.Reset()
+		body.Data = nil
+		_ = enc.Encode(body)
+	}
+	return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
+}
+
+// Ack implements [hub.Conn].
+func (c *conn) Ack(s *hub.Session, id int64, p hub.Payload) {
+	c.Send(packetFrame(Ack, s.Namespace(), id, p))
+}
+
+// Leave implements [hub.Conn].
+func (c *conn) Leave(s *hub.Session, closeConn bool) {
+	if i := c.index(s); i >= 0 {
+		c.goodbye(i)
+	}
+	if !closeConn {
+		return
+	}
+	for len(c.spaces) > 0 {
+		other := c.spaces[0].session
+		c.goodbye(0)
+		other.Closed(ReasonServerDisconnect)
+	}
+	c.sock.Close(engineio.ReasonForcedClose)
+}
+
+// goodbye tells the client that the server has left the namespace at i.
+func (c *conn) goodbye(i int) {
+	sp := c.spaces[i]
+	c.remove(i)
+	if sp.joined {
+		c.Send(packetFrame(Disconnect, sp.session.Namespace(), hub.NoAck, hub.Payload{}))
+	}
+}

@@ -1,0 +1,184 @@
+package socketio
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"greenroom/hub"
+)
+
+const (
+	// maxAttachments of a packet: the limit of socket.io-parser since 4.2.6, in both directions.
+	maxAttachments = 10
+	// maxIDDigits keeps ack ids within what a JavaScript number holds exactly.
+	maxIDDigits = 15
+	// maxNamespace bounds a namespace's name, in bytes; the hub has no longer ones.
+	maxNamespace = 255
+	// maxEventName bounds an event's name, in bytes as it stands in the JSON.
+	maxEventName = 1024
+)
+
+// Error says what is wrong with a packet. Text and order of the checks follow
+// socket.io-parser; reason is a counter's name.
+type Error struct {
+	Text   string
+	reason string
+}
+
+func (e *Error) Error() string { return "socketio: " + e.Text }
+
+var (
+	errEmptyPacket    = &Error{"empty packet", "socketio_empty_packet"}
+	errUnknownType    = &Error{"unknown packet type", "socketio_unknown_type"}
+	errAttachments    = &Error{"illegal attachments", "socketio_illegal_attachments"}
+	errTooMany        = &Error{"too many attachments", "socketio_too_many_attachments"}
+	errInvalidPayload = &Error{"invalid payload", "socketio_invalid_payload"}
+	errReserved       = &Error{"invalid payload: reserved event name", "socketio_reserved_event"}
+	errNamespaceName  = &Error{"invalid namespace", "socketio_bad_namespace"}
+	errUnexpectedBin  = &Error{"got binary data when not reconstructing a packet", "socketio_unexpected_binary"}
+	errUnexpectedText = &Error{"got plaintext data when reconstructing a packet", "socketio_unexpected_text"}
+	errBinaryTooLarge = &Error{"binary packet too large", "socketio_binary_too_large"}
+)
+
+var rootNamespace = []byte("/")
+
+// Decode reads a packet's text, with one pass over it. The JSON has been checked
+// when it returns: well-formed, nested no deeper than 128, of the shape its type
+// wants, an event's name allowed, and placeholders within the attachments.
+// Only an event's name is copied.
+func Decode(text []byte) (Packet, error) {
+	if len(text) == 0 {
+		return Packet{}, errEmptyPacket
+	}
+	p := Packet{Type: PacketType(text[0]), Namespace: rootNamespace, ID: hub.NoAck}
+	if p.Type < Connect || p.Type > BinaryAck {
+		return Packet{}, errUnknownType
+	}
+	rest := text[1:]
+	if p.Type == BinaryEvent || p.Type == BinaryAck {
+		n, after, ok := readNumber(rest, 10)
+		if !ok || len(after) == 0 || after[0] != '-' || n < 1 {
+			return Packet{}, errAttachments
+		}
+		if n > maxAttachments {
+			return Packet{}, errTooMany
+		}
+		p.Attachments, rest = int(n), after[1:]
+	}
+	if len(rest) > 0 && rest[0] == '/' {
+		end := bytes.IndexByte(rest, ',')
+		if end < 0 {
+			p.Namespace, rest = rest, nil
+		} else {
+			p.Namespace, rest = rest[:end], rest[end+1:]
+		}
+		if !validNamespace(p.Namespace) {
+			return Packet{}, errNamespaceName
+		}
+	}
+	if id, after, ok := readNumber(rest, maxIDDigits); ok {
+		p.ID, rest = id, after
+	}
+	if len(rest) > 0 {
+		p.JSON = rest
+	}
+	if err := p.check(); err != nil {
+		return Packet{}, err
+	}
+	return p, nil
+}
+
+// validNamespace refuses names that are too long or that would not survive a
+// polling body, whose separator is a control character.
+func validNamespace(name []byte) bool {
+	if len(name) > maxNamespace {
+		return false
+	}
+	for _, c := range name {
+		if c < 0x20 {
+			return false
+		}
+	}
+	return true
+}
+
+// readNumber reads decimal digits. ok is false when there is none, or too many.
+func readNumber(b []byte, maxDigits int) (n int64, rest []byte, ok bool) {
+	i := 0
+	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
+		if i == maxDigits {
+			return 0, b, false
+		}
+		n = n*10 + int64(b[i]-'0')
+		i++
+	}
+	return n, b[i:], i > 0
+}
+
+// check validates the JSON for the packet's type.
+func (p *Packet) check() error {
+	if p.JSON == nil {
+		// An acknowledgement without arguments is what some clients send; all
+		// other packets that carry data must.
+		if p.Type == Event || p.Type == BinaryEvent || p.Type == BinaryAck {
+			return errInvalidPayload
+		}
+		return nil
+	}
+	if p.Type == Disconnect {
+		return errInvalidPayload
+	}
+	sc := scanner{b: p.JSON, attachments: -1}
+	if p.Type == BinaryEvent || p.Type == BinaryAck {
+		sc.attachments = p.Attachments
+	}
+	if !sc.document() {
+		if sc.badPlaceholder {
+			return errAttachments
+		}
+		return errInvalidPayload
+	}
+	switch first := p.JSON[sc.start]; p.Type {
+	case Connect:
+		if first != '{' {
+			return errInvalidPayload
+		}
+	case ConnectError:
+		if first != '{' && first != '"' {
+			return errInvalidPayload
+		}
+	case Ack, BinaryAck:
+		if first != '[' {
+			return errInvalidPayload
+		}
+	default:
+		if first != '[' {
+			return errInvalidPayload
+		}
+		return p.name(sc.first)
+	}
+	return nil
+}
+
+// name takes the event's name from the first element of the JSON: a string that
+// is not reserved, or a number.
+func (p *Packet) name(first []byte) error {
+	if len(first) == 0 || len(first) > maxEventName {
+		return errInvalidPayload
+	}
+	switch c := first[0]; {
+	case c == '-' || c >= '0' && c <= '9':
+		p.Event = string(first)
+		return nil
+	case c != '"':
+		return errInvalidPayload
+	case bytes.IndexByte(first, '\\') < 0:
+		p.Event = string(first[1 : len(first)-1])
+	case json.Unmarshal(first, &p.Event) != nil:
+		return errInvalidPayload
+	}
+	if hub.ReservedEvent(p.Event) {
+		return errReserved
+	}
+	return nil
+}

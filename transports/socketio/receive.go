@@ -1,0 +1,180 @@
+package socketio
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"greenroom/hub"
+	"greenroom/transports/engineio"
+)
+
+var (
+	errInvalidNamespace  = &hub.ConnectError{Message: "Invalid namespace"}
+	errTooManyNamespaces = &hub.ConnectError{Message: "Too many namespaces"}
+)
+
+// OnMessage implements [engineio.Handler].
+func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
+	if c.closed {
+		return
+	}
+	if binary {
+		c.attachment(data)
+		return
+	}
+	if c.partial != nil {
+		c.illegal(errUnexpectedText)
+		return
+	}
+	p, err := Decode(data)
+	if err != nil {
+		c.illegal(err)
+		return
+	}
+	switch {
+	case p.Type == Connect:
+		c.connect(p)
+	case p.Attachments == 0:
+		c.dispatch(p, hub.Payload{JSON: bytes.Clone(p.JSON)})
+	case c.known(p):
+		c.partial = newPartial(p)
+		c.timer.Reset(c.srv.opts.PartialTimeout)
+	}
+}
+
+// illegal closes the connection over a packet, as the Node.js server does.
+func (c *conn) illegal(err error) {
+	reason := "socketio_bad_packet"
+	var e *Error
+	if errors.As(err, &e) {
+		reason = e.reason
+	}
+	c.srv.hub.Count(reason)
+	c.sock.Close(engineio.ReasonForcedClose)
+}
+
+// attachment takes a binary message.
+func (c *conn) attachment(data []byte) {
+	if c.partial == nil {
+		c.illegal(errUnexpectedBin)
+		return
+	}
+	complete, err := c.partial.add(data, c.srv.opts.Engine.MaxPayload)
+	if err != nil {
+		c.illegal(err)
+		return
+	}
+	if complete {
+		whole := c.partial
+		c.partial = nil
+		c.timer.Stop()
+		c.dispatch(whole.packet, whole.payload())
+	}
+}
+
+// connect asks the hub for a session in a namespace. Its middlewares may take
+// their time; Accepted or Refused follow.
+func (c *conn) connect(p Packet) {
+	namespace := string(p.Namespace)
+	if i := c.find(p.Namespace); i >= 0 {
+		if c.spaces[i].joined {
+			c.srv.hub.Count("socketio_second_connect")
+			c.sock.Close(engineio.ReasonForcedClose)
+			return
+		}
+		// The official client says it twice when the application does.
+		c.srv.hub.Count("socketio_repeated_connect")
+		return
+	}
+	if len(c.spaces) >= c.srv.opts.MaxNamespaces {
+		c.srv.hub.Count("socketio_too_many_namespaces")
+		c.refuse(namespace, errTooManyNamespaces)
+		return
+	}
+	hs := *c.sock.Handshake()
+	hs.Auth = json.RawMessage("{}")
+	if p.JSON != nil {
+		hs.Auth = bytes.Clone(p.JSON)
+	}
+	s, err := c.srv.hub.Connect(c, namespace, &hs)
+	switch {
+	case errors.Is(err, hub.ErrUnknownNamespace):
+		c.srv.hub.Count("socketio_unknown_namespace")
+		c.refuse(namespace, errInvalidNamespace)
+	case err != nil:
+		c.sock.Close(engineio.ReasonShutdown) // the hub is closed
+	default:
+		c.left = slices.DeleteFunc(c.left, func(d departure) bool { return d.namespace == namespace })
+		c.spaces = append(c.spaces, space{session: s})
+	}
+}
+
+// known reports whether p is for a joined namespace. If it is for one that was
+// left lately p goes on, to be ignored; otherwise the connection is closed.
+func (c *conn) known(p Packet) bool {
+	if i := c.find(p.Namespace); i >= 0 && c.spaces[i].joined || c.leftLately(p.Namespace) {
+		return true
+	}
+	c.srv.hub.Count("socketio_not_joined")
+	c.sock.Close(engineio.ReasonForcedClose)
+	return false
+}
+
+// dispatch gives a complete packet to its session. The payload is the session's
+// to keep.
+func (c *conn) dispatch(p Packet, payload hub.Payload) {
+	if p.Type == ConnectError {
+		c.srv.hub.Count("socketio_connect_error_from_client")
+		c.sock.Close(engineio.ReasonForcedClose)
+		return
+	}
+	if !c.known(p) {
+		return
+	}
+	i := c.find(p.Namespace)
+	if i < 0 || !c.spaces[i].joined {
+		c.srv.hub.Count("socketio_left_namespace")
+		return
+	}
+	s := c.spaces[i].session
+	switch p.Type {
+	case Disconnect:
+		c.remove(i)
+		s.Closed(ReasonClientDisconnect)
+	case Event, BinaryEvent:
+		c.deliver(i, hub.NewEvent(p.Event, payload, p.ID))
+	case Ack, BinaryAck:
+		if payload.JSON == nil {
+			payload.JSON = []byte("[]")
+		}
+		s.DeliverAck(p.ID, payload)
+	}
+}
+
+// deliver gives an event to the namespace at i, and stops reading when its
+// handler does not keep up.
+func (c *conn) deliver(i int, ev *hub.Event) {
+	sp := &c.spaces[i]
+	err := sp.session.Deliver(ev)
+	if errors.Is(err, hub.ErrOverloaded) {
+		c.sock.Close(engineio.ReasonForcedClose)
+		return
+	}
+	if err == nil && sp.session.InboxFull() && !sp.full {
+		sp.full = true
+		c.srv.hub.Count("socketio_reading_paused")
+		s := sp.session
+		s.OnInboxRoom(func() { c.roomIn(s) })
+		c.sock.Pause()
+	}
+}
+
+// roomIn goes on reading when a session's inbox has room again.
+func (c *conn) roomIn(s *hub.Session) {
+	if i := c.index(s); i >= 0 {
+		c.spaces[i].full = false
+		c.resume()
+	}
+}
