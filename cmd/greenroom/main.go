@@ -1,0 +1,87 @@
+// Command greenroom serves rooms: browsers speak Socket.IO to it, any other language ZeroMQ.
+//
+//	greenroom                              serve the chat demo and the rooms on loopback
+//	greenroom publish lobby hello          say something in a room
+//	greenroom listen lobby                 print what is said there
+//	greenroom help                         everything else
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve rooms to Socket.IO and ZeroMQ, and the chat demo (the default command)."`
+	Publish publishCmd `cmd:"" help:"Publish one message into a room."`
+	Listen  listenCmd  `cmd:"" help:"Print the messages of rooms, one a line, until interrupted."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code. ctx ends a command in good order.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("greenroom"),
+		kong.Description("A realtime messaging server: Socket.IO rooms and ZeroMQ pub/sub, joined."),
+		kong.DefaultEnvars("GREENROOM"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.Help(help),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&streams{in: stdin, out: stdout, err: stderr}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "greenroom:", err)
+		return 2
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 { // --help has been printed
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "greenroom:", err)
+		return 2
+	}
+	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "greenroom:", err)
+		return 1
+	}
+	return 0
+}
+
+// help prints what kong prints, and without a command the flags of the default one as well.
+func help(o kong.HelpOptions, ctx *kong.Context) error {
+	err := kong.DefaultHelpPrinter(o, ctx)
+	if err != nil || ctx.Selected() != nil {
+		return err
+	}
+	serve, err := kong.Trace(ctx.Kong, []string{"serve"})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(ctx.Stdout)
+	return kong.DefaultHelpPrinter(o, serve)
+}
+
+// streams are the process's standard streams, or a test's.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"greenroom/hub"
+	"greenroom/transports/socketio"
+	"greenroom/transports/zeromq"
+	"greenroom/web"
+)
+
+// off as an endpoint's address switches the endpoint off.
+const off = "off"
+
+const (
+	// grace is how long a stopping server takes at most: process managers wait 10 s before they kill.
+	grace = 8 * time.Second
+	// drain is how much of it clients get to take what waits for them.
+	drain = 5 * time.Second
+	// headerTimeout and idleTimeout bound what an HTTP client may make the server wait for.
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 75 * time.Second
+	maxHeader     = 16 << 10
+)
+
+type serveCmd struct {
+	Listen  string `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO."`
+	ZmqPull string `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
+	ZmqPub  string `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
+	ZmqSub  string `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
+	Loops   int    `default:"0" help:"Event loops; 0 is one per core."`
+
+	Insecure   bool     `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin []string `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
+	LogJSON    bool     `name:"log-json" help:"Write the log as JSON."`
+}
+
+// Run serves until ctx is done, then stops in good order.
+func (c *serveCmd) Run(ctx context.Context, std *streams) error {
+	if err := c.checkExposure(); err != nil {
+		return err
+	}
+	log := c.logger(std.err)
+	srv, err := c.start(log)
+	if err != nil {
+		return err
+	}
+	srv.banner(std.out)
+	select {
+	case <-ctx.Done():
+		log.Info("stopping", "sessions", srv.hub.SessionCount())
+	case err = <-srv.failed:
+	}
+	return errors.Join(err, srv.stop())
+}
+
+// checkExposure refuses to be reachable by others as long as nothing asks who they are.
+func (c *serveCmd) checkExposure() error {
+	if c.Insecure {
+		return nil
+	}
+	for _, e := range []struct{ flag, addr string }{
+		{"--listen", c.Listen},
+		{"--zmq-pull", c.ZmqPull}, {"--zmq-pub", c.ZmqPub}, {"--zmq-sub", c.ZmqSub},
+	} {
+		if e.addr != off && !loopback(e.addr) {
+			return fmt.Errorf("%s %s can be reached from other machines, and no authentication is configured: use a loopback address, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr)
+		}
+	}
+	return nil
+}
+
+// loopback reports whether an address, host:port or a ZeroMQ endpoint, stays on this machine.
+func loopback(addr string) bool {
+	if strings.HasPrefix(addr, "ipc://") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://"))
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (c *serveCmd) logger(w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong checked it
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// server is everything that serves; stop ends it in the reverse order of start.
+type server struct {
+	log      *slog.Logger
+	hub      *hub.Hub
+	sockets  *socketio.Server
+	bridge   *zeromq.Bridge
+	http     *http.Server
+	listener net.Listener
+	failed   chan error
+	stopping atomic.Bool
+}
+
+func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
+	s := &server{log: log, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	if s.hub, err = hub.New(hub.Options{Loops: c.Loops, Logger: log}); err != nil {
+		return s, err
+	}
+	if err = s.hub.Handle("/", hub.Relay(hub.RelayOptions{})); err != nil {
+		return s, err
+	}
+	s.sockets = socketio.New(s.hub, c.socketOptions())
+	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
+		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
+			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
+			Insecure: c.Insecure, Logger: log,
+		})
+		if err != nil {
+			return s, err
+		}
+	}
+	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return s, fmt.Errorf("--listen: %w", err)
+	}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("serving HTTP: %w", err)
+		}
+	}()
+	return s, nil
+}
+
+func (c *serveCmd) socketOptions() socketio.Options {
+	var o socketio.Options
+	o.Engine.CORS.AllowedOrigins = c.CorsOrigin
+	return o
+}
+
+func endpoint(addr string) string {
+	if addr == off {
+		return ""
+	}
+	return addr
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/socket.io/", func(w http.ResponseWriter, r *http.Request) {
+		if web.IsClient(r.URL.Path) {
+			web.Client().ServeHTTP(w, r)
+			return
+		}
+		s.sockets.ServeHTTP(w, r)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if s.stopping.Load() {
+			plain(w, http.StatusServiceUnavailable, "stopping")
+			return
+		}
+		plain(w, http.StatusOK, "ready")
+	})
+	mux.Handle("GET /metrics", metricsHandler(s.hub))
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+func plain(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	fmt.Fprintln(w, text)
+}
+
+// stop ends the server: no new connections, clients are told, what waits for them is sent as far as
+// the grace time goes. It may be called on a server that has started in part only.
+func (s *server) stop() error {
+	s.stopping.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var errs []error
+	if s.listener != nil {
+		_ = s.listener.Close() // accept no more; http.Server closes it again
+	}
+	if s.bridge != nil {
+		errs = append(errs, s.bridge.Close())
+	}
+	if s.sockets != nil {
+		s.drain(ctx)
+	}
+	if s.http != nil {
+		if err := s.http.Shutdown(ctx); err != nil {
+			errs = append(errs, s.http.Close())
+		}
+	}
+	if s.hub != nil {
+		errs = append(errs, s.hub.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// drain tells the clients and lets what waits for them leave. One that does not take it in time, such as a
+// polling client that never polls again, is cut off: that is no failure of the server's.
+func (s *server) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	if err := s.sockets.Close(ctx); err != nil {
+		s.log.Warn("not all clients took their leave in time", "error", err)
+	}
+}
+
+// banner says where to point a browser, a Socket.IO client and a ZeroMQ publisher.
+func (s *server) banner(w io.Writer) {
+	addr := s.listener.Addr().String()
+	page := "chat demo, /socket.io/"
+	if !web.Built() {
+		page = "/socket.io/ (the pages are not built: run `make web`)"
+	}
+	fmt.Fprintf(w, "Greenroom  http://%-22s %s\n", addr, page)
+	if s.bridge == nil {
+		return
+	}
+	for _, e := range []struct{ name, use string }{
+		{"pull", "push here: [room, event?, data]"},
+		{"pub", "subscribe here, by room"},
+		{"sub", "connect PUB sockets here: [room, event?, data]"},
+	} {
+		if a := s.bridge.Addr(e.name); a != "" {
+			fmt.Fprintf(w, "           %-29s %s\n", a, e.use)
+		}
+	}
+}
