@@ -77,7 +77,11 @@ func TestStartAndStop(t *testing.T) {
 	if err := p.WaitOutput(ctx, "ready at "+addr); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Kill(p.Pid(), 0); err != nil {
+	process, err := os.FindProcess(p.Pid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.Signal(syscall.Signal(0)); err != nil {
 		t.Fatalf("the process is not there: %v", err)
 	}
 	if err := p.Stop(); err != nil {
