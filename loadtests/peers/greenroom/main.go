@@ -24,37 +24,41 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = h.Handle("/", func(s *hub.Session) error { // one greenlet per client
-		var room, msg string
-		var x json.RawMessage
-		for ev := range s.Events() {
-			switch ev.Name {
-			case "join":
-				if err := ev.Args(&room); err != nil {
-					ev.Refuse(err)
-				} else if err := s.Join(room); err != nil {
-					ev.Refuse(err)
-				} else {
-					ev.Ack("ok")
-				}
-			case "pub":
-				if err := ev.Args(&room, &msg); err != nil {
-					ev.Refuse(err)
-				} else if err := h.To(room).Emit("msg", msg); err != nil {
-					ev.Refuse(err)
-				}
-			case "echo":
-				if err := ev.Args(&x); err != nil {
-					ev.Refuse(err)
-				} else {
-					ev.Ack(x)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := h.Handle("/", session); err != nil {
 		log.Fatal(err)
 	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], socketio.New(h, socketio.Options{})))
+}
+
+// session serves one client, in a greenlet of its own.
+func session(s *hub.Session) error {
+	for ev := range s.Events() {
+		if err := answer(s, ev); err != nil {
+			ev.Refuse(err)
+		}
+	}
+	return nil
+}
+
+func answer(s *hub.Session, ev *hub.Event) (err error) {
+	var room, msg string
+	var x json.RawMessage
+	switch ev.Name {
+	case "join":
+		if err = ev.Args(&room); err == nil {
+			err = s.Join(room)
+		}
+		if err == nil {
+			err = ev.Ack("ok")
+		}
+	case "pub":
+		if err = ev.Args(&room, &msg); err == nil {
+			err = s.Hub().To(room).Emit("msg", msg)
+		}
+	case "echo":
+		if err = ev.Args(&x); err == nil {
+			err = ev.Ack(x)
+		}
+	}
+	return err
 }
