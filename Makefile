@@ -2,7 +2,7 @@
 GO ?= go
 PORT ?= 3000
 ARTIFACTS ?= $(CURDIR)/artifacts
-STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@2026.1
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
 .PHONY: help run web test check bench fuzz fmt clean deps
 
