@@ -165,11 +165,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 		return err
 	}
 	g.timer.Reset(d)
-	err := g.park()
-	if err != nil {
-		g.timer.Stop()
-	}
-	return err
+	return g.park()
 }
 
 type sleeper Greenlet
@@ -279,6 +275,8 @@ func (g *Greenlet) wake(err error) {
 func (g *Greenlet) interrupt(err error) bool {
 	switch g.state {
 	case parked:
+		// At once, not when g runs: the timer may be due in this very phase and would wake g again.
+		g.timer.Stop()
 		if g.giveUp != nil {
 			g.giveUp.giveUp(g)
 		}
