@@ -1,2 +1,130 @@
-// Package coop runs greenlets: cheap coroutines that take turns on a loop.
+// Package coop runs greenlets: cheap coroutines that take turns on a loop, in the manner of gevent.
+//
+// A [Loop] is one goroutine. It runs greenlets, timers, streams and functions posted to it, one at a
+// time, so that what belongs to a loop needs no lock. A [Greenlet] is a function with a stack of its
+// own: it runs until it parks (sleeps, waits for a value, for an event, for the end of another), and
+// goes on later where it stood. Nobody else runs on the loop between two parks.
+//
+//	coop.Run(func(g *coop.Greenlet) error {
+//		foo := g.Spawn(func(g *coop.Greenlet) error {
+//			fmt.Println("foo")
+//			return g.Sleep(time.Second) // parks foo; bar runs meanwhile
+//		})
+//		bar := g.Spawn(func(g *coop.Greenlet) error {
+//			fmt.Println("bar")
+//			return nil
+//		})
+//		return coop.JoinAll(g, foo, bar)
+//	})
+//
+// [Run] makes a loop for one program. A server makes one loop a core with [NewLoops] and brings work to
+// them with [Loop.Go], [Loop.Post] and [Loop.Attach].
+//
+// Every call that may park takes the greenlet that parks: g.Sleep, ev.Wait(g), q.Get(g). So a
+// signature tells whether a function may let others run. Only the running greenlet can park, and only
+// itself; anything else is refused with [ErrNotRunning].
+//
+// # The order of things
+//
+// A loop goes round in ticks. One tick is, in this order:
+//
+//  1. Jobs: what had been posted ([Loop.Post], [Loop.Go], [Greenlet.Kill], a finished [Await]) when the
+//     tick began, in the order of posting.
+//  2. Greenlets: those that are ready when this phase begins, the ones that the jobs made ready included,
+//     first in, first out, each until it parks or ends. What becomes ready meanwhile, a greenlet that
+//     yields included, runs in the next tick.
+//  3. Timers that are due, by deadline, equal deadlines in the order in which they were set. A timer that is
+//     set during this phase waits for the next one. A timer that wakes a greenlet makes it ready; it
+//     runs in the next tick.
+//  4. Flushers: what was queued with [Loop.QueueFlush] before this phase began.
+//  5. I/O: the handlers of streams that have something to read or room to write; then OnClose of those
+//     that have been closed.
+//
+// When nothing is left to do the loop sleeps, in the I/O phase, until a descriptor is ready, a
+// timer is due or something is posted. When there is more to do it only looks whether descriptors are
+// ready, and not in every tick, because a system call costs as much as several switches: it
+// looks when 16 ticks or 100 µs have passed since it last did, or a stream has more to
+// read than its share of one tick. A loop without streams does not look at all while it is busy.
+//
+// So these are never starved: posted jobs and timers wait for one tick, I/O for 16, whatever greenlets
+// do, short of not parking at all. How long a tick lasts is up to them: one that computes holds the
+// loop. It can [Greenlet.Yield] from time to time, or compute in [Await].
+//
+// [Loop.Spawn], [Event.Set], [Queue.TryPut] and [Greenlet.Kill] never switch: what they make ready
+// runs after the caller has parked.
+//
+// # What parks return
+//
+// A park returns nil when what it waited for has come. Otherwise it returns an error:
+//
+//   - [ErrKilled]: somebody wants the greenlet to end, or the loop is closing. This park and every
+//     later one returns it. Clean up and return; returning the error is a normal end, not a failure.
+//   - a *[TimeoutError], which is [ErrTimeout] to [errors.Is]: a scope of [Greenlet.WithTimeout] has lasted
+//     too long. It is returned by one park, once. Return it up to the scope, which returns it to its
+//     caller, where the next park works again. Scopes nest, and an inner one passes the outer's error on.
+//   - [ErrClosed]: the queue was closed.
+//
+// So the straight way is right: return the error of every park. A loop that goes on after ErrKilled
+// does not hold up others, and is ended by force when the loop closes, its deferred functions run.
+//
+// A kill or a timeout does not take away what has been handed over: if a value or a wake-up came
+// first, the park returns it, and the next park the error. What comes while the greenlet runs waits for
+// its next park.
+//
+// A greenlet is a [context.Context] that ends with it, so that Go libraries can be handed one:
+//
+//	row, err := coop.Await(g, func() (Row, error) { return db.Find(g.Context(), id) })
+//
+// # Who may call what
+//
+// Whatever is marked "loop only" belongs to the loop: it may be called by its greenlets, from its
+// callbacks (jobs, timers, flushers, stream handlers), and before [Loop.Start]. That is the greater part:
+// [Event], [Queue], [Timer], [Stream], Spawn. They have no locks, and belong to the loop on
+// which they are first used; use by another goroutine is a data race, which the race detector finds.
+//
+// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
+// from the loop itself, which would wait for its own end); on a Greenlet: Kill, Ended, Result, ID, Loop,
+// and the methods of a context. A greenlet may [Greenlet.Join] one of another loop. Everything else
+// crosses over by a post.
+//
+// # Failures and panics
+//
+// What a greenlet's function returns is its result, for those who join it. A failure that nobody has
+// begun to join by then is reported to [LoopOptions].OnFailure, by default the log. A panic ends its greenlet,
+// becomes its result as a *[PanicError] with the stack, and is always reported. A panic in a callback
+// is reported to [LoopOptions].OnPanic; if it was a stream's handler, that stream is closed. The
+// loop goes on in every case. A greenlet that calls runtime.Goexit, as t.FailNow does, ends with [ErrGoexit].
+//
+// # Streams
+//
+// [Loop.Attach] takes a connection over from net or net/http. The loop reads it into its own buffer and
+// calls the [StreamHandler]; writing never waits, a short write is followed by OnWritable. Nothing is
+// buffered, so an idle stream costs its struct, and a greenlet if there is one. One stream reads at most
+// 256 KB a tick before the others get their turn.
+//
+// On Linux TCP and Unix connections are descriptors in the loop's epoll set. Connections that are more
+// than a descriptor (TLS, wrappers), and all connections on other systems or with the build tag
+// coop_portable, are served by two goroutines each with bounded buffers; the handler sees no difference.
+//
+// # Clocks
+//
+// A loop reads its clock once a tick, and timers count from that reading: a greenlet that
+// has computed for a while before it sleeps wakes that much earlier. [FakeClock] stands still
+// while there is anything to do and then jumps to the next deadline, so that tests of hours take no time
+// and come out the same each time. A [Clock] of one's own can do otherwise.
+//
+// # Costs
+//
+// In round figures, on one core of a busy server; the benchmarks of the package measure them:
+//
+//	switch to a greenlet and back              100 ns, no allocation
+//	spawn and join                             700 ns, 1 allocation
+//	two values through queues, there and back  300 ns, no allocation
+//	setting a timer                             65 ns, no allocation; grows with the logarithm
+//	posting to a busy loop                      45 ns
+//	posting to a sleeping loop                 1.7 µs
+//	a parked greenlet                          2.7 KB
+//
+// A stack that has grown shrinks at the next garbage collection, not when the greenlet parks. Coroutines
+// count as goroutines: the race detector gives up at 8128 of them.
 package coop
