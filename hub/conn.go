@@ -1,13 +1,6 @@
 package hub
 
-import (
-	"encoding/json"
-	"net/http"
-	"net/url"
-	"time"
-
-	"greenroom/coop"
-)
+import "greenroom/coop"
 
 // Conn is one namespace of one client's connection, as the hub sees it. Transports implement it.
 // All methods are called on the loop, and none of them may block.
@@ -29,16 +22,4 @@ type Conn interface {
 	// Leave tells the client that the server has ended the session, and closes the whole connection
 	// if asked to.
 	Leave(s *Session, closeConn bool)
-}
-
-// Handshake is what was known of the client when it connected. Read-only.
-type Handshake struct {
-	Headers    http.Header
-	RemoteAddr string
-	URL        string
-	Query      url.Values
-	Auth       json.RawMessage // the CONNECT packet's object, `{}` when there was none
-	Secure     bool            // came over TLS
-	XDomain    bool            // had an Origin header
-	Issued     time.Time
 }

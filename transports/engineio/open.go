@@ -11,11 +11,11 @@ import (
 // registered yet.
 func (srv *Server) newSocket(r *http.Request, st State) *Socket {
 	s := &Socket{
-		srv:       srv,
-		loop:      srv.hub.Loops().Least(),
-		sid:       hub.NewID(),
-		handshake: newHandshake(r),
-		pending:   true,
+		srv:     srv,
+		loop:    srv.hub.Loops().Least(),
+		sid:     hub.NewID(),
+		request: hub.NewRequest(r),
+		pending: true,
 	}
 	s.setState(st)
 	wire := srv.opts.Wires.Polling

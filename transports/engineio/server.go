@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -233,28 +232,4 @@ func (srv *Server) Close(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// newHandshake keeps what the application may ask of the request. The headers
-// that serve the connection only are left out: an idle session should be small.
-func newHandshake(r *http.Request) *hub.Handshake {
-	headers := make(http.Header, len(r.Header))
-	for k, v := range r.Header {
-		switch k {
-		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions",
-			"Accept-Encoding", "Cache-Control", "Pragma":
-		default:
-			headers[k] = v
-		}
-	}
-	headers.Set("Host", r.Host)
-	return &hub.Handshake{
-		Headers:    headers,
-		RemoteAddr: r.RemoteAddr,
-		URL:        r.URL.RequestURI(),
-		Query:      r.URL.Query(),
-		Secure:     r.TLS != nil,
-		XDomain:    r.Header.Get("Origin") != "",
-		Issued:     time.Now(),
-	}
 }

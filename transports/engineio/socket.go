@@ -70,8 +70,8 @@ type Socket struct {
 	probe   *wsConn     // in StateUpgrading
 	aux     *coop.Timer // of an upgrade or a close, made when needed
 
-	sid       string
-	handshake *hub.Handshake
+	sid     string
+	request *hub.Request
 }
 
 // ID is the session's id: 20 characters of [A-Za-z0-9_-]. It is a secret between
@@ -81,9 +81,8 @@ func (s *Socket) ID() string { return s.sid }
 // Loop is the loop that the session lives on. Any goroutine.
 func (s *Socket) Loop() *coop.Loop { return s.loop }
 
-// Handshake is what was known of the client when it connected, without the Auth
-// field. Read-only. Any goroutine.
-func (s *Socket) Handshake() *hub.Handshake { return s.handshake }
+// Request is the HTTP request that opened the session. Any goroutine.
+func (s *Socket) Request() *hub.Request { return s.request }
 
 // State is where the session stands. Any goroutine.
 func (s *Socket) State() State { return State(s.state.Load()) }

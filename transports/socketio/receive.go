@@ -93,8 +93,7 @@ func (c *conn) connect(p Packet) {
 		c.refuse(namespace, errTooManyNamespaces)
 		return
 	}
-	hs := *c.sock.Handshake()
-	hs.Auth = json.RawMessage("{}")
+	hs := hub.Handshake{Request: c.sock.Request(), Auth: noAuth}
 	if p.JSON != nil {
 		hs.Auth = bytes.Clone(p.JSON)
 	}
@@ -110,6 +109,9 @@ func (c *conn) connect(p Packet) {
 		c.spaces = append(c.spaces, space{session: s})
 	}
 }
+
+// noAuth is the payload of a CONNECT that has none.
+var noAuth = json.RawMessage("{}")
 
 // known reports whether p is for a joined namespace. If it is for one that was
 // left lately p goes on, to be ignored; otherwise the connection is closed.
