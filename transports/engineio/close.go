@@ -54,7 +54,12 @@ func (s *Socket) end(reason string, e ending) {
 		return
 	}
 	s.leaveOpen()
+	defer s.endWire(e) // also when OnClose panics
 	s.tell(reason, e.later)
+}
+
+// endWire says on the wire what end has decided.
+func (s *Socket) endWire(e ending) {
 	if s.ws != nil {
 		s.ws.shut(e.frame)
 		return
@@ -84,14 +89,17 @@ func (s *Socket) endPolling(e ending) {
 
 // kill ends the session without ceremony: its client cannot be written to.
 func (s *Socket) kill(reason string) {
-	switch s.State() {
-	case StateClosed:
+	if s.State() == StateClosed {
 		return
-	case StateClosing:
-	default:
+	}
+	defer s.cutWire() // also when OnClose panics
+	if s.State() != StateClosing {
 		s.leaveOpen()
 		s.tell(reason, false)
 	}
+}
+
+func (s *Socket) cutWire() {
 	if s.ws != nil {
 		s.ws.dead = true
 		s.out.Clear()

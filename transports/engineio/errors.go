@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Reasons with which a session closes, as every Socket.IO server names them.
@@ -50,6 +51,7 @@ var (
 // client asked for an upgrade, because WebSocket clients see nothing else.
 func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestError) {
 	srv.hub.Count(e.reason)
+	srv.boundWrite(w)
 	h := w.Header()
 	if e.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")
@@ -73,7 +75,22 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestErro
 }
 
 // refuseEmpty answers with a status and nothing else.
-func refuseEmpty(w http.ResponseWriter, status int) {
+func (srv *Server) refuseEmpty(w http.ResponseWriter, status int) {
+	srv.boundWrite(w)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(status)
+}
+
+// boundWrite gives the client BodyTimeout from now to take the answer. net/http
+// undoes both deadlines when a request is over. A ResponseWriter without
+// deadlines leaves the bound to the server in front.
+func (srv *Server) boundWrite(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(srv.opts.BodyTimeout))
+}
+
+// boundRead gives the client BodyTimeout from now to send its body. It matters
+// for refused requests too: net/http reads what a handler has left of a body,
+// and waits for it.
+func (srv *Server) boundRead(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(srv.opts.BodyTimeout))
 }

@@ -14,8 +14,11 @@ func (s *Socket) startHeartbeat() {
 func (s *Socket) heartbeatDue() {
 	switch {
 	case s.paused:
-		// We do not listen at the moment: silence proves nothing.
-		s.heartbeat.Reset(s.srv.opts.PingTimeout)
+		// We do not listen at the moment: silence proves nothing. But the client listens for
+		// our pings.
+		s.awaiting, s.refreshed = true, false
+		s.heartbeat.Reset(s.srv.opts.PingInterval)
+		s.Send(s.srv.ping)
 	case s.ws != nil && s.ws.overdue():
 		s.ws.fail(errUnfinished)
 	case s.awaiting:

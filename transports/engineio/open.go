@@ -31,8 +31,18 @@ func (srv *Server) newSocket(r *http.Request, st State) *Socket {
 func (s *Socket) start() {
 	s.startHeartbeat()
 	s.handler = s.srv.onOpen(s)
-	if s.srv.closing.Load() {
-		s.Close(ReasonShutdown) // Close did not see this session
+	s.shutdown()
+}
+
+// shutdown ends the session if its server closes. A session that Close finds
+// before it has started looks for itself when it starts.
+func (s *Socket) shutdown() {
+	switch {
+	case s.handler == nil:
+	case s.srv.cut.Load():
+		s.kill(ReasonShutdown)
+	case s.srv.closing.Load():
+		s.Close(ReasonShutdown)
 	}
 }
 

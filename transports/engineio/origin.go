@@ -84,8 +84,8 @@ func (c *CORS) allowsOrigin(r *http.Request) bool {
 // proxy that ends TLS the server cannot know its own.
 func sameOrigin(origin, host string) bool {
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" {
-		return false
+	if err != nil || u.Host == "" || len(origin) != len(u.Scheme)+len("://")+len(u.Host) {
+		return false // an origin is a scheme, a host and a port; no browser sends more
 	}
 	var port string
 	switch u.Scheme {

@@ -1,10 +1,10 @@
 package engineio
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"greenroom/coop"
 )
@@ -21,6 +21,7 @@ type response struct {
 type pollRequest struct {
 	s     *Socket
 	reply chan response // buffered: the loop never waits
+	taken bool          // the answer holds packets // loop
 }
 
 // RunOn implements [coop.Job].
@@ -52,13 +53,22 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) 
 	}
 	select {
 	case a := <-p.reply:
-		if srv.writeResponse(w, r, a) != nil {
-			s.later(s.pollLost) // what was in the response is lost
-		}
+		srv.answerGet(w, r, p, a)
 	case <-r.Context().Done():
-		s.later(s.pollLost)
+		s.later(func() { s.pollLost(p) })
 	case <-srv.closed:
-		srv.refuse(w, r, errUnknownSID)
+		select {
+		case a := <-p.reply: // came first
+			srv.answerGet(w, r, p, a)
+		default:
+			srv.refuse(w, r, errUnknownSID)
+		}
+	}
+}
+
+func (srv *Server) answerGet(w http.ResponseWriter, r *http.Request, p *pollRequest, a response) {
+	if srv.writeResponse(w, r, a) != nil {
+		p.s.later(func() { p.s.pollLost(p) })
 	}
 }
 
@@ -69,7 +79,7 @@ func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a respo
 		srv.refuse(w, r, a.err)
 		return nil
 	case a.status != 0:
-		refuseEmpty(w, a.status)
+		srv.refuseEmpty(w, a.status)
 		return nil
 	}
 	return srv.writePoll(w, r, a.body)
@@ -84,14 +94,14 @@ func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
 		h.Set("X-XSS-Protection", "0")
 	}
-	rc := http.NewResponseController(w)
-	// Not every ResponseWriter has deadlines; the bound is the server's then.
-	_ = rc.SetWriteDeadline(time.Now().Add(srv.opts.BodyTimeout))
+	srv.boundWrite(w)
 	_, err := w.Write(body)
 	if err == nil {
-		err = rc.Flush()
+		err = http.NewResponseController(w).Flush() // now, to hear of a failure
 	}
-	_ = rc.SetWriteDeadline(time.Time{})
+	if errors.Is(err, http.ErrNotSupported) { // a wrapper that hides it; what is lost is seen later
+		return nil
+	}
 	return err
 }
 
@@ -131,7 +141,7 @@ func (s *Socket) onLastPoll(p *pollRequest) {
 		p.answer(pollNoop)
 		s.gone()
 	case s.out.Len() > 0:
-		p.reply <- response{body: s.take()}
+		s.answerPackets(p)
 	default:
 		p.answer(pollLastCall)
 		s.gone()
@@ -143,8 +153,12 @@ func (s *Socket) onLastPoll(p *pollRequest) {
 func (s *Socket) answerPoll() {
 	switch {
 	case s.poll == nil:
+	case s.probe != nil && s.probe.waiting:
+		// The client has left polling: what there is to say goes to its WebSocket.
+		s.poll.answer(pollNoop)
+		s.poll = nil
 	case s.out.Len() > 0:
-		s.poll.reply <- response{body: s.take()}
+		s.answerPackets(s.poll)
 		s.poll = nil
 	case s.probe != nil && s.probe.probed:
 		s.poll.answer(pollNoop)
@@ -152,14 +166,22 @@ func (s *Socket) answerPoll() {
 	}
 }
 
-func (s *Socket) take() []byte { return s.out.Take(separator, s.srv.opts.MaxPayload) }
+// answerPackets answers a GET with what waits, as much as fits one answer.
+func (s *Socket) answerPackets(p *pollRequest) {
+	p.taken = true
+	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload)}
+}
 
-// pollLost ends the session because the connection of a GET has gone.
-func (s *Socket) pollLost() {
-	if s.State() >= StateWebSocket {
+// pollLost ends the session because the connection of a GET has gone, and the
+// packets of its answer with it. Only after an upgrade does an answer without
+// packets not matter any more.
+func (s *Socket) pollLost(p *pollRequest) {
+	if s.poll == p {
+		s.poll = nil
+	}
+	if s.State() >= StateClosing || s.State() == StateWebSocket && !p.taken {
 		return
 	}
 	s.srv.hub.Count("engineio_poll_aborted")
-	s.poll = nil
-	s.end(ReasonTransportError, ending{})
+	s.end(ReasonTransportError, ending{frame: s.srv.bye, poll: pollClose})
 }

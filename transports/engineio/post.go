@@ -21,8 +21,10 @@ type postRequest struct {
 	s     *Socket
 	reply chan response // buffered: the loop never waits
 
-	mu   sync.Mutex // guards rc, which is nil after the upload
-	rc   *http.ResponseController
+	mu      sync.Mutex               // guards rc and aborted
+	rc      *http.ResponseController // nil after the upload
+	aborted bool
+
 	body []byte // what is not processed yet
 	err  error  // why there is no body
 
@@ -38,6 +40,7 @@ func (p *postRequest) RunOn(*coop.Loop) { p.s.onPost(p) }
 func (p *postRequest) abort() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.aborted = true
 	if p.rc != nil {
 		_ = p.rc.SetReadDeadline(time.Unix(1, 0)) // without deadlines, BodyTimeout of the server in front applies
 	}
@@ -49,17 +52,17 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 		// How protocol 3 sends binary data; it does not exist in protocol 4.
 		srv.hub.Count("engineio_binary_body")
 		s.later(s.postFailed)
-		refuseEmpty(w, http.StatusBadRequest)
+		srv.refuseEmpty(w, http.StatusBadRequest)
 		return
 	}
 	p := &postRequest{s: s, reply: make(chan response, 1), rc: http.NewResponseController(w)}
 	if !s.post.CompareAndSwap(nil, p) {
 		srv.hub.Count("engineio_post_overlap")
 		s.later(s.postFailed)
-		refuseEmpty(w, http.StatusBadRequest)
+		srv.refuseEmpty(w, http.StatusBadRequest)
 		return
 	}
-	p.upload(r, srv.opts.MaxPayload, srv.opts.BodyTimeout)
+	p.upload(r, srv.opts.MaxPayload)
 	if p.err != nil && !errors.Is(p.err, errBodyTooLarge) {
 		w.Header().Set("Connection", "close")
 	}
@@ -70,33 +73,45 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 	}
 	select {
 	case a := <-p.reply:
-		if a.err != nil || a.status != 0 {
-			_ = srv.writeResponse(w, r, a) // the client may be gone
-			return
-		}
-		w.Header().Set("Content-Type", "text/html")
-		w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
-		_, _ = w.Write(a.body) // the client may be gone
+		srv.answerPost(w, r, a)
 	case <-r.Context().Done():
 		// The packets are with the session; only the answer is lost.
 	case <-srv.closed:
-		srv.refuse(w, r, errUnknownSID)
+		select {
+		case a := <-p.reply: // came first
+			srv.answerPost(w, r, a)
+		default:
+			srv.refuse(w, r, errUnknownSID)
+		}
 	}
 }
 
-// upload reads the body within the bounds of size and time.
-func (p *postRequest) upload(r *http.Request, max int, timeout time.Duration) {
+func (srv *Server) answerPost(w http.ResponseWriter, r *http.Request, a response) {
+	if a.err != nil || a.status != 0 {
+		_ = srv.writeResponse(w, r, a) // the client may be gone
+		return
+	}
+	srv.boundWrite(w)
+	w.Header().Set("Content-Type", "text/html")
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	_, _ = w.Write(a.body) // the client may be gone
+}
+
+// upload reads the body within the bounds of size and of the read deadline that
+// ServeHTTP has set. When it fails the deadline stays, because net/http reads
+// the rest of the body before it answers.
+func (p *postRequest) upload(r *http.Request, max int) {
 	if r.ContentLength > int64(max) {
 		p.err = errBodyTooLarge
 	} else {
-		_ = p.rc.SetReadDeadline(time.Now().Add(timeout)) // see abort
 		p.body, p.err = readBody(r.Body, r.ContentLength, max)
 	}
 	p.mu.Lock()
-	rc := p.rc
+	defer p.mu.Unlock()
+	if p.err == nil && !p.aborted {
+		_ = p.rc.SetReadDeadline(time.Time{}) // the answer may take its time
+	}
 	p.rc = nil
-	p.mu.Unlock()
-	_ = rc.SetReadDeadline(time.Time{})
 }
 
 // readBody reads at most max bytes. The buffer grows with what has arrived, not

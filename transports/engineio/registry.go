@@ -67,10 +67,14 @@ func (g *registry) heard() { g.pending.Add(-1) }
 
 func (g *registry) left() {
 	if g.count.Add(-1) == 0 {
-		select {
-		case g.empty <- struct{}{}:
-		default:
-		}
+		g.signal()
+	}
+}
+
+func (g *registry) signal() {
+	select {
+	case g.empty <- struct{}{}:
+	default:
 	}
 }
 

@@ -30,7 +30,8 @@ type Server struct {
 	ping     *hub.Frame
 	bye      *hub.Frame // a close frame without status
 
-	closing  atomic.Bool
+	closing  atomic.Bool   // Close was called
+	cut      atomic.Bool   // Close has lost its patience
 	closed   chan struct{} // closed when Close has done its work
 	doClosed sync.Once
 }
@@ -103,8 +104,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	if r.ContentLength != 0 {
+		srv.boundRead(w)
+	}
 	if srv.opts.CORS.header(w.Header(), r) {
-		refuseEmpty(w, http.StatusNoContent)
+		srv.refuseEmpty(w, http.StatusNoContent)
 		return
 	}
 	p := parseParams(r.URL)
@@ -112,6 +116,9 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !srv.opts.allows(p.transport):
 		srv.refuse(w, r, errUnknownTransport)
 	case !validOrigin(r.Header.Get("Origin")):
+		srv.refuse(w, r, errBadRequest)
+	case r.Method == http.MethodGet && r.ContentLength != 0:
+		// Nothing would read the body, and behind an upgrade it would be taken for frames.
 		srv.refuse(w, r, errBadRequest)
 	case p.sid != "":
 		srv.serveSession(w, r, p)
@@ -141,7 +148,7 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 	case http.MethodPost:
 		srv.servePost(w, r, s)
 	default:
-		refuseEmpty(w, http.StatusInternalServerError) // as Node.js does; the session lives on
+		srv.refuseEmpty(w, http.StatusInternalServerError) // as Node.js does; the session lives on
 	}
 }
 
@@ -214,22 +221,45 @@ func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn
 
 // Close refuses new sessions, closes the open ones with [ReasonShutdown], lets
 // their last bytes leave, and returns when all are gone. When ctx ends first the
-// rest is cut off and ctx's error returned.
+// rest is cut off and ctx's error returned. Any goroutine but a loop's.
 func (srv *Server) Close(ctx context.Context) error {
 	srv.closing.Store(true)
 	defer srv.doClosed.Do(func() { close(srv.closed) })
-	srv.sessions.each(func(s *Socket) {
-		s.later(func() { s.Close(ReasonShutdown) })
-	})
+	srv.shutdown()
 	for srv.sessions.len() > 0 {
 		select {
 		case <-srv.sessions.empty:
 		case <-ctx.Done():
-			srv.sessions.each(func(s *Socket) {
-				s.later(func() { s.kill(ReasonShutdown) })
-			})
+			srv.cut.Store(true)
+			srv.shutdown()
 			return fmt.Errorf("closing %d sessions: %w", srv.sessions.len(), ctx.Err())
 		}
 	}
+	srv.sessions.signal() // for another Close that waits
+	srv.settle(ctx)
 	return nil
+}
+
+// shutdown has every session look at closing and cut.
+func (srv *Server) shutdown() {
+	srv.sessions.each(func(s *Socket) { s.later(s.shutdown) })
+}
+
+// settle waits until the loops have run what was posted to them: the last
+// sessions' OnClose.
+func (srv *Server) settle(ctx context.Context) {
+	loops := srv.hub.Loops().All()
+	done := make(chan struct{}, len(loops))
+	for _, l := range loops {
+		if !l.Post(func() { done <- struct{}{} }) {
+			done <- struct{}{} // the loop has ended, after all that was posted
+		}
+	}
+	for range loops {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

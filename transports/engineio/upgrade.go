@@ -68,6 +68,8 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 			// Packets of this POST come before what follows on the WebSocket;
 			// a message may even be split over the two.
 			c.waiting = true
+			s.aux.Stop() // the client has done its part
+			s.answerPoll()
 			return
 		}
 		s.upgrade()

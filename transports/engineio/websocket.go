@@ -324,11 +324,11 @@ func (c *wsConn) OnClose(*coop.Stream, error) {
 		s.dropProbe()
 	case s.ws:
 		s.out.Clear()
+		defer s.gone() // also when the handler's OnClose panics
 		if s.State() < StateClosing {
 			s.leaveOpen()
 			s.tell(ReasonTransportClose, false)
 		}
-		s.gone()
 	}
 }
 
