@@ -55,12 +55,12 @@ func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []an
 	}
 	id, w := s.acks.next, new(ask)
 	s.acks.next++
+	s.acks.pending[id] = w // before emitting, which may end the session and with it all that is waited for
+	defer func() { delete(s.acks.pending, id) }()
 	if err := s.emit(id, event, args); err != nil {
 		return Payload{}, err
 	}
-	s.acks.pending[id] = w
 	err := g.WithTimeout(d, func() error { return w.done.Wait(g) })
-	delete(s.acks.pending, id)
 	if w.done.IsSet() {
 		return w.answer, w.err
 	}

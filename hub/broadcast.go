@@ -31,7 +31,8 @@ func (t Target) To(rooms ...string) Target {
 	return t
 }
 
-// Except leaves out the members of these rooms, and the sessions with these ids.
+// Except leaves out the members of these rooms, and the sessions with these ids. Who is in them is looked
+// at on each loop, when the message arrives there.
 func (t Target) Except(rooms ...string) Target {
 	t.except = append(slices.Clip(t.except), rooms...)
 	return t
@@ -44,7 +45,8 @@ func (t Target) Volatile() Target {
 }
 
 // Emit sends an event to everyone addressed. It returns once the message has its place in its rooms;
-// it never waits for a client. The error says why the arguments cannot be sent.
+// it never waits for a client. The error says why the arguments cannot be sent: [ErrReservedEvent], or
+// something that cannot be encoded.
 func (t Target) Emit(event string, args ...any) error {
 	if ReservedEvent(event) {
 		return ErrReservedEvent
@@ -113,7 +115,9 @@ func (t Target) sendMany(m *Message) {
 		r.offset++
 		d.parts = append(d.parts, part{room: r, offset: r.offset})
 		for i := range r.shards {
-			loops[i] = loops[i] || r.shards[i].count > 0
+			if r.wanted(i) {
+				loops[i] = true
+			}
 		}
 		own := *m
 		own.Room, own.Offset = r.name, r.offset
@@ -151,9 +155,20 @@ func (r *Room) sequence(m *Message, d *delivery) {
 	if r.members > 0 {
 		d.parts = []part{{room: r, offset: r.offset}}
 		d.frame = MessageFrame(m)
-		d.post(r.ns.hub, func(i int) bool { return r.shards[i].count > 0 })
+		d.post(r.ns.hub, r.wanted)
 	}
 	r.ns.hub.tapped(m)
+}
+
+// wanted reports whether the message that the room has just sequenced must go to a loop, and notes that
+// it does. The room's lock is held.
+func (r *Room) wanted(loop int) bool {
+	sh := &r.shards[loop]
+	if sh.count == 0 {
+		return false
+	}
+	sh.posted = r.offset
+	return true
 }
 
 // delivery is one message on its way to the members on the loops: a [coop.Job], shared by all loops.
@@ -187,39 +202,68 @@ func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
 // RunOn delivers to the members on l.
 func (d *delivery) RunOn(l *coop.Loop) {
 	d.hub.inFlight.Add(-1)
-	once := len(d.parts) > 1 || len(d.also) > 0
 	var seen map[*Session]struct{}
-	if once {
+	if len(d.parts) > 1 || len(d.also) > 0 {
 		seen = make(map[*Session]struct{})
 	}
 	for _, p := range d.parts {
-		members := &p.room.shards[l.ID()].members
+		sh := &p.room.shards[l.ID()]
 		// Backwards, because sending can end a session (a full outbox), whose place the last member,
 		// already served, then takes.
-		for i := len(*members) - 1; i >= 0; i-- {
-			if i >= len(*members) {
+		for i := len(sh.members) - 1; i >= 0; i-- {
+			if i >= len(sh.members) {
 				continue
 			}
-			m := (*members)[i]
-			if p.offset <= m.since || m.session == d.skip {
-				continue
+			if m := sh.members[i]; p.offset > m.since {
+				d.give(m.session, seen)
 			}
-			if once {
-				if _, dup := seen[m.session]; dup {
-					continue
-				}
-				seen[m.session] = struct{}{}
-			}
-			if len(d.except) > 0 && inAny(m.session, d.except) {
-				continue
-			}
-			m.session.send(d.frame)
+		}
+		sh.done = p.offset
+		if len(sh.leavers) > 0 {
+			d.giveLeavers(sh, p.offset, seen)
 		}
 	}
 	for _, s := range d.also {
-		if _, dup := seen[s]; s.loop == l && s != d.skip && !dup && !inAny(s, d.except) {
-			s.send(d.frame)
+		if s.loop == l {
+			d.give(s, seen)
 		}
+	}
+}
+
+// give sends to one session, unless it has been left out or served.
+func (d *delivery) give(s *Session, seen map[*Session]struct{}) {
+	if s == d.skip {
+		return
+	}
+	if seen != nil {
+		if _, dup := seen[s]; dup {
+			return
+		}
+		seen[s] = struct{}{}
+	}
+	if len(d.except) > 0 && inAny(s, d.except) {
+		return
+	}
+	s.send(d.frame)
+}
+
+// giveLeavers sends to those who were members when the message got its place, and forgets whoever
+// waits for no other one.
+func (d *delivery) giveLeavers(sh *shard, offset uint64, seen map[*Session]struct{}) {
+	leavers := sh.leavers
+	sh.leavers = nil
+	kept := leavers[:0]
+	for _, l := range leavers {
+		if l.since < offset && offset <= l.until {
+			d.give(l.session, seen)
+		}
+		if offset < l.until {
+			kept = append(kept, l)
+		}
+	}
+	clear(leavers[len(kept):])
+	if len(kept) > 0 {
+		sh.leavers = append(kept, sh.leavers...)
 	}
 }
 

@@ -43,6 +43,9 @@ type ConnectError struct {
 
 func (e *ConnectError) Error() string { return e.Message }
 
+// errMiddlewarePanicked refuses a client when a middleware did not get to decide.
+var errMiddlewarePanicked = &ConnectError{Message: "internal error"}
+
 // refusalPayload is what a client's ack gets when its call failed.
 func refusalPayload(err error) Payload {
 	var e *Error

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"greenroom/coop"
 )
@@ -31,14 +32,23 @@ type Hub struct {
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64
 	closed   atomic.Bool
+	closing  sync.Once
+	closeErr error
+	now      func() time.Time
 }
 
 // New starts a hub with its loops.
 func New(o Options) (*Hub, error) {
 	o = o.withDefaults()
-	h := &Hub{opts: o, log: o.Logger, namespaces: make(map[string]*Namespace)}
+	h := &Hub{opts: o, log: o.Logger, namespaces: make(map[string]*Namespace), now: time.Now}
+	if o.Clock != nil {
+		start := time.Now().Add(-o.Clock.Now())
+		h.now = func() time.Time { return start.Add(o.Clock.Now()) }
+	}
 	h.dedup.init(o.DedupWindow, o.DedupMax)
-	loops, err := coop.NewLoops(o.Loops, coop.LoopOptions{Name: "hub", OnFailure: h.greenletFailed})
+	loops, err := coop.NewLoops(o.Loops, coop.LoopOptions{
+		Name: "hub", Clock: o.Clock, OnFailure: h.greenletFailed, OnPanic: h.callbackPanicked,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("starting the hub's loops: %w", err)
 	}
@@ -58,13 +68,26 @@ func (h *Hub) greenletFailed(g *coop.Greenlet, err error) {
 	h.log.Error("a session's handler failed", "session", g.Name(), "error", err)
 }
 
+// callbackPanicked reports a panic outside of any greenlet: in a job, a timer or a transport's handler.
+func (h *Hub) callbackPanicked(l *coop.Loop, p *coop.PanicError) {
+	h.Count("callback_panicked")
+	h.log.Error("a callback on a loop panicked", "loop", l.Name(), "panic", p.Value, "stack", string(p.Stack))
+}
+
 // Close ends all loops and sessions and waits for them. Transports should be closed first, so that
-// clients are told. Idempotent.
+// clients are told. Every call waits for the same end.
 func (h *Hub) Close() error {
-	if h.closed.Swap(true) {
-		return nil
-	}
-	return h.loops.Close()
+	h.closing.Do(func() {
+		h.closed.Store(true)
+		h.closeErr = h.loops.Close()
+		// A session whose greenlet was killed before it had begun could not take itself off the list.
+		h.mu.RLock()
+		defer h.mu.RUnlock()
+		for _, ns := range h.namespaces {
+			ns.removeAll()
+		}
+	})
+	return h.closeErr
 }
 
 // Options returns the options in force, defaults filled in.

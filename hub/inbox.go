@@ -32,6 +32,20 @@ func (in *inbox) init(o Options) {
 
 func (in *inbox) close() { in.queue.Close() }
 
+// discard drops what waits: the client was disconnected.
+func (in *inbox) discard(h *Hub) {
+	dropped := in.stash
+	in.stash = nil
+	for ev, ok := in.queue.TryGet(); ok; ev, ok = in.queue.TryGet() {
+		dropped = append(dropped, ev)
+	}
+	for _, ev := range dropped {
+		in.count--
+		in.bytes -= ev.cost()
+		h.Count("event_after_disconnect")
+	}
+}
+
 func (in *inbox) took(ev *Event) {
 	in.count--
 	in.bytes -= ev.cost()
@@ -107,7 +121,8 @@ func (s *Session) next() (*Event, error) {
 }
 
 // Wait parks until the client sends the event called name, at most for d. Other events are kept for
-// Events. Errors: [coop.ErrTimeout]; [ErrGone].
+// Events, and count as waiting: a client that sends more of them than the inbox holds is not read from
+// until the handler has taken some. Errors: [coop.ErrTimeout]; [ErrGone].
 func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
 	in := &s.inbox
 	for i, ev := range in.stash {

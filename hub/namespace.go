@@ -2,7 +2,6 @@ package hub
 
 import (
 	"sync"
-	"time"
 
 	"greenroom/coop"
 )
@@ -71,6 +70,14 @@ func (ns *Namespace) remove(s *Session) {
 	ns.hub.sessions.Add(-1)
 }
 
+// removeAll forgets all sessions; the loops have ended.
+func (ns *Namespace) removeAll() {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.hub.sessions.Add(-int64(len(ns.sessions)))
+	clear(ns.sessions)
+}
+
 // lookupRoom returns the room called name, or nil.
 func (ns *Namespace) lookupRoom(name string) *Room {
 	ns.mu.RLock()
@@ -105,65 +112,8 @@ func (ns *Namespace) RoomCount() int {
 	return len(ns.rooms)
 }
 
-// dropRoom forgets r, whose lock is not held, if it is still without members.
-// Locks are taken in the order namespace, room.
-func (ns *Namespace) dropRoom(r *Room) {
-	ns.mu.Lock()
-	defer ns.mu.Unlock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.members > 0 || r.dead {
-		return
-	}
-	r.dead = true
-	delete(ns.rooms, r.name)
-}
-
-// emptied is called, without locks, when a room may have lost its last member. A room without
-// history goes at once; one with history is kept for a while.
-func (ns *Namespace) emptied(r *Room) {
-	r.mu.Lock()
-	gone, keep := r.members == 0, r.history.len() > 0
-	r.mu.Unlock()
-	switch {
-	case !gone || r == ns.all:
-	case keep:
-		for _, old := range ns.empty.add(r, time.Now(), ns.hub.opts) {
-			ns.dropRoom(old)
-		}
-	default:
-		ns.dropRoom(r)
-	}
-}
-
-// emptyRooms is the queue of rooms kept for their history alone, longest empty first. It is looked
-// at when a room is added, so it needs no timer of its own; what is overdue between two additions
-// is bounded by MaxEmptyRooms.
-type emptyRooms struct {
-	mu    sync.Mutex
-	queue []emptyRoom
-}
-
-type emptyRoom struct {
-	room  *Room
-	since time.Time
-}
-
-// add queues r and returns the rooms whose time is up, which the caller drops if they are empty still.
-func (e *emptyRooms) add(r *Room, now time.Time, o Options) (expired []*Room) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	n := 0
-	for n < len(e.queue) && (now.Sub(e.queue[n].since) > o.HistoryTTL || len(e.queue)-n >= o.MaxEmptyRooms) {
-		expired = append(expired, e.queue[n].room)
-		n++
-	}
-	e.queue = append(e.queue[n:], emptyRoom{r, now})
-	return expired
-}
-
 // Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
-// calls c.Accepted or c.Refused, then runs the handler.
+// calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
 	if h.closed.Load() {
 		return nil, ErrClosed
@@ -177,8 +127,11 @@ func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error)
 		return nil, ErrUnknownNamespace
 	}
 	s := newSession(ns, c, hs)
-	ns.add(s)
 	s.greenlet = c.Loop().Spawn(func(g *coop.Greenlet) error { return s.main(g, handler) })
+	if s.greenlet.Err() != nil {
+		return nil, ErrClosed // the loop is closing: the greenlet was born killed
+	}
 	s.greenlet.SetName("session " + s.id)
+	ns.add(s)
 	return s, nil
 }

@@ -3,6 +3,8 @@ package hub
 import (
 	"log/slog"
 	"time"
+
+	"greenroom/coop"
 )
 
 // Options configure a [Hub]. Zero values mean the defaults given.
@@ -31,14 +33,19 @@ type Options struct {
 	HistoryBytes    int
 	// HistoryTTL is how long an empty room is kept for its history. Default 10 minutes.
 	HistoryTTL time.Duration
-	// MaxEmptyRooms bounds the rooms kept for their history alone; the longest empty goes first.
-	// Default 10 000.
-	MaxEmptyRooms int
+	// MaxEmptyRooms and EmptyRoomBytes bound, per namespace, the rooms kept for their history alone;
+	// the longest empty goes first. Defaults 10 000, 64 MiB.
+	MaxEmptyRooms  int
+	EmptyRoomBytes int
 
 	// DedupWindow is how long a publication's own id is remembered. Default 60 s.
 	DedupWindow time.Duration
 	// DedupMax bounds the ids remembered. Default 100 000.
 	DedupMax int
+
+	// Clock is the time of the loops and of the hub, default the system's. Tests of a handler that
+	// sleeps set a [coop.FakeClock], with one loop.
+	Clock coop.Clock
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +61,7 @@ func (o Options) withDefaults() Options {
 	def(&o.HistoryMessages, 100)
 	def(&o.HistoryBytes, 256<<10)
 	def(&o.MaxEmptyRooms, 10_000)
+	def(&o.EmptyRoomBytes, 64<<20)
 	def(&o.DedupMax, 100_000)
 	if o.HistoryTTL == 0 {
 		o.HistoryTTL = 10 * time.Minute

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,19 +9,37 @@ import (
 // presenceDelay gathers joins and leaves: a room that thousands enter at once sends few updates.
 const presenceDelay = 50 * time.Millisecond
 
-// presence is who is in a room, kept from the first time that somebody says so (Relay does).
-// Guarded by the room's lock.
+// presenceEvent is the event that tells watchers about it. Clients of Relay cannot publish it.
+const presenceEvent = "presence"
+
+// presence is who is in a room, kept from the first time that somebody says so (Relay does) until
+// nobody is left. Guarded by the room's lock.
 type presence struct {
 	members map[string]*Sender // by session id
+	sorted  []*Sender          // the same, by name: a list of the first few costs no more in a large room
 	changed map[string]*Sender // since the last update: who joined or left, whichever is true now
 	told    map[string]bool    // for those in changed: whether watchers know them as members
 	pending bool               // an update is on its way
 }
 
+func (p *presence) add(who *Sender) {
+	p.members[who.ID] = who
+	i, _ := slices.BinarySearchFunc(p.sorted, who, compareSenders)
+	p.sorted = slices.Insert(p.sorted, i, who)
+}
+
+func (p *presence) remove(who *Sender) {
+	delete(p.members, who.ID)
+	if i, found := slices.BinarySearchFunc(p.sorted, who, compareSenders); found {
+		p.sorted = slices.Delete(p.sorted, i, i+1)
+	}
+}
+
 // presenceRoom is the room of those who want updates on who is in a room.
 func presenceRoom(room string) string { return "$presence:" + room }
 
-// presentLocked notes that s, a member, is here as who. The room's lock is held.
+// presentLocked notes that s, a member, is here as who, whose ID is the session's. The room's lock is
+// held.
 func (r *Room) presentLocked(s *Session, who *Sender) {
 	if r.watch == nil {
 		r.watch = &presence{
@@ -33,7 +50,7 @@ func (r *Room) presentLocked(s *Session, who *Sender) {
 		return
 	}
 	r.watch.note(s.id, who, false)
-	r.watch.members[s.id] = who
+	r.watch.add(who)
 	r.scheduleLocked(s)
 }
 
@@ -41,12 +58,14 @@ func (r *Room) presentLocked(s *Session, who *Sender) {
 func (r *Room) absent(s *Session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.watch == nil || r.watch.members[s.id] == nil {
+	if r.watch == nil {
 		return
 	}
-	r.watch.note(s.id, r.watch.members[s.id], true)
-	delete(r.watch.members, s.id)
-	r.scheduleLocked(s)
+	if who := r.watch.members[s.id]; who != nil {
+		r.watch.note(s.id, who, true)
+		r.watch.remove(who)
+		r.scheduleLocked(s)
+	}
 }
 
 // note records a change; was says whether the session was a member before it.
@@ -67,10 +86,35 @@ func (r *Room) scheduleLocked(s *Session) {
 
 // tellPresence sends the watchers what has changed since the last update.
 func (r *Room) tellPresence() {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	joined, left := r.takeChanges()
+	if len(joined)+len(left) == 0 {
+		return
+	}
+	update := struct {
+		Room   string    `json:"room"`
+		Joined []*Sender `json:"joined"`
+		Left   []*Sender `json:"left"`
+	}{r.name, joined, left}
+	if err := r.ns.To(presenceRoom(r.name)).Emit(presenceEvent, update); err != nil { // such a struct always encodes
+		r.ns.hub.Count("presence_failed")
+	}
+}
+
+// takeChanges lists what watchers do not know yet. A room that was dropped has none: they were members.
+func (r *Room) takeChanges() (joined, left []*Sender) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	p := r.watch
 	p.pending = false
-	joined, left := []*Sender{}, []*Sender{}
+	if len(p.members) == 0 {
+		defer func() { r.watch = nil }() // with the memory of a crowd that was here once
+	}
+	if r.dead {
+		return nil, nil
+	}
+	joined, left = []*Sender{}, []*Sender{}
 	for id, who := range p.changed {
 		_, here := p.members[id]
 		switch {
@@ -82,20 +126,9 @@ func (r *Room) tellPresence() {
 	}
 	clear(p.changed)
 	clear(p.told)
-	r.mu.Unlock()
-	if len(joined)+len(left) == 0 {
-		return
-	}
-	sortMembers(joined)
-	sortMembers(left)
-	update := struct {
-		Room   string    `json:"room"`
-		Joined []*Sender `json:"joined"`
-		Left   []*Sender `json:"left"`
-	}{r.name, joined, left}
-	if err := r.ns.To(presenceRoom(r.name)).Emit("presence", update); err != nil { // such a struct always encodes
-		r.ns.hub.Count("presence_failed")
-	}
+	slices.SortFunc(joined, compareSenders)
+	slices.SortFunc(left, compareSenders)
+	return joined, left
 }
 
 // membersLocked lists up to limit of those who are here, by name. The room's lock is held.
@@ -103,16 +136,13 @@ func (r *Room) membersLocked(limit int) (list []*Sender, total int) {
 	if r.watch == nil {
 		return []*Sender{}, 0
 	}
-	list = slices.AppendSeq(make([]*Sender, 0, len(r.watch.members)), maps.Values(r.watch.members))
-	sortMembers(list)
-	return list[:min(limit, len(list))], len(r.watch.members)
+	all := r.watch.sorted
+	return slices.Clone(all[:min(limit, len(all))]), len(all)
 }
 
-func sortMembers(list []*Sender) {
-	slices.SortFunc(list, func(a, b *Sender) int {
-		if c := strings.Compare(a.Name, b.Name); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
+func compareSenders(a, b *Sender) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
 }

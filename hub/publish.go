@@ -3,7 +3,6 @@ package hub
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 )
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
@@ -37,9 +36,9 @@ type meta struct {
 var serverSender = &Sender{ID: "server"}
 
 // Publish gives p its place in its room and sends it to the members. It returns the publication's id
-// once it is sequenced and in history, and never waits for a client. Any goroutine. Errors: [*Error]
-// when the room or event is not acceptable or the arguments cannot be encoded; [ErrDuplicate], with
-// the first one's id.
+// once it is sequenced, in history and shown to the taps, and never waits for a client. Any goroutine.
+// Errors: [*Error] when the room or event is not acceptable or the arguments cannot be encoded;
+// [ErrDuplicate], with the first one's id, or "" while the first is being sequenced; [ErrClosed].
 func (h *Hub) Publish(p Publication) (id string, err error) {
 	if err := CheckRoom(p.Room); err != nil {
 		return "", err
@@ -50,6 +49,9 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	payload, err := EncodeArgs(p.Event, p.Args...)
 	if err != nil {
 		return "", refusal("bad_arguments", "%v", err)
+	}
+	if h.closed.Load() {
+		return "", ErrClosed
 	}
 	if p.From == nil {
 		p.From = serverSender
@@ -62,7 +64,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if ns == nil {
 		return "", refusal("unknown_namespace", "no such namespace")
 	}
-	now := time.Now()
+	now := h.now()
 	key := ""
 	if p.ID != "" {
 		key = name + "\x00" + p.Room + "\x00" + p.ID
@@ -78,11 +80,9 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	r := ns.lockRoom(p.Room)
 	r.publishLocked(m, &p)
 	id = m.ID
-	empty := r.members == 0
+	over := r.emptiedLocked()
 	r.mu.Unlock()
-	if empty {
-		ns.emptied(r)
-	}
+	ns.drop(over)
 	if key != "" {
 		h.dedup.settle(key, id)
 	}

@@ -61,7 +61,6 @@ type relay struct {
 	opts   RelayOptions
 	s      *Session
 	who    *Sender
-	rooms  int
 	tokens float64
 	filled time.Duration // the loop's time when tokens was right
 }
@@ -115,13 +114,12 @@ func (r *relay) join(ev *Event) error {
 		return ErrGone
 	}
 	if !s.In(room) {
-		if r.rooms >= r.opts.MaxRooms {
-			return refusal("too_many_rooms", "in %d rooms already", r.rooms)
+		if n := s.named(); n >= r.opts.MaxRooms {
+			return refusal("too_many_rooms", "in %d rooms already", n)
 		}
 		if s.ns.Session(room) != nil {
-			return refusal("forbidden", "that room is another session's own")
+			return refusal("forbidden", "a session's id is not a room to join")
 		}
-		r.rooms++
 	}
 	if opts.Presence {
 		// Before the list is taken: an update that overlaps with it says what it says, twice.
@@ -153,12 +151,10 @@ func (r *relay) leave(ev *Event) error {
 	if err := roomAndOptions(ev, &room, nil); err != nil {
 		return err
 	}
-	if r.s.In(room) {
-		r.rooms--
-		r.s.Leave(presenceRoom(room))
-		r.s.Leave(room)
-	}
-	return ev.Ack(map[string]any{"ok": true})
+	r.s.Leave(room)
+	// Behind the room's messages that are on their way: after the ack no more come.
+	r.s.loop.Post(func() { _ = ev.Ack(map[string]any{"ok": true}) }) // such an answer always encodes
+	return nil
 }
 
 func (r *relay) publish(ev *Event) error {
@@ -179,6 +175,9 @@ func (r *relay) publish(ev *Event) error {
 		if err := options(ev, 3, &opts); err != nil {
 			return err
 		}
+	}
+	if event == presenceEvent {
+		return refusal("reserved_event", "%q is the server's own event", event)
 	}
 	p := Publication{
 		Namespace: r.s.ns.name, Room: room, Event: event,

@@ -16,14 +16,21 @@ type Room struct {
 	members int
 	offset  uint64 // of the last message
 	history history
-	watch   *presence // nil until somebody asks who is here
+	watch   *presence // nil while nobody has said that they are here
 	dead    bool      // dropped from its namespace: look it up again
+
+	kept    keepsake   // guarded by Namespace.empty
+	telling sync.Mutex // held while a presence update is made and sent, so that they keep their order
 }
 
 // shard holds the members of a room on one loop.
 type shard struct {
 	members []member // loop
-	count   int      // guarded by Room.mu: len(members) as of the last join or leave
+	leavers []leaver // loop
+	done    uint64   // loop: the offset of the last message delivered here
+
+	count  int    // guarded by Room.mu: len(members) as of the last join or leave
+	posted uint64 // guarded by Room.mu: the offset of the last message posted to this loop
 }
 
 // member is a session's place in a shard. slot is the index of the matching [membership], so that
@@ -32,6 +39,13 @@ type member struct {
 	session *Session
 	since   uint64 // the room's offset at the join: earlier messages are not for this member
 	slot    int32
+}
+
+// leaver is a session that has left while messages sequenced before were on their way to its loop.
+// It still gets those.
+type leaver struct {
+	session      *Session
+	since, until uint64
 }
 
 // membership is a room's place in a session's list of rooms.
@@ -68,20 +82,24 @@ func CheckRoom(name string) error {
 	return nil
 }
 
-// join adds s, on its loop. s must not be a member. The room's lock is held.
+// joinLocked adds s, on its loop. s must not be a member. The room's lock is held.
 func (r *Room) joinLocked(s *Session) {
 	sh := &r.shards[s.loop.ID()]
+	if r.members == 0 && r.history.len() > 0 {
+		r.ns.empty.forget(r)
+	}
 	r.members++
 	sh.count++
 	s.rooms = append(s.rooms, membership{room: r, index: int32(len(sh.members))})
 	sh.members = append(sh.members, member{session: s, since: r.offset, slot: int32(len(s.rooms) - 1)})
 }
 
-// leave removes s from the room in slot of its list, on its loop. No locks are held.
+// leaveSlot removes s from the room in slot of its list, on its loop. No locks are held.
 func (s *Session) leaveSlot(slot int) {
 	m := s.rooms[slot]
 	r := m.room
 	sh := &r.shards[s.loop.ID()]
+	since := sh.members[m.index].since
 
 	last := len(sh.members) - 1
 	if moved := sh.members[last]; int(m.index) != last {
@@ -106,9 +124,11 @@ func (s *Session) leaveSlot(slot int) {
 	r.mu.Lock()
 	sh.count--
 	r.members--
-	empty := r.members == 0
+	posted := sh.posted
+	over := r.emptiedLocked()
 	r.mu.Unlock()
-	if empty {
-		r.ns.emptied(r)
+	if posted > sh.done && posted > since && s.Connected() {
+		sh.leavers = append(sh.leavers, leaver{session: s, since: since, until: posted})
 	}
+	r.ns.drop(over)
 }

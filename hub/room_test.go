@@ -74,8 +74,8 @@ func TestJoinGetsExactlyWhatFollows(t *testing.T) {
 		s.Emit("end")
 	})
 	a.waitEvents(t, 3)
-	if got := b.waitEvents(t, 1); !slices.Equal(got, []string{`["end"]`}) {
-		// "after" was sequenced while b was a member but b had left before it was delivered.
+	// What is addressed to one client may overtake what is on its way to a room.
+	if got := b.waitEvents(t, 2); !slices.Equal(got, []string{`["end"]`, `["after"]`}) {
 		t.Errorf("got %q", got)
 	}
 }

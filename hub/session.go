@@ -21,7 +21,7 @@ type Session struct {
 	conn      Conn
 	greenlet  *coop.Greenlet
 	handshake *Handshake
-	rooms     []membership // rooms[0] is everybody, while the client is there
+	rooms     []membership
 
 	inbox inbox
 	acks  acks
@@ -62,13 +62,10 @@ func (s *Session) Reason() string { return s.reason }
 
 // main is the session's greenlet.
 func (s *Session) main(g *coop.Greenlet, handler func(*Session) error) error {
-	defer s.finish() // also when the handler panics
+	defer s.finish() // also when the handler or a middleware panics
 	for _, use := range s.ns.middlewares() {
 		if err := use(s); err != nil {
-			if s.Connected() {
-				s.end("refused")
-				s.conn.Refused(s, err)
-			}
+			s.dismiss("refused", err)
 			return nil
 		}
 	}
@@ -88,13 +85,22 @@ func (s *Session) main(g *coop.Greenlet, handler func(*Session) error) error {
 
 // finish ends the session when its handler has returned, failed or panicked.
 func (s *Session) finish() {
-	if s.Connected() {
-		s.end("server namespace disconnect")
-		if s.accepted {
-			s.conn.Leave(s, false)
-		}
-	}
+	s.dismiss("server namespace disconnect", errMiddlewarePanicked)
 	s.ns.remove(s)
+}
+
+// dismiss ends the session from the server's side, if it has not ended, and tells the client: that it
+// is disconnected, or, when it was never connected, that it is refused because of err.
+func (s *Session) dismiss(reason string, err error) {
+	if !s.Connected() {
+		return
+	}
+	s.end(reason)
+	if s.accepted {
+		s.conn.Leave(s, false)
+	} else {
+		s.conn.Refused(s, err)
+	}
 }
 
 // Closed tells the session that its client is gone, and why. The transport calls it, on the loop; it
@@ -108,21 +114,23 @@ func (s *Session) end(reason string) {
 	}
 	s.reason = reason
 	s.joined = s.Rooms()
+	s.gone.Set()
 	for len(s.rooms) > 0 {
 		s.leave(len(s.rooms) - 1)
 	}
 	s.rooms = nil
-	s.gone.Set()
 	s.inbox.close()
 	s.acks.fail(ErrGone)
 }
 
 // Disconnect ends the session from the server's side: the client is told, and does not reconnect by
-// itself. reason becomes Reason. It returns [ErrGone], so that a handler can `return s.Disconnect(…)`.
+// itself. reason becomes Reason; a client that is not connected yet, because a middleware still runs,
+// is refused with it. What the client had sent and the handler has not taken yet is dropped and counted.
+// It returns [ErrGone], so that a handler can `return s.Disconnect(…)`.
 func (s *Session) Disconnect(reason string) error {
 	if s.Connected() {
-		s.end(reason)
-		s.conn.Leave(s, false)
+		s.inbox.discard(s.ns.hub)
+		s.dismiss(reason, &ConnectError{Message: reason})
 	}
 	return ErrGone
 }
@@ -162,11 +170,12 @@ func (s *Session) emit(ack int64, event string, args []any) error {
 
 // send delivers a shared frame, on the loop.
 func (s *Session) send(f *Frame) {
-	if f.msg.Volatile && !s.conn.Writable() {
+	switch {
+	case !s.Connected() || !s.accepted:
+		// There is no client to miss it.
+	case f.msg.Volatile && !s.conn.Writable():
 		s.ns.hub.Count("volatile_dropped")
-		return
-	}
-	if s.Connected() && s.accepted {
+	default:
 		s.conn.Send(f)
 	}
 }
@@ -208,10 +217,15 @@ func (s *Session) enter(r *Room) {
 	r.mu.Unlock()
 }
 
-// Leave leaves a room. Messages sequenced before may already be on their way to the client, none
-// sequenced after are sent.
+// Leave leaves a room, and with it the updates on who is there. Messages sequenced before are still
+// sent to the client, perhaps after Leave has returned; none sequenced after are.
 func (s *Session) Leave(room string) {
-	if i := s.slot(room); i >= 0 {
+	i := s.slot(room)
+	if i < 0 {
+		return
+	}
+	s.leave(i)
+	if i := s.slot(presenceRoom(room)); i >= 0 {
 		s.leave(i)
 	}
 }
@@ -231,6 +245,16 @@ func (s *Session) slot(room string) int {
 		return -1
 	}
 	return slices.IndexFunc(s.rooms, func(m membership) bool { return m.room.name == room })
+}
+
+// named counts the session's rooms that have a name of their own choice: all but everybody and the hub's.
+func (s *Session) named() (n int) {
+	for _, m := range s.rooms {
+		if name := m.room.name; name != "" && name[0] != '$' {
+			n++
+		}
+	}
+	return n
 }
 
 // Rooms lists the rooms the session is in, or was in when the client left.
