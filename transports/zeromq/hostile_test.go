@@ -57,7 +57,7 @@ var hostile = []struct {
 	{"large multipart", "pull", guard.ReasonMessageSize, concat(rawHello("PUSH"), bytes.Repeat(concat(longFrame(1, 1<<20), make([]byte, 1<<20)), 3))},
 	{"reserved flags", "sub", guard.ReasonFlags, concat(rawHello("PUB"), []byte("\xf8\x00"))},
 	{"command with MORE", "pull", guard.ReasonFlags, concat(rawHello("PUSH"), []byte("\x05\x00"))},
-	{"command inside a multipart", "pull", guard.ReasonCommand, concat(rawHello("PUSH"), []byte("\x01\x00"), rawCommand("PING", "\x00\x00"))},
+	{"commands inside a multipart", "pull", guard.ReasonCommand, concat(rawHello("PUSH"), []byte("\x01\x00"), bytes.Repeat(rawCommand("PONG", ""), 1000))},
 	{"empty command", "pub", guard.ReasonCommand, concat(rawHello("SUB"), []byte("\x04\x00"))},
 	{"PING without a ttl", "pull", guard.ReasonPing, concat(rawHello("PUSH"), rawCommand("PING", ""))},
 	{"PING flood", "pub", guard.ReasonPingFlood, concat(rawHello("SUB"), bytes.Repeat(rawCommand("PING", "\x00\x00"), 3000))},

@@ -21,7 +21,7 @@ type Conn struct {
 
 	out sender
 
-	errMu  sync.Mutex
+	errMu  sync.Mutex // also held while the read deadline is set
 	err    error
 	broken error // the peer takes nothing any more; what it sent before can still be read
 }
@@ -71,9 +71,10 @@ func (c *Conn) writeFailed(err error) {
 	}
 	c.errMu.Lock()
 	c.broken = err
+	failed := c.raw.SetReadDeadline(time.Now().Add(c.out.limits.WriteTimeout)) != nil
 	c.errMu.Unlock()
 	c.out.stop()
-	if c.raw.SetReadDeadline(time.Now().Add(c.out.limits.WriteTimeout)) != nil {
+	if failed {
 		c.fail(err)
 	}
 }
@@ -126,14 +127,14 @@ func (c *Conn) fill() error {
 
 // heartbeat gives the next read as long as the peer's last PING said that it would be silent at most.
 func (c *Conn) heartbeat() error {
-	if c.writeError() != nil || c.in.ttl == 0 && !c.idling {
+	if c.in.ttl == 0 && !c.idling {
 		return nil
 	}
 	c.idling = c.in.ttl > 0
 	if !c.idling {
-		return c.raw.SetReadDeadline(time.Time{})
+		return c.SetReadDeadline(time.Time{})
 	}
-	return c.raw.SetReadDeadline(time.Now().Add(c.in.ttl))
+	return c.SetReadDeadline(time.Now().Add(c.in.ttl))
 }
 
 func (c *Conn) writeError() error {
@@ -226,10 +227,18 @@ func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
 // SetDeadline implements net.Conn for the reading side; writes have Limits.WriteTimeout.
-func (c *Conn) SetDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
 
-// SetReadDeadline implements net.Conn.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.raw.SetReadDeadline(t) }
+// SetReadDeadline implements net.Conn. It does nothing once writing has failed: then reading has a
+// deadline already, which nothing may lift.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.errMu.Lock()
+	defer c.errMu.Unlock()
+	if c.broken != nil {
+		return nil
+	}
+	return c.raw.SetReadDeadline(t)
+}
 
 // SetWriteDeadline implements net.Conn: the flusher sets its own, so that there is nothing to do.
 func (c *Conn) SetWriteDeadline(time.Time) error { return nil }

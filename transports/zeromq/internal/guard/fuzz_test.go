@@ -10,11 +10,12 @@ import (
 func reference(b []byte, l Limits, subs bool) (out []byte, bad bool) {
 	pings := 0
 	for {
+		inside := 0
 		var frames [][]byte
 		var wire []byte
 		total, more := 0, true
 		for more {
-			if len(b) > 0 && (b[0] > 7 || b[0]&5 == 5 || b[0]&4 != 0 && len(frames) > 0) {
+			if len(b) > 0 && (b[0] > 7 || b[0]&5 == 5) {
 				return out, true
 			}
 			h, ok := parseHeader(b)
@@ -37,13 +38,19 @@ func reference(b []byte, l Limits, subs bool) (out []byte, bad bool) {
 					return out, true
 				}
 				name, data := string(body[1:1+body[0]]), body[1+body[0]:]
+				if len(frames) > 0 {
+					inside++
+				}
+				if inside > maxCommandsInside {
+					return out, true
+				}
 				switch {
 				case name == "PING":
 					if pings++; len(data) < 2 || len(data) > 18 || pings > l.PingsPerSec {
 						return out, true
 					}
 				case subs && (name == "SUBSCRIBE" || name == "CANCEL"):
-					if len(data) > 255 {
+					if len(data) > 255 || len(frames) > 0 {
 						return out, true
 					}
 					op := byte(0)
@@ -53,7 +60,8 @@ func reference(b []byte, l Limits, subs bool) (out []byte, bad bool) {
 					out = AppendFrame(out, append([]byte{op}, data...), false)
 				}
 				b = b[h.len+int(h.size):]
-				break
+				more = true
+				continue
 			}
 			frames = append(frames, body)
 			total += len(body)

@@ -21,6 +21,10 @@ const (
 	maxIdentity     = 255  // RFC 37
 	maxPingContext  = 16   // RFC 37
 
+	// maxCommandsInside is the most commands between the frames of one message. Taking one out costs a
+	// copy of the frames before it; libzmq sends a handful at worst.
+	maxCommandsInside = 256
+
 	minBuffer  = 4 << 10  // an idle peer's read buffer
 	readBuffer = 64 << 10 // what a busy peer's grows to; larger only while a larger message arrives
 	keepBuffer = 256 << 10

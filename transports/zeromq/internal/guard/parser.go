@@ -32,6 +32,7 @@ type parser struct {
 	r, d, s, w int
 	frames     int    // in buf[d:s]
 	bytes      uint64 // bodies in buf[d:s]
+	inside     int    // commands that came between those frames
 	lastFull   bool   // the last read filled the buffer: the peer is busy
 
 	ttl        time.Duration // of the last PING: the longest the peer means to be silent
@@ -178,7 +179,7 @@ func (p *parser) traffic() (progress bool, err error) {
 		p.frames++
 		p.bytes += h.size
 		if h.flags&flagMore == 0 {
-			p.d, p.frames, p.bytes = p.s, 0, 0
+			p.d, p.frames, p.bytes, p.inside = p.s, 0, 0, 0
 		}
 	}
 }
@@ -187,12 +188,8 @@ func (p *parser) checkFlags(flags byte) error {
 	switch {
 	case flags > flagMore|flagLong|flagCommand:
 		return violation(ReasonFlags, "reserved flag bits set: %#02x", flags)
-	case flags&flagCommand == 0:
-		return nil
-	case flags&flagMore != 0:
+	case flags&flagCommand != 0 && flags&flagMore != 0:
 		return violation(ReasonFlags, "a command that has MORE")
-	case p.frames > 0:
-		return violation(ReasonCommand, "a command inside a multipart message")
 	}
 	return nil
 }
@@ -213,22 +210,37 @@ func (p *parser) checkSize(h header) error {
 	return nil
 }
 
-// command consumes the command that ends at buf[end]; nothing before it is pending.
+// command consumes the command that ends at buf[end]; nothing before it is pending. It may stand between
+// the frames of one message: RFC 23 has no such thing, but libzmq puts a PING there when its timer says so.
 func (p *parser) command(body []byte, end int) error {
 	name, data, err := splitCommand(body)
 	if err != nil {
 		return err
 	}
-	p.r, p.d, p.s = end, end, end
+	if p.frames > 0 {
+		if p.inside++; p.inside > maxCommandsInside {
+			return violation(ReasonCommand, "more than %d commands inside one message", maxCommandsInside)
+		}
+	}
 	switch name {
 	case "PING":
-		return p.ping(data)
+		err = p.ping(data)
 	case "SUBSCRIBE":
 		return p.subscription(1, data, end)
 	case "CANCEL":
 		return p.subscription(0, data, end)
+	} // PONG, and what later versions add, is ignored, as libzmq does it
+	if err == nil {
+		p.skip(end)
 	}
-	return nil // PONG, and what later versions add: libzmq ignores them as well
+	return err
+}
+
+// skip takes the command that ends at buf[end] out of the stream: the frames before it move up.
+func (p *parser) skip(end int) {
+	held := p.s - p.d
+	copy(p.buf[end-held:end], p.buf[p.d:p.s])
+	p.r, p.d, p.s = end-held, end-held, end
 }
 
 func (p *parser) ping(data []byte) error {
@@ -250,11 +262,16 @@ func (p *parser) ping(data []byte) error {
 // always the shorter of the two.
 func (p *parser) subscription(op byte, topic []byte, end int) error {
 	if !p.subs {
+		p.skip(end)
 		return nil
+	}
+	if p.frames > 0 {
+		return violation(ReasonCommand, "a subscription inside a multipart message")
 	}
 	if len(topic) > maxTopicBytes {
 		return violation(ReasonTopic, "a topic of %d bytes", len(topic))
 	}
+	p.d, p.s = end, end
 	size := 1 + len(topic)
 	if start := end - size - 9; size > 255 {
 		p.buf[start] = flagLong

@@ -122,7 +122,7 @@ func TestParserRefuses(t *testing.T) {
 		{"frame one above the limit", ReasonFrameSize, join(hello, long(2, 1001))},
 		{"message above the limit", ReasonMessageSize, join(hello, long(3, 1000), make([]byte, 1000), long(3, 1000), make([]byte, 1000), long(2, 1))},
 		{"many empty frames", ReasonFrames, join(hello, bytes.Repeat([]byte{1, 0}, 1000))},
-		{"COMMAND inside a multipart", ReasonCommand, join(hello, []byte("\x01\x00"), command("PING", "\x00\x00"))},
+		{"many commands inside a multipart", ReasonCommand, join(hello, []byte("\x01\x00"), bytes.Repeat(command("PONG", ""), 257))},
 		{"empty command later", ReasonCommand, join(hello, []byte("\x04\x00"))},
 		{"command of 2^40", ReasonCommand, join(hello, long(6, 1<<40))},
 		{"PING without ttl", ReasonPing, join(hello, command("PING", ""))},
@@ -187,10 +187,35 @@ func TestSubscribeCommandsBecomeMessages(t *testing.T) {
 			t.Fatalf("topic of %d bytes: %v\n%x\n%x", n, err, out[64:], want[64:])
 		}
 	}
-	_, _, err := feed("XPUB", Limits{}, join(greeting("NULL"), ready("SUB"), command("SUBSCRIBE", strings.Repeat("t", 256))), 64)
+	_, _, err := feed("XPUB", Limits{}, join(greeting("NULL"), ready("SUB"), []byte("\x01\x00"), command("SUBSCRIBE", "t")), 64)
 	var v *Violation
+	if !errors.As(err, &v) || v.Reason != ReasonCommand {
+		t.Fatalf("inside a multipart: %v", err)
+	}
+	_, _, err = feed("XPUB", Limits{}, join(greeting("NULL"), ready("SUB"), command("SUBSCRIBE", strings.Repeat("t", 256))), 64)
 	if !errors.As(err, &v) || v.Reason != ReasonTopic {
 		t.Fatalf("topic of 256 bytes: %v", err)
+	}
+}
+
+// TestHeartbeatInsideAMessage: libzmq sends its PING whenever its timer says so, also between the
+// frames of one message. The message arrives whole, and the PING is answered.
+func TestHeartbeatInsideAMessage(t *testing.T) {
+	hello := join(greeting("NULL"), ready("PUSH"))
+	big := strings.Repeat("b", 70_000)
+	whole := message("room", big, "", "end")
+	ping := command("PING", "\x00\x0actx")
+	frames := [][]byte{whole[:6], whole[6 : 6+9+len(big)], whole[6+9+len(big) : len(whole)-5], whole[len(whole)-5:]}
+	input := join(hello, message("first"), frames[0], ping, frames[1], ping, command("PONG", ""), frames[2], ping, frames[3], message("last"))
+	want := join(hello, message("first"), whole, message("last"))
+	for _, chunk := range []int{1, 2, 9, 333, 1 << 20} {
+		out, pongs, err := feed("PULL", Limits{}, input, chunk)
+		if err != nil || !bytes.Equal(out, want) {
+			t.Fatalf("pieces of %d: %v, %d bytes for %d", chunk, err, len(out), len(want))
+		}
+		if fmt.Sprint(pongs) != "[ctx ctx ctx]" {
+			t.Fatalf("pieces of %d: pongs %q", chunk, pongs)
+		}
 	}
 }
 

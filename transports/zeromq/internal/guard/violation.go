@@ -29,7 +29,7 @@ const (
 	ReasonFrameSize     = "zeromq_frame_too_big"     // a frame above Limits.FrameBytes
 	ReasonMessageSize   = "zeromq_message_too_big"   // a message above Limits.MessageBytes
 	ReasonFrames        = "zeromq_too_many_frames"   // a message of more than Limits.Frames frames
-	ReasonCommand       = "zeromq_bad_command"       // malformed, oversized, or inside a multipart message
+	ReasonCommand       = "zeromq_bad_command"       // malformed, oversized, or too many inside one message
 	ReasonPing          = "zeromq_bad_ping"          // a PING too short or with too long a context
 	ReasonPingFlood     = "zeromq_ping_flood"        // more than Limits.PingsPerSec
 	ReasonTopic         = "zeromq_topic_too_long"    // SUBSCRIBE or CANCEL with more than 255 bytes
