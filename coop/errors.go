@@ -62,10 +62,14 @@ type PanicError struct {
 	Stack []byte // as [runtime/debug.Stack] prints it
 }
 
-// recovered makes an error of what recover returned.
+// recovered makes an error of what recover returned. A panic that was caught before and passed on
+// keeps its first stack.
 func recovered(v any) *PanicError {
 	if v == nil {
 		return nil
+	}
+	if p, again := v.(*PanicError); again {
+		return p
 	}
 	return &PanicError{Value: v, Stack: debug.Stack()}
 }

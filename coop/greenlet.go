@@ -305,6 +305,10 @@ func (l *Loop) runReady() {
 		l.current = g
 		g.state = active
 		g.co.next()
+		for l.errand != nil {
+			l.runErrand(g)
+			g.co.next()
+		}
 		l.current = nil
 	}
 }

@@ -55,6 +55,7 @@ type Loop struct {
 	ready    readyQueue // greenlets that can go on
 	quota    int        // how many of them still belong to this tick
 	current  *Greenlet  // the one that runs
+	errand   func()     // what it wants done on the loop's stack
 	switches uint64
 
 	now      time.Duration // the clock's reading, if nowValid

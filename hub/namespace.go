@@ -127,7 +127,7 @@ func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error)
 		return nil, ErrUnknownNamespace
 	}
 	s := newSession(ns, c, hs)
-	s.greenlet = c.Loop().Spawn(func(g *coop.Greenlet) error { return s.main(g, handler) })
+	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
 	if s.greenlet.Err() != nil {
 		return nil, ErrClosed // the loop is closing: the greenlet was born killed
 	}

@@ -46,11 +46,14 @@ func Relay(o RelayOptions) func(*Session) error {
 		o.MaxMessages = 100
 	}
 	return func(s *Session) error {
-		r := relay{opts: o, s: s, who: &Sender{ID: s.ID(), Name: claimedName(s)}, tokens: float64(o.Burst)}
+		r := &relay{opts: &o, s: s, tokens: float64(o.Burst)}
+		// No call parks, and all of them decode and encode JSON, which takes more stack than
+		// thousands of sessions should hold on to.
+		s.greenlet.OnLoop(r.introduce)
+		serve := r.serve
 		for ev := range s.Events() {
-			if err := r.call(ev); err != nil {
-				ev.Refuse(err)
-			}
+			r.ev = ev
+			s.greenlet.OnLoop(serve)
 		}
 		return nil
 	}
@@ -58,11 +61,22 @@ func Relay(o RelayOptions) func(*Session) error {
 
 // relay is the state of one session.
 type relay struct {
-	opts   RelayOptions
+	opts   *RelayOptions
 	s      *Session
 	who    *Sender
+	ev     *Event // being served
 	tokens float64
 	filled time.Duration // the loop's time when tokens was right
+}
+
+func (r *relay) introduce() { r.who = &Sender{ID: r.s.ID(), Name: claimedName(r.s)} }
+
+func (r *relay) serve() {
+	ev := r.ev
+	r.ev = nil
+	if err := r.call(ev); err != nil {
+		ev.Refuse(err)
+	}
 }
 
 func (r *relay) call(ev *Event) error {

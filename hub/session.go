@@ -60,27 +60,47 @@ func (s *Session) Connected() bool { return !s.gone.IsSet() }
 // disconnect", "ping timeout", … as the Node.js server names them.
 func (s *Session) Reason() string { return s.reason }
 
-// main is the session's greenlet.
-func (s *Session) main(g *coop.Greenlet, handler func(*Session) error) error {
+// main is the session's greenlet. What comes before the handler is not on its stack while it waits,
+// and what needs a deep stack runs on the loop's: a session waits most of the time, and its stack is
+// most of what it costs then.
+func (s *Session) main(handler func(*Session) error) error {
 	defer s.finish() // also when the handler or a middleware panics
-	for _, use := range s.ns.middlewares() {
-		if err := use(s); err != nil {
-			s.dismiss("refused", err)
-			return nil
-		}
-	}
-	if !s.Connected() {
+	if !s.admit() {
 		return nil
 	}
-	s.accepted = true
-	s.enter(s.ns.all)
-	s.conn.Accepted(s)
-	err := handler(s)
-	if err != nil && s.Connected() && !errors.Is(err, coop.ErrKilled) {
+	if err := handler(s); err != nil {
+		s.failed(err)
+	}
+	return nil
+}
+
+// admit runs the middlewares and tells the client that it is in. It reports false when one of them has
+// refused, or the client has left.
+func (s *Session) admit() bool {
+	for _, use := range s.ns.middlewares() {
+		if err := use(s); err != nil {
+			s.greenlet.OnLoop(func() { s.dismiss("refused", err) })
+			return false
+		}
+	}
+	s.greenlet.OnLoop(s.accept)
+	return s.accepted
+}
+
+func (s *Session) accept() {
+	if s.Connected() {
+		s.accepted = true
+		s.enter(s.ns.all)
+		s.conn.Accepted(s)
+	}
+}
+
+// failed reports a handler's error, unless it only says that the session is over.
+func (s *Session) failed(err error) {
+	if s.Connected() && !errors.Is(err, coop.ErrKilled) {
 		s.ns.hub.Count("handler_error")
 		s.ns.hub.log.Warn("a session's handler ended with an error", "session", s.id, "namespace", s.ns.name, "error", err)
 	}
-	return nil
 }
 
 // finish ends the session when its handler has returned, failed or panicked.
