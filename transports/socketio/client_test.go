@@ -24,16 +24,27 @@ type client struct {
 	r    *bufio.Reader
 }
 
-// dial opens a session and takes its open packet. The connection ends with the test.
+// newClient is the client's end of a connection. r has what came with the upgrade, or is nil. The
+// connection ends with the test.
+func newClient(t testing.TB, conn net.Conn, r *bufio.Reader) *client {
+	if r == nil {
+		r = bufio.NewReaderSize(conn, 512)
+	}
+	c := &client{t: t, conn: conn, r: r}
+	if t != nil {
+		t.Cleanup(func() { c.conn.Close() })
+	}
+	return c
+}
+
+// dial opens a session and takes its open packet.
 func (f *fixture) dial(t testing.TB) *client {
 	t.Helper()
 	c, err := f.open(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.t = t
-	t.Cleanup(func() { c.conn.Close() })
-	return c
+	return newClient(t, c.conn, c.r)
 }
 
 // open is dial for callers that look after the connection themselves. setup may change the connection
@@ -52,10 +63,7 @@ func (f *fixture) open(setup func(net.Conn) error) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r == nil { // nothing came with the answer to the upgrade
-		r = bufio.NewReaderSize(conn, 512)
-	}
-	c := &client{conn: conn, r: r}
+	c := newClient(nil, conn, r)
 	m, err := c.receive()
 	if err == nil && !strings.HasPrefix(m.text, `0{"sid":"`) {
 		err = fmt.Errorf("opened with %s", m)
@@ -197,7 +205,7 @@ func (c *client) wantBinary(frames ...[]byte) {
 	}
 }
 
-// wantClosed reads to the end of the connection, which must be a close frame of this status.
+// wantClosed reads to the end of the connection, which must be a close frame of this status, and hangs up.
 func (c *client) wantClosed(status int) {
 	c.t.Helper()
 	for {
@@ -209,6 +217,7 @@ func (c *client) wantClosed(status int) {
 		if !errors.As(err, &closed) || closed.status != status {
 			c.t.Fatalf("ended with %v, want a close frame with status %d", err, status)
 		}
+		c.conn.Close()
 		return
 	}
 }

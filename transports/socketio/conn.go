@@ -93,21 +93,27 @@ func (c *conn) index(s *hub.Session) int {
 	return slices.IndexFunc(c.spaces, func(sp space) bool { return sp.session == s })
 }
 
-// remove forgets the namespace at i, for good after leftGrace.
+// remove forgets the namespace at i: for good after leftGrace when the client
+// knows that it had joined.
 func (c *conn) remove(i int) {
-	now := c.sock.Loop().Now()
-	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return now-d.at > leftGrace })
-	if len(c.left) == c.srv.opts.MaxNamespaces {
-		c.left = slices.Delete(c.left, 0, 1)
+	if sp := c.spaces[i]; sp.joined {
+		c.noteLeft(sp.session.Namespace(), c.sock.Loop().Now())
 	}
-	c.left = append(c.left, departure{c.spaces[i].session.Namespace(), now})
 	c.spaces = slices.Delete(c.spaces, i, i+1)
 	c.resume()
 }
 
+// noteLeft remembers that a namespace was left, of as many as a connection may have.
+func (c *conn) noteLeft(namespace string, now time.Duration) {
+	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return now-d.at > leftGrace })
+	if len(c.left) == c.srv.opts.MaxNamespaces {
+		c.left = slices.Delete(c.left, 0, 1)
+	}
+	c.left = append(c.left, departure{namespace, now})
+}
+
 // leftLately reports whether packets for a namespace may still be on their way.
-func (c *conn) leftLately(namespace []byte) bool {
-	now := c.sock.Loop().Now()
+func (c *conn) leftLately(namespace []byte, now time.Duration) bool {
 	for _, d := range c.left {
 		if d.namespace == string(namespace) && now-d.at <= leftGrace {
 			return true
@@ -126,8 +132,15 @@ func (c *conn) resume() {
 // Loop implements [hub.Conn].
 func (c *conn) Loop() *coop.Loop { return c.sock.Loop() }
 
-// Send implements [hub.Conn].
-func (c *conn) Send(f *hub.Frame) { c.sock.Send(f) }
+// Send implements [hub.Conn]. A message with more binary values than the official
+// client takes would make it close its connection, so it is dropped.
+func (c *conn) Send(f *hub.Frame) {
+	if m := f.Message(); m != nil && len(m.Payload.Attachments) > maxAttachments {
+		c.srv.hub.Count("socketio_unsendable_message")
+		return
+	}
+	c.sock.Send(f)
+}
 
 // Writable implements [hub.Conn].
 func (c *conn) Writable() bool { return c.sock.Writable() }
@@ -149,8 +162,7 @@ func (c *conn) Accepted(s *hub.Session) {
 // Refused implements [hub.Conn].
 func (c *conn) Refused(s *hub.Session, err error) {
 	if i := c.index(s); i >= 0 {
-		c.spaces = slices.Delete(c.spaces, i, i+1)
-		c.resume()
+		c.remove(i)
 	}
 	c.srv.hub.Count("socketio_connect_refused")
 	c.refuse(s.Namespace(), err)
@@ -183,8 +195,16 @@ func errorJSON(err error) []byte {
 	return bytes.TrimSuffix(w.Bytes(), []byte("\n"))
 }
 
+// tooManyToAck stands in for an answer with more binary values than the official client takes.
+var tooManyToAck = hub.Payload{JSON: []byte(`[{"ok":false,"error":{"code":"too_many_attachments",` +
+	`"message":"the answer has more than 10 binary values"}}]`)}
+
 // Ack implements [hub.Conn].
 func (c *conn) Ack(s *hub.Session, id int64, p hub.Payload) {
+	if len(p.Attachments) > maxAttachments {
+		c.srv.hub.Count("socketio_unsendable_ack")
+		p = tooManyToAck
+	}
 	c.Send(packetFrame(Ack, s.Namespace(), id, p))
 }
 
@@ -197,9 +217,8 @@ func (c *conn) Leave(s *hub.Session, closeConn bool) {
 		return
 	}
 	for len(c.spaces) > 0 {
-		other := c.spaces[0].session
+		c.spaces[0].session.Closed(ReasonServerDisconnect)
 		c.goodbye(0)
-		other.Closed(ReasonServerDisconnect)
 	}
 	c.sock.Close(engineio.ReasonForcedClose)
 }

@@ -116,7 +116,7 @@ var noAuth = json.RawMessage("{}")
 // known reports whether p is for a joined namespace. If it is for one that was
 // left lately p goes on, to be ignored; otherwise the connection is closed.
 func (c *conn) known(p Packet) bool {
-	if i := c.find(p.Namespace); i >= 0 && c.spaces[i].joined || c.leftLately(p.Namespace) {
+	if i := c.find(p.Namespace); i >= 0 && c.spaces[i].joined || c.leftLately(p.Namespace, c.sock.Loop().Now()) {
 		return true
 	}
 	c.srv.hub.Count("socketio_not_joined")
