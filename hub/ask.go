@@ -48,7 +48,7 @@ func (s *Session) DeliverAck(id int64, p Payload) {
 // ask emits an event and parks g until the client has answered.
 func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []any) (Payload, error) {
 	if len(s.acks.pending) >= maxPendingAsks {
-		return Payload{}, fmt.Errorf("asking %q: %d answers are pending already", event, maxPendingAsks)
+		return Payload{}, fmt.Errorf("%d answers are pending already", maxPendingAsks)
 	}
 	if s.acks.pending == nil {
 		s.acks.pending = make(map[int64]*ask)
@@ -57,10 +57,12 @@ func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []an
 	s.acks.next++
 	s.acks.pending[id] = w // before emitting, which may end the session and with it all that is waited for
 	defer func() { delete(s.acks.pending, id) }()
-	if err := s.emit(id, event, args); err != nil {
-		return Payload{}, err
-	}
-	err := g.WithTimeout(d, func() error { return w.done.Wait(g) })
+	err := g.WithTimeout(d, func() error {
+		if err := s.emit(id, event, args); err != nil {
+			return err
+		}
+		return w.done.Wait(g)
+	})
 	if w.done.IsSet() {
 		return w.answer, w.err
 	}

@@ -39,9 +39,10 @@ func newTestHub(t testing.TB, o Options) *Hub {
 // fakeConn is a client whose wire is a list. Its methods run on its loop; tests look through the
 // lock-guarded lists.
 type fakeConn struct {
-	hub  *Hub
-	loop *coop.Loop
-	busy bool // not writable
+	hub    *Hub
+	loop   *coop.Loop
+	busy   bool         // not writable
+	onSend func(*Frame) // called after each frame
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and renewed at every change
@@ -52,10 +53,22 @@ type fakeConn struct {
 	session *Session
 }
 
+// newFakeConn is a client that has not connected yet.
+func newFakeConn(h *Hub, loop int) *fakeConn {
+	return &fakeConn{hub: h, loop: h.Loops().All()[loop], acks: make(map[int64]string), changed: make(chan struct{})}
+}
+
 // connect brings a client into a namespace and waits until it is accepted or refused.
 func connect(t testing.TB, h *Hub, loop int, namespace, auth string) *fakeConn {
 	t.Helper()
-	c := &fakeConn{hub: h, loop: h.Loops().All()[loop], acks: make(map[int64]string), changed: make(chan struct{})}
+	c := newFakeConn(h, loop)
+	c.connect(t, namespace, auth)
+	return c
+}
+
+func (c *fakeConn) connect(t testing.TB, namespace, auth string) {
+	t.Helper()
+	h := c.hub
 	c.loop.Post(func() {
 		s, err := h.Connect(c, namespace, &Handshake{Auth: json.RawMessage(auth)})
 		c.change(func() {
@@ -65,7 +78,6 @@ func connect(t testing.TB, h *Hub, loop int, namespace, auth string) *fakeConn {
 		})
 	})
 	c.wait(t, "an answer to connect", func() bool { return c.state != "" && (c.session != nil || c.err != nil) })
-	return c
 }
 
 func (c *fakeConn) change(fn func()) {
@@ -143,6 +155,9 @@ func (c *fakeConn) Writable() bool   { return !c.busy }
 
 func (c *fakeConn) Send(f *Frame) {
 	c.change(func() { c.got = append(c.got, string(f.Bytes(testWire))) })
+	if c.onSend != nil {
+		c.onSend(f)
+	}
 }
 
 func (c *fakeConn) Accepted(s *Session) {

@@ -2,8 +2,8 @@ package hub
 
 import "sync/atomic"
 
-// Frame is what an outbox holds: one unit that leaves whole, encoded at most once for each wire,
-// however many clients get it. A Frame may be used from any goroutine and is never modified.
+// Frame is what an outbox holds: one unit that leaves whole, encoded once for each wire in use, however
+// many clients get it. A Frame may be used from any goroutine and is never modified.
 type Frame struct {
 	msg   *Message          // nil for a transport's own packet
 	own   func(Wire) []byte // encoder of a transport's own packet

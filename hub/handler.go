@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -110,21 +109,26 @@ func newCall(fn any) (*call, error) {
 	if t.IsVariadic() {
 		return nil, errors.New("a variadic handler; take the arguments one by one")
 	}
-	c := &call{fn: v}
+	c := &call{fn: v, results: t.NumOut()}
 	for i := range t.NumIn() {
-		switch p := t.In(i); {
-		case i == 0 && p == sessionType:
+		p := t.In(i)
+		if i == 0 && p == sessionType {
 			c.session = true
-		case p.Kind() == reflect.Chan || p.Kind() == reflect.Func || p.Kind() == reflect.UnsafePointer:
-			return nil, fmt.Errorf("parameter %d is %s, which no client can send", i+1, p)
-		default:
-			c.params = append(c.params, p)
+			continue
 		}
+		if err := decodable(p); err != nil {
+			return nil, fmt.Errorf("parameter %d is %s: %w", i+1, p, err)
+		}
+		c.params = append(c.params, p)
 	}
-	c.results = t.NumOut()
 	if c.results > 0 && t.Out(c.results-1) == errorType {
 		c.results--
 		c.fails = true
+	}
+	for i := range c.results {
+		if err := encodable(t.Out(i)); err != nil {
+			return nil, fmt.Errorf("result %d is %s: %w", i+1, t.Out(i), err)
+		}
 	}
 	return c, nil
 }
@@ -157,9 +161,6 @@ func (c *call) run(s *Session, ev *Event) {
 	answer := make([]any, c.results)
 	for i := range answer {
 		answer[i] = out[i].Interface()
-		if raw, ok := answer[i].(json.RawMessage); ok && len(ev.payload.Attachments) == 0 && len(raw) == 0 {
-			answer[i] = nil
-		}
 	}
 	if err := ev.Ack(answer...); err != nil {
 		ev.Refuse(err)

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"greenroom/coop"
 )
 
@@ -14,7 +16,8 @@ const (
 	DropNewest
 	// DropOldest drops the oldest waiting room messages until the new one fits.
 	DropOldest
-	// LatestOnly keeps, while the client does not read, only the newest message per room and event.
+	// LatestOnly keeps, while the client does not read, only the newest message per room and event; when
+	// there are more of these than fit, it drops the oldest.
 	LatestOnly
 )
 
@@ -60,33 +63,42 @@ func (o *Outbox) Bytes() int { return o.bytes }
 // counted too, and is no error. A single frame larger than the bound is taken when nothing waits.
 func (o *Outbox) Push(f *Frame) error {
 	n := len(f.Bytes(o.wire))
-	if o.blocked && o.hub.opts.SlowConsumer == LatestOnly && f.Droppable() {
-		o.dropSameKey(f.msg)
-	}
-	if limit := o.hub.opts.OutboxBytes; o.bytes+n > limit && len(o.queue) > 0 {
-		switch policy := o.hub.opts.SlowConsumer; {
-		case !f.Droppable():
-			// What is promised to this client alone may use as much again before we give it up.
-			if o.bytes+n > 2*limit || policy == Disconnect {
-				return o.slow()
-			}
-		case policy == Disconnect:
-			return o.slow()
-		case policy == DropOldest:
-			o.dropOldest(o.bytes + n - limit)
-			if o.bytes+n > limit && len(o.queue) > 0 {
-				o.hub.Count("slow_consumer_dropped")
-				return nil
-			}
-		default: // DropNewest, and LatestOnly with more keys than fit
-			o.hub.Count("slow_consumer_dropped")
-			return nil
-		}
+	take, err := o.makeRoom(f, n)
+	if !take {
+		return err
 	}
 	o.queue = append(o.queue, f)
 	o.bytes += n
 	o.Schedule()
 	return nil
+}
+
+// makeRoom applies the policy before a frame of n bytes is queued. It reports whether to take it.
+func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
+	limit, policy := o.hub.opts.OutboxBytes, o.hub.opts.SlowConsumer
+	full := o.bytes+n > limit && len(o.queue) > 0
+	switch {
+	case !f.Droppable():
+		// What is promised to this client alone may use as much again before we give it up.
+		if full && (policy == Disconnect || o.bytes+n > 2*limit) {
+			return false, o.slow()
+		}
+		return true, nil
+	case policy == LatestOnly && (full || o.blocked):
+		o.dropSameKey(f.msg)
+	case !full:
+		return true, nil
+	case policy == Disconnect:
+		return false, o.slow()
+	case policy == DropNewest:
+		o.hub.Count("slow_consumer_dropped")
+		return false, nil
+	}
+	if need := o.bytes + n - limit; need > 0 && !o.dropOldest(need) {
+		o.hub.Count("slow_consumer_dropped")
+		return false, nil
+	}
+	return true, nil
 }
 
 // Schedule asks for a flush at the end of this tick, once.
@@ -108,37 +120,52 @@ func (o *Outbox) slow() error {
 	return ErrSlowConsumer
 }
 
-// dropOldest removes the oldest droppable frames until at least need bytes are free. A frame of
-// which a part has left stays.
-func (o *Outbox) dropOldest(need int) {
-	o.filter(func(f *Frame) bool {
-		if need <= 0 || !f.Droppable() {
-			return false
+// dropOldest drops, and counts, the oldest frames that may be dropped until need bytes are free, or
+// nothing waits. When others are in the way it drops none and reports false.
+func (o *Outbox) dropOldest(need int) bool {
+	end, fixed := 0, false
+	for free := 0; free < need; end++ {
+		if end == len(o.queue) {
+			if fixed {
+				return false
+			}
+			break
 		}
-		need -= len(f.Bytes(o.wire))
-		return true
-	})
+		if o.mayDrop(end) {
+			free += len(o.queue[end].Bytes(o.wire))
+		} else {
+			fixed = true
+		}
+	}
+	o.drop(end, func(*Frame) bool { return true })
+	return true
 }
 
+// dropSameKey drops, and counts, older messages of m's room and event.
 func (o *Outbox) dropSameKey(m *Message) {
-	o.filter(func(f *Frame) bool {
-		return f.Droppable() && f.msg.Event == m.Event && f.msg.Room == m.Room && f.msg.Namespace == m.Namespace
+	o.drop(len(o.queue), func(f *Frame) bool {
+		return f.msg.Event == m.Event && f.msg.Room == m.Room && f.msg.Namespace == m.Namespace
 	})
 }
 
-// filter drops, and counts, the waiting frames for which drop says so.
-func (o *Outbox) filter(drop func(*Frame) bool) {
-	kept := o.queue[:0]
-	for i, f := range o.queue {
-		if i == 0 && o.sent > 0 || !drop(f) {
-			kept = append(kept, f)
+// drop drops, and counts, those of the first end frames that may be dropped and for which which says so.
+func (o *Outbox) drop(end int, which func(*Frame) bool) {
+	kept := 0
+	for i, f := range o.queue[:end] {
+		if o.mayDrop(i) && which(f) {
+			o.bytes -= len(f.Bytes(o.wire))
+			o.hub.Count("slow_consumer_dropped")
 			continue
 		}
-		o.bytes -= len(f.Bytes(o.wire))
-		o.hub.Count("slow_consumer_dropped")
+		o.queue[kept] = f
+		kept++
 	}
-	clear(o.queue[len(kept):])
-	o.queue = kept
+	o.queue = slices.Delete(o.queue, kept, end)
+}
+
+// mayDrop reports whether the policy may drop the frame at i: not one of which a part has left.
+func (o *Outbox) mayDrop(i int) bool {
+	return o.queue[i].Droppable() && (i > 0 || o.sent == 0)
 }
 
 // SetWire changes the wire (an upgrade) and counts what waits anew. No frame may have left in part.
