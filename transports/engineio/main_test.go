@@ -47,7 +47,7 @@ type server struct {
 
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced at every change
-	sessions  map[string]*session
+	seen      map[string]*session
 	onOpen    func(*Socket)
 	onMessage func(s *Socket, text string, binary bool)
 	onClose   func(*Socket)
@@ -67,7 +67,7 @@ type wrap func(http.Handler) http.Handler
 // serve starts a server that the test's end closes.
 func serve(t testing.TB, o Options, setup ...any) *server {
 	t.Helper()
-	s := &server{changed: make(chan struct{}), sessions: make(map[string]*session)}
+	s := &server{changed: make(chan struct{}), seen: make(map[string]*session)}
 	hubOptions := hub.Options{Loops: 2}
 	var wrapper wrap = func(h http.Handler) http.Handler { return h }
 	for _, f := range setup {
@@ -114,7 +114,7 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 
 func (s *server) open(sock *Socket) Handler {
 	rec := &session{srv: s, sock: sock}
-	s.change(func() { s.sessions[sock.ID()] = rec })
+	s.change(func() { s.seen[sock.ID()] = rec })
 	if s.onOpen != nil {
 		s.onOpen(sock)
 	}
@@ -179,7 +179,7 @@ func (s *server) wait(t testing.TB, what string, ok func() bool) {
 // session waits for the server's side of sid.
 func (s *server) session(t testing.TB, sid string) (rec *session) {
 	t.Helper()
-	s.wait(t, "the session "+sid, func() bool { rec = s.sessions[sid]; return rec != nil })
+	s.wait(t, "the session "+sid, func() bool { rec = s.seen[sid]; return rec != nil })
 	return rec
 }
 

@@ -71,10 +71,14 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 		srv.refuse(w, r, errUnknownSID)
 		return
 	}
+	gone := r.Context().Done()
+	if p.err != nil {
+		gone = nil // a failed upload has ended the context; the answer comes at once
+	}
 	select {
 	case a := <-p.reply:
 		srv.answerPost(w, r, a)
-	case <-r.Context().Done():
+	case <-gone:
 		// The packets are with the session; only the answer is lost.
 	case <-srv.closed:
 		select {

@@ -203,11 +203,11 @@ func (c *wsConn) pong(data []byte) {
 
 // peerClose answers the client's close frame with its own status.
 func (c *wsConn) peerClose(data []byte) {
+	c.peerDone = true
 	if err := checkClose(data); err != nil {
 		c.fail(err)
 		return
 	}
-	c.peerDone = true
 	echo := data
 	if len(echo) > 2 {
 		echo = echo[:2] // the status; the reason is the client's own
@@ -336,7 +336,7 @@ func (c *wsConn) OnClose(*coop.Stream, error) {
 // WebSocket for a session. On net/http's goroutine.
 func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request) {
 	srv.hub.Count("engineio_second_websocket")
-	conn, _, err := srv.hijack(w, r)
+	conn, early, err := srv.hijack(w, r)
 	if err != nil {
 		return
 	}
@@ -345,11 +345,24 @@ func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request) {
 	if _, err := conn.Write(ws.CompiledClose); err != nil {
 		return
 	}
-	// Until the client closes, too, or has wasted its time.
+	// Until the client closes, too, or has wasted its time: an end with input unread could overtake
+	// the close frame.
+	var reader frameReader
+	var headers headerReader
 	buf := make([]byte, 512)
+	p := early
 	for range 64 {
-		if _, err := conn.Read(buf); err != nil {
+		for len(p) > 0 {
+			op, _, rest, err := reader.next(&headers, p, len(buf), 0)
+			if err != nil || op == ws.OpClose {
+				return
+			}
+			p = rest
+		}
+		n, err := conn.Read(buf)
+		if err != nil {
 			return
 		}
+		p = buf[:n]
 	}
 }

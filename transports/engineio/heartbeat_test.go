@@ -1,0 +1,201 @@
+package engineio
+
+import (
+	"testing"
+	"time"
+)
+
+// The tests here let real time pass, in short intervals. Only what must happen
+// sooner or later decides them; a deadline is moved by hand where it matters.
+
+func TestPingAndPong(t *testing.T) {
+	s := serve(t, Options{PingInterval: 20 * time.Millisecond, PingTimeout: patience})
+	t.Run("websocket", func(t *testing.T) {
+		c := s.connect(t)
+		for range 3 {
+			c.wantText("2")
+			s.on(t, c.sid, func(sock *Socket) {
+				if !sock.awaiting {
+					t.Error("no pong is awaited")
+				}
+			})
+			c.text("3")
+		}
+		c.text("4x")
+		c.wantTextPast("2", "4x")
+	})
+	t.Run("polling", func(t *testing.T) {
+		p := s.poll(t)
+		for range 3 {
+			p.wantGet("2")
+			p.wantPost("3")
+		}
+	})
+}
+
+// wantTextPast is wantText, after any number of others.
+func (c *socket) wantTextPast(others, data string) {
+	c.t.Helper()
+	for {
+		if _, got := c.next(); got == data {
+			return
+		} else if got != others {
+			c.t.Fatalf("received %q, wanted %q", got, data)
+		}
+	}
+}
+
+func TestNoPong(t *testing.T) {
+	s := serve(t, Options{PingInterval: 20 * time.Millisecond, PingTimeout: 20 * time.Millisecond})
+	t.Run("websocket", func(t *testing.T) {
+		c := s.connect(t)
+		c.wantText("2")
+		c.wantClose(1005)
+		s.waitClosed(t, c.sid, ReasonPingTimeout)
+	})
+	t.Run("polling", func(t *testing.T) {
+		p := s.poll(t)
+		p.wantGet("2")
+		s.waitClosed(t, p.sid, ReasonPingTimeout)
+		p.wantGone()
+	})
+	t.Run("polling, a GET waits", func(t *testing.T) {
+		p := s.poll(t)
+		p.wantGet("2")
+		got := p.start()
+		select {
+		case a := <-got: // a close, or nothing known any more if the session ended first
+			if a.body != "1" && a.status != 400 {
+				t.Error(a)
+			}
+		case <-time.After(patience):
+			t.Error("not answered")
+		}
+		s.waitClosed(t, p.sid, ReasonPingTimeout)
+	})
+	t.Run("polling, nobody fetched the ping", func(t *testing.T) {
+		p := s.poll(t)
+		s.waitClosed(t, p.sid, ReasonPingTimeout)
+		p.wantGone()
+	})
+	t.Run("a client that never reads", func(t *testing.T) {
+		c := s.attach(t, wsTarget)
+		eventually(t, "the end", func() bool { return s.Sessions() == 0 })
+		c.wantEOF()
+	})
+	if n := s.count("engineio_ping_timeout"); n != 5 {
+		t.Errorf("counted %d", n)
+	}
+}
+
+// A pong that nobody asked for does nothing, before the ping as after it.
+func TestPongNotAskedFor(t *testing.T) {
+	s := serve(t, Options{})
+	c := s.connect(t)
+	var before time.Duration
+	c.text("3")
+	c.text("3")
+	c.text("4x")
+	c.wantText("4x")
+	s.on(t, c.sid, func(sock *Socket) {
+		if sock.awaiting {
+			t.Error("a pong is awaited")
+		}
+		sock.heartbeatDue() // the ping
+		before = sock.deadline
+		if !sock.awaiting || before != sock.loop.Now()+20*time.Second {
+			t.Errorf("awaiting %v until %v", sock.awaiting, before)
+		}
+	})
+	c.wantText("2")
+	c.text("3")
+	c.text("3")
+	c.text("4x")
+	c.wantText("4x")
+	s.on(t, c.sid, func(sock *Socket) {
+		if sock.awaiting || !sock.heartbeat.Active() {
+			t.Errorf("awaiting %v, timer %v", sock.awaiting, sock.heartbeat.Active())
+		}
+	})
+}
+
+// While a pong is awaited other packets move its deadline, but only once.
+func TestOtherPacketsMoveTheDeadlineOnce(t *testing.T) {
+	s := serve(t, Options{})
+	c := s.connect(t)
+	// say sends a message and returns the deadline behind it, from one that is about to pass.
+	say := func() (moved bool) {
+		var soon time.Duration
+		s.on(t, c.sid, func(sock *Socket) {
+			soon = sock.loop.Now() + time.Second
+			sock.deadline = soon
+		})
+		c.text("4x")
+		c.wantText("4x")
+		s.on(t, c.sid, func(sock *Socket) { moved = sock.deadline != soon })
+		return moved
+	}
+	for round := range 2 {
+		s.on(t, c.sid, func(sock *Socket) { sock.heartbeatDue() })
+		c.wantText("2")
+		if !say() {
+			t.Errorf("round %d: the first message did not move the deadline", round)
+		}
+		if say() {
+			t.Errorf("round %d: the second message moved the deadline, too", round)
+		}
+		c.text("3")
+		c.text("4x")
+		c.wantText("4x")
+	}
+}
+
+// A request may notice that the time is over before the timer does.
+func TestRequestsNoticeThePassedDeadline(t *testing.T) {
+	s := serve(t, Options{})
+	for name, do := range map[string]func(*poller) answer{
+		"GET":  (*poller).get,
+		"POST": func(p *poller) answer { return p.post("4late") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := s.poll(t)
+			s.on(t, p.sid, func(sock *Socket) {
+				sock.heartbeatDue()
+				sock.deadline = sock.loop.Now()
+			})
+			if a := do(p); a.status != 400 || a.body != `{"code":1,"message":"Session ID unknown"}` {
+				t.Error(a)
+			}
+			s.waitClosed(t, p.sid, ReasonPingTimeout)
+			if got := s.waitMessages(t, p.sid, 0); len(got) != 0 {
+				t.Errorf("delivered %q", got)
+			}
+		})
+	}
+}
+
+// While a session is paused its client cannot be heard: it is not ended, and
+// goes on getting the pings that it waits for.
+func TestHeartbeatOfAPausedSession(t *testing.T) {
+	s := serve(t, Options{PingInterval: 10 * time.Millisecond, PingTimeout: patience},
+		func(s *server) { s.onOpen = (*Socket).Pause })
+	c := s.connect(t)
+	for range 5 {
+		c.wantText("2")
+		c.text("3")
+	}
+	c.text("4x")
+	s.on(t, c.sid, func(sock *Socket) {
+		sock.deadline = sock.loop.Now()
+		if sock.heartbeatDue(); sock.expired() || !sock.Open() {
+			t.Error("ended for a silence that is the server's own")
+		}
+		sock.Resume()
+	})
+	c.wantTextPast("2", "4x")
+	s.on(t, c.sid, func(sock *Socket) {
+		if sock.awaiting && sock.deadline < sock.loop.Now() {
+			t.Error("the old deadline counts again")
+		}
+	})
+}
