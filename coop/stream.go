@@ -164,8 +164,9 @@ func (s *Stream) ResumeRead() {
 	}
 }
 
-// Close ends the stream. What was written is still sent, if the peer takes it. OnClose follows from the
-// loop, with [ErrClosed]. Closing again does nothing.
+// Close ends the stream. What Write has accepted is still sent, if the peer takes it; but a system may
+// reset the connection, and drop that, when the peer has sent more than was read. OnClose follows from
+// the loop, with [ErrClosed]. Closing again does nothing.
 func (s *Stream) Close() { s.fail(ErrClosed) }
 
 // fail closes the stream, for the first reason it is given.
@@ -236,6 +237,9 @@ func (l *Loop) serveStreams() {
 		l.fetchAt++
 		s.serve()
 	}
+	if cap(l.fetching) > keptJobs {
+		l.fetching = nil
+	}
 	l.fetching, l.fetchAt = l.fetching[:0], 0
 }
 
@@ -251,7 +255,7 @@ func (s *Stream) serve() {
 	case s.flags&streamUnread == 0:
 	case s.flags&streamPaused != 0:
 		if s.flags&streamBroken != 0 {
-			s.failBroken()
+			s.checkBroken()
 		}
 	case s.pipe != nil:
 		s.pipe.deliver()

@@ -18,10 +18,16 @@ import (
 const maxVec = 1024
 
 // adopt duplicates the connection's descriptor, away from Go's own poller. It reports false for a
-// connection that is more than a descriptor.
+// connection that is, or may be, more than a descriptor: having a SyscallConn says nothing, since a
+// struct around a *net.TCPConn has it too and its Read would be passed over.
 func (s *Stream) adopt(c net.Conn) (bool, error) {
-	sc, ok := c.(syscall.Conn)
-	if !ok {
+	var sc syscall.Conn
+	switch c := c.(type) {
+	case *net.TCPConn:
+		sc = c
+	case *net.UnixConn:
+		sc = c
+	default:
 		return false, nil
 	}
 	raw, err := sc.SyscallConn()
@@ -86,16 +92,15 @@ func (s *Stream) readFD() {
 	l.queueStream(s)
 }
 
-// failBroken ends a paused stream whose connection is gone.
-func (s *Stream) failBroken() {
+// checkBroken ends a paused stream whose connection has failed. One that the peer has closed in good
+// order, as seen on Unix sockets, keeps what can still be read for ResumeRead.
+func (s *Stream) checkBroken() {
 	code, err := unix.GetsockoptInt(int(s.fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	switch {
 	case err != nil:
 		s.fail(s.opError("getsockopt", err))
 	case code != 0:
 		s.fail(s.opError("read", unix.Errno(code)))
-	default:
-		s.fail(io.EOF)
 	}
 }
 

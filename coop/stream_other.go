@@ -14,6 +14,6 @@ func (s *Stream) adopt(net.Conn) (bool, error)        { return false, nil }
 func (s *Stream) register(poll.Token) error           { return nil }
 func (s *Stream) releaseFD()                          {}
 func (s *Stream) readFD()                             {}
-func (s *Stream) failBroken()                         {}
+func (s *Stream) checkBroken()                        {}
 func (s *Stream) writeFD([]byte) (int, error)         { return 0, ErrClosed }
 func (s *Stream) writevFD(bufs [][]byte) (int, error) { return 0, ErrClosed }

@@ -7,11 +7,11 @@ import (
 )
 
 const (
-	pipeRead   = 16 << 10  // buffer of a portable stream's reader, bytes
-	pipeWrite  = 256 << 10 // bound of what waits for its writer, bytes
-	pipeKept   = 16 << 10  // what an idle writer may keep
-	pipeLinger = 5 * time.Second
-	pipeHurry  = time.Second // the linger when the loop closes
+	pipeRead   = 16 << 10        // buffer of a portable stream's reader, bytes
+	pipeWrite  = 256 << 10       // bound of what waits for its writer, bytes
+	pipeKept   = 16 << 10        // what an idle writer may keep
+	pipeLinger = 2 * time.Second // how long a closed stream may go on sending; less than closeGrace
+	pipeHurry  = time.Second     // the same when the loop closes
 )
 
 // pipe serves a stream with goroutines: one reads and takes turns with the loop over its buffer; one
@@ -34,7 +34,8 @@ type pipe struct {
 	short   bool // a write was; tell the loop when there is room
 	writing bool // the writer runs
 	ended   bool
-	broken  bool // nothing more can be sent
+	broken  bool        // nothing more can be sent
+	cut     *time.Timer // ends the lingering
 }
 
 func newPipe(s *Stream, c net.Conn) *pipe {
@@ -44,6 +45,7 @@ func newPipe(s *Stream, c net.Conn) *pipe {
 }
 
 func (p *pipe) start() {
+	p.c.SetDeadline(time.Time{}) // whoever had the connection before may have set one
 	p.s.loop.outside.Add(1)
 	go p.readLoop()
 }
@@ -147,18 +149,28 @@ func (p *pipe) end() {
 	if p.s.loop.phase != running {
 		linger = pipeHurry
 	}
-	p.c.SetWriteDeadline(time.Now().Add(linger))
 	close(p.turn)
 	p.mu.Lock()
 	p.ended = true
+	p.cut = time.AfterFunc(linger, p.cutOff)
 	p.kick()
 	p.mu.Unlock()
+}
+
+// cutOff closes the connection below the writer, if it is still at work. Below TLS, because closing that
+// would wait for its last record to be sent.
+func (p *pipe) cutOff() {
+	if c, ok := p.c.(interface{ NetConn() net.Conn }); ok {
+		c.NetConn().Close()
+		return
+	}
+	p.c.Close()
 }
 
 func (p *pipe) writeLoop() {
 	l := p.s.loop
 	defer l.outside.Done()
-	defer p.c.Close()
+	defer p.close()
 	for {
 		b := p.take()
 		if b == nil {
@@ -174,6 +186,14 @@ func (p *pipe) writeLoop() {
 			return
 		}
 	}
+}
+
+// close is the writer's end; the stream has ended.
+func (p *pipe) close() {
+	p.c.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut.Stop()
 }
 
 // take waits for bytes to send; nil means that there will be none.
