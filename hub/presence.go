@@ -19,6 +19,7 @@ type presence struct {
 	sorted  []*Sender          // the same, by name: a list of the first few costs no more in a large room
 	changed map[string]*Sender // since the last update: who joined or left, whichever is true now
 	told    map[string]bool    // for those in changed: whether watchers know them as members
+	listed  bool               // since then a list was given out, whose reader may know of changes between
 	pending bool               // an update is on its way
 }
 
@@ -118,12 +119,13 @@ func (r *Room) takeChanges() (joined, left []*Sender) {
 	for id, who := range p.changed {
 		_, here := p.members[id]
 		switch {
-		case here && !p.told[id]:
+		case here && (p.listed || !p.told[id]):
 			joined = append(joined, who)
-		case !here && p.told[id]:
+		case !here && (p.listed || p.told[id]):
 			left = append(left, who)
 		}
 	}
+	p.listed = false
 	clear(p.changed)
 	clear(p.told)
 	slices.SortFunc(joined, compareSenders)
@@ -136,6 +138,7 @@ func (r *Room) membersLocked(limit int) (list []*Sender, total int) {
 	if r.watch == nil {
 		return []*Sender{}, 0
 	}
+	r.watch.listed = true
 	all := r.watch.sorted
 	return slices.Clone(all[:min(limit, len(all))]), len(all)
 }
