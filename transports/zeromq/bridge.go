@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/go-zeromq/zmq4"
 
@@ -18,17 +17,16 @@ type Bridge struct {
 	hub       Hub
 	opts      Options
 	log       *rateLog
-	done      chan struct{} // closed by Close
 	endpoints map[string]*endpoint
-	egress    *egress // nil without Options.Pub
-	untap     func()
+	egress    *egress
+	untap     func() // nil without Options.Pub
 	closing   sync.Once
 	closeErr  error
 }
 
 // Listen binds the endpoints that o names and bridges them with h. When one cannot be bound none is.
 func Listen(h Hub, o Options) (*Bridge, error) {
-	b := &Bridge{hub: h, opts: o.withDefaults(), done: make(chan struct{}), endpoints: make(map[string]*endpoint)}
+	b := &Bridge{hub: h, opts: o.withDefaults(), endpoints: make(map[string]*endpoint)}
 	b.log = newRateLog(b.opts.Logger)
 	b.egress = newEgress(b)
 	for _, e := range []struct {
@@ -36,10 +34,11 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		typ           zmq4.SocketType
 		limits        guard.Limits
 		serve         func(*peer) error
+		part          func(*peer)
 	}{
-		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull},
-		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub},
-		{"pub", o.Pub, zmq4.XPub, b.opts.subscriberLimits(), b.egress.serve},
+		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull, partPublisher},
+		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub, partPublisher},
+		{"pub", o.Pub, zmq4.XPub, b.opts.subscriberLimits(), b.egress.serve, partSubscriber},
 	} {
 		if e.address == "" {
 			continue
@@ -48,7 +47,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("zeromq: %s: %w", e.name, err), b.Close())
 		}
-		b.endpoints[e.name] = newEndpoint(b, e.typ, e.limits, ln, e.serve)
+		b.endpoints[e.name] = newEndpoint(b, e.typ, e.limits, ln, e.serve, e.part)
 	}
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
@@ -76,37 +75,47 @@ func (b *Bridge) Peers(name string) int {
 	return 0
 }
 
-// Close ends all endpoints and their connections and waits for them. What is queued for subscribers
-// is lost. Idempotent.
+// Subscribers is the number of subscribers at Pub that hear a room of a namespace. A program that has to
+// compute what it publishes may save itself the work while it is 0.
+func (b *Bridge) Subscribers(namespace, room string) int {
+	return len(b.egress.topics.match(nil, topicOf(namespace, room)))
+}
+
+// CloseIngress ends Pull and Sub, and nothing is published over ZeroMQ any more: what publishers had sent
+// when they were told has been read, as far as they closed within a second; what they still hold is for
+// the next server. Subscribers hear what is published until Close. Idempotent.
+func (b *Bridge) CloseIngress() error { return b.close("pull", "sub") }
+
+// Close ends all endpoints and their connections and waits for them. Subscribers get a second to take
+// what is queued for them. Idempotent.
 func (b *Bridge) Close() error {
 	b.closing.Do(func() {
-		close(b.done)
+		b.closeErr = b.CloseIngress()
 		if b.untap != nil {
 			b.untap()
 		}
-		for _, e := range b.endpoints {
-			b.closeErr = errors.Join(b.closeErr, e.close())
-		}
+		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
 	})
 	return b.closeErr
+}
+
+// close ends endpoints side by side, each within a second.
+func (b *Bridge) close(names ...string) error {
+	errs := make([]error, len(names))
+	var wg sync.WaitGroup
+	for i, name := range names {
+		if e := b.endpoints[name]; e != nil {
+			wg.Go(func() { errs[i] = e.close() })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // refused counts and logs, the log at a limited rate.
 func (b *Bridge) refused(reason, msg string, args ...any) {
 	b.hub.Count(reason)
 	b.log.warn(reason, "zeromq: "+msg, args...)
-}
-
-// sleep waits for d; false when the bridge closes.
-func (b *Bridge) sleep(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-b.done:
-		return false
-	}
 }
 
 func isEOF(err error) bool {

@@ -31,11 +31,12 @@
 //	[room, event, arg...]    any event
 //	{...}                    one frame, a JSON object: the envelope
 //
-// The envelope has "room", a string or an array of strings, and optionally "nsp", "event" (default
-// "message"), "args" (an array) or "data" (one value), "bin" (base64 strings, which become binary
-// arguments behind the others), "except" (session ids that do not get it), "id" (a second publication
-// with this id within a minute is dropped) and "volatile". "retain":true is refused, because nothing
-// keeps retained values yet. Other keys are ignored.
+// The envelope has "room", a string or an array of strings (each room gets a publication of its own),
+// and optionally "nsp", "event" (default "message"), "args" (an array) or "data" (one value), "bin"
+// (base64 strings, which become binary arguments behind the others), "except" (session ids that do not
+// get it), "id" (a second publication with this id within a minute is dropped) and "volatile".
+// "retain":true is refused, because nothing keeps retained values yet. Keys are matched to the letter,
+// others are ignored.
 //
 // A payload or argument that is a JSON object or array is that value; any other UTF-8 is a string, so
 // that 42 stays "42"; the rest is binary. [Format] has stricter rules. Rooms are 1 to 255 bytes of
@@ -48,14 +49,40 @@
 // # Messages out
 //
 // Every message of a room leaves as [topic, event, arg...]. The topic is the bare room in the
-// namespace "/", "/chat#room" in others. A string argument is its text, a binary one its bytes, all
-// else compact JSON, in which nested binary values are base64 strings. The last argument of a
-// publication is its meta object {room, id, from, at, via}. ZeroMQ subscriptions are prefixes: a
-// subscriber to "room1" also hears "room10" and compares the first frame if that matters. Rooms
-// starting with "$" are not sent.
+// namespace "/", "/chat#room" in others; a room of "/" that itself looks like "/chat#room" has the topic
+// "/#/chat#room". A string argument is its text, a binary one its bytes, all else compact JSON, in which
+// nested binary values are base64 strings. The last argument of a publication is its meta object
+// {room, id, from, at, via}. ZeroMQ subscriptions are prefixes: a subscriber to "room1" also hears
+// "room10" and compares the first frame if that matters. Subscribing to a topic twice is subscribing
+// once, and one cancellation ends it, as in libzmq's XPUB. Rooms starting with "$" are not sent.
+//
+// # Order and loss
+//
+// The messages of one connection are published in the order in which they were sent, and every subscriber
+// hears the messages of a room in the room's order. ZeroMQ confirms nothing: what is in a socket's buffers
+// when its connection breaks is lost, and a subscriber hears what is published from the moment at which
+// its subscription has arrived. [Bridge.Close] reads what publishers have sent already and lets subscribers
+// take what is queued for them, as far as that is done within a second. Publishers that need an answer
+// use Socket.IO.
+//
+// # Who may call what
+//
+// All methods of a [Bridge] may be called from any goroutine. [Push] and [Subscribe] are small clients for
+// tools and tests; their results are for one goroutine each. Programs use a ZeroMQ library.
+//
+// Messages reach the hub on the goroutine of the publisher's connection. [Hub].Publish must not wait for
+// clients; nothing else of the bridge waits for it.
 //
 // # Limits
 //
-// Everything a peer sends is limited (see [Options]). zmq4's own socket layer is not used: one
-// packet can end a process that runs it. Only its codec is, behind a guard that checks the stream.
+// Everything a peer sends is limited (see [Options]): connections that have not shaken hands, by number
+// and by time; connections; frames, messages, subscriptions, heartbeats. zmq4's own socket layer is not
+// used: one packet can end a process that runs it. Only its codec is, behind a guard that checks the stream.
+//
+// # Costs
+//
+// A connection costs two goroutines, 4 KiB of read buffer while it is idle and 64 KiB while it is busy; one
+// that sends large messages makes it hold up to twice MaxMessageBytes. A subscriber that does not keep up
+// costs up to two times QueueBytes. A message is encoded once for all its subscribers, who are found by a
+// look-up for each length of a topic in use; what is queued while a write is under way leaves in one.
 package zeromq

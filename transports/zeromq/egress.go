@@ -74,7 +74,7 @@ func (e *egress) publish(m *hub.Message) {
 	if e.count.Load() == 0 || m.Room == "" || m.Room[0] == '$' {
 		return
 	}
-	topic := topicOf(m)
+	topic := topicOf(m.Namespace, m.Room)
 	s := scratches.Get().(*scratch)
 	s.subs = e.topics.match(s.subs[:0], topic)
 	if len(s.subs) > 0 {
@@ -105,15 +105,15 @@ func (e *egress) send(subs []*subscriber, wire []byte) {
 	}
 }
 
-// topicOf is the first frame of m: the room, behind its namespace if that is not "/".
-func topicOf(m *hub.Message) string {
-	if m.Namespace == "/" || m.Namespace == "" {
-		return m.Room
+// topicOf is the first frame of a room's messages: the room, behind its namespace if that is not "/". A room
+// of "/" that looks like a topic of another namespace gets the namespace as well, so that nobody can be
+// taken for somebody of that one. splitTopic is its inverse.
+func topicOf(namespace, room string) string {
+	if namespace == "" {
+		namespace = "/"
 	}
-	var b strings.Builder
-	b.Grow(len(m.Namespace) + len(topicSeparator) + len(m.Room))
-	b.WriteString(m.Namespace)
-	b.WriteString(topicSeparator)
-	b.WriteString(m.Room)
-	return b.String()
+	if namespace == "/" && (!strings.HasPrefix(room, "/") || !strings.Contains(room, topicSeparator)) {
+		return room
+	}
+	return namespace + topicSeparator + room
 }

@@ -3,7 +3,9 @@ package zeromq
 import (
 	"container/list"
 	"errors"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,7 +21,13 @@ type endpoint struct {
 	typ    zmq4.SocketType
 	limits guard.Limits
 	serve  func(*peer) error
+	part   func(*peer) // begins the end of a connection in good order; may wait for its guard
 	ln     net.Listener
+
+	done     chan struct{} // closed when time is up: pauses end
+	cut      sync.Once
+	closing  sync.Once
+	closeErr error
 
 	mu      sync.Mutex
 	pending *list.List // of *peer: shaking hands, oldest first
@@ -30,15 +38,17 @@ type endpoint struct {
 
 // peer is one connection. Its fields are its own goroutine's, except the guard.
 type peer struct {
+	endpoint *endpoint
+
 	guard  *guard.Conn
 	conn   *zmq4.Conn
 	remote string
 	slot   *list.Element // in pending; guarded by the endpoint's mu
 }
 
-func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error) *endpoint {
+func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error, part func(*peer)) *endpoint {
 	return &endpoint{
-		bridge: b, typ: typ, limits: l, serve: serve, ln: ln,
+		bridge: b, typ: typ, limits: l, serve: serve, part: part, ln: ln, done: make(chan struct{}),
 		pending: list.New(), peers: make(map[*peer]struct{}),
 	}
 }
@@ -67,7 +77,7 @@ func (e *endpoint) accept() {
 			return
 		default: // EMFILE and the like pass, and must not spin
 			e.bridge.refused(reasonAccept, "accepting failed", "socket", e.typ, "error", err)
-			if !e.bridge.sleep(pause) {
+			if !e.sleep(pause) {
 				return
 			}
 			pause = min(2*pause, maxAcceptPause)
@@ -92,7 +102,7 @@ func (e *endpoint) admit(c net.Conn) {
 		}
 		return
 	}
-	p := &peer{guard: guard.New(c, string(e.typ), e.limits), remote: c.RemoteAddr().String()}
+	p := &peer{endpoint: e, guard: guard.New(c, string(e.typ), e.limits), remote: c.RemoteAddr().String()}
 	var oldest *peer
 	if e.pending.Len() >= e.bridge.opts.MaxPending {
 		oldest = e.pending.Remove(e.pending.Front()).(*peer)
@@ -180,18 +190,63 @@ func (e *endpoint) size() int {
 	return len(e.peers)
 }
 
-// close ends the listener and all connections and waits for their goroutines.
+// partingTime is how long connections get to end in good order: to hand over what a publisher has sent
+// already, or to take what waits for a subscriber. libzmq needs milliseconds for it.
+const partingTime = time.Second
+
+// close ends the listener and all connections and waits for their goroutines. Those that have not
+// shaken hands are cut off at once, the others after partingTime. Idempotent.
 func (e *endpoint) close() error {
-	err := e.ln.Close()
-	e.mu.Lock()
-	e.closed = true
-	for p := range e.peers {
-		_ = p.guard.Close()
+	e.closing.Do(func() {
+		e.closeErr = e.ln.Close()
+		e.mu.Lock()
+		e.closed = true
+		for el := e.pending.Front(); el != nil; el = el.Next() {
+			_ = el.Value.(*peer).guard.Close()
+		}
+		peers := slices.Collect(maps.Keys(e.peers))
+		e.mu.Unlock()
+		timer := time.AfterFunc(partingTime, e.cutOff)
+		for _, p := range peers {
+			e.part(p)
+		}
+		e.wg.Wait()
+		timer.Stop()
+		e.cutOff()
+	})
+	return e.closeErr
+}
+
+// cutOff ends what close has not ended in time.
+func (e *endpoint) cutOff() {
+	e.cut.Do(func() {
+		close(e.done)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for p := range e.peers {
+			_ = p.guard.Close()
+		}
+	})
+}
+
+// sleep waits for d; false when time is up for the endpoint.
+func (e *endpoint) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.done:
+		return false
 	}
-	for el := e.pending.Front(); el != nil; el = el.Next() {
-		_ = el.Value.(*peer).guard.Close()
-	}
-	e.mu.Unlock()
-	e.wg.Wait()
-	return err
+}
+
+// partPublisher tells a publisher that nothing is taken any more. What it has sent by then is read
+// until it closes as well.
+func partPublisher(p *peer) { _ = p.guard.CloseWrite() } // it fails when the publisher has gone already
+
+// partSubscriber lets what waits for a subscriber leave.
+func partSubscriber(p *peer) {
+	_ = p.guard.Flush() // it fails when the subscriber has gone, or time is up
+	_ = p.guard.Close()
 }

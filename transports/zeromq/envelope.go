@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 
 	"greenroom/hub"
 )
@@ -16,18 +17,43 @@ const (
 	maxIDBytes        = 255
 )
 
-// envelope is the JSON object of a one-frame message.
+// envelope is the JSON object of a one-frame message. Its keys are these names in lower case.
 type envelope struct {
-	Room     roomList          `json:"room"`
-	NSP      *string           `json:"nsp"`
-	Event    *string           `json:"event"`
-	Args     []json.RawMessage `json:"args"`
-	Data     json.RawMessage   `json:"data"`
-	Bin      []string          `json:"bin"`
-	Except   []string          `json:"except"`
-	ID       string            `json:"id"`
-	Retain   bool              `json:"retain"`
-	Volatile bool              `json:"volatile"`
+	Room     roomList
+	NSP      *string
+	Event    *string
+	Args     []json.RawMessage
+	Data     json.RawMessage
+	Bin      []string
+	Except   []string
+	ID       string
+	Retain   bool
+	Volatile bool
+}
+
+// read fills e from a JSON object. Keys must match to the letter: encoding/json would let "Room" pass for
+// "room", and a publisher's own key for one of ours.
+func (e *envelope) read(object json.RawMessage) error {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(object, &values); err != nil {
+		return refuse(reasonEnvelope, "%v", err)
+	}
+	for _, field := range []struct {
+		key  string
+		into any
+	}{
+		{"room", &e.Room}, {"nsp", &e.NSP}, {"event", &e.Event}, {"args", &e.Args}, {"data", &e.Data}, {"bin", &e.Bin},
+		{"except", &e.Except}, {"id", &e.ID}, {"retain", &e.Retain}, {"volatile", &e.Volatile},
+	} {
+		value, ok := values[field.key]
+		if !ok {
+			continue
+		}
+		if err := json.Unmarshal(value, field.into); err != nil {
+			return refuse(reasonEnvelope, "%s: %v", field.key, err)
+		}
+	}
+	return nil
 }
 
 // roomList is a string or an array of strings.
@@ -50,8 +76,8 @@ func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
 		return nil, refuse(reasonEnvelope, "a frame that starts with { and is no JSON object")
 	}
 	var e envelope
-	if err := json.Unmarshal(compact, &e); err != nil {
-		return nil, refuse(reasonEnvelope, "%v", err)
+	if err := e.read(compact); err != nil {
+		return nil, err
 	}
 	if err := e.check(); err != nil {
 		return nil, err
@@ -69,13 +95,16 @@ func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
 	if p.Args, err = e.arguments(); err != nil {
 		return nil, err
 	}
-	pubs := make([]hub.Publication, len(e.Room))
+	pubs := make([]hub.Publication, 0, len(e.Room))
 	for i, room := range e.Room {
-		pubs[i] = p
-		pubs[i].Room = room
-		if err := checkAddress(&pubs[i]); err != nil {
+		if slices.Contains(e.Room[:i], room) {
+			continue // a room named twice hears it once
+		}
+		p.Room = room
+		if err := checkAddress(&p); err != nil {
 			return nil, err // one bad room refuses them all: half a publication helps nobody
 		}
+		pubs = append(pubs, p)
 	}
 	return pubs, nil
 }

@@ -66,12 +66,53 @@ var hostile = []struct {
 	{"SUBSCRIBE of 300 bytes", "pub", guard.ReasonTopic, concat(rawHello("SUB"), rawCommand("SUBSCRIBE", strings.Repeat("t", 300)))},
 }
 
+// others are a publisher and a subscriber that must be served whatever a hostile peer does.
+type others struct {
+	hub    *fakeHub
+	bridge *Bridge
+	pusher *Pusher
+	heard  *Subscription
+}
+
+func newOthers(t testing.TB, h *fakeHub, b *Bridge) *others {
+	t.Helper()
+	return &others{h, b, push(t, b.Addr("pull")), subscribe(t, b, "room")}
+}
+
+// served checks that old peers and new ones are served.
+func (o *others) served(t testing.TB, text string) {
+	t.Helper()
+	send(t, o.pusher, "room", text)
+	o.hub.waitPub(t, "room", text)
+	fresh := push(t, o.bridge.Addr("pull"))
+	send(t, fresh, "fresh", text)
+	o.hub.waitPub(t, "fresh", text)
+	if err := fresh.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.hub.emit(t, "room", "e", text)
+	if got := receive(t, o.heard); got != "room|e|"+text {
+		t.Fatalf("the subscriber heard %q", got)
+	}
+}
+
+// footprint remembers how many descriptors and goroutines there are; the returned func waits until they
+// are no more than that.
+func footprint(t testing.TB) (returned func()) {
+	fds, goroutines := openFiles(t), runtime.NumGoroutine()
+	return func() {
+		t.Helper()
+		eventually(t, "descriptors and goroutines to go", func() bool {
+			return openFiles(t) <= fds && runtime.NumGoroutine() <= goroutines
+		})
+	}
+}
+
 func TestHostilePeers(t *testing.T) {
 	h := newFakeHub()
-	b := listen(t, h, Options{Pull: anyPort, Pub: anyPort, Sub: anyPort, HandshakeTimeout: 300 * time.Millisecond})
-	good, heard := push(t, b.Addr("pull")), subscribe(t, b, "room")
-	fds, goroutines := openFiles(t), runtime.NumGoroutine()
-
+	b := listen(t, h, Options{Pull: anyPort, Pub: anyPort, Sub: anyPort, HandshakeTimeout: time.Second})
+	o := newOthers(t, h, b)
+	returned := footprint(t)
 	for _, c := range hostile {
 		t.Run(c.name, func(t *testing.T) {
 			h.mu.Lock()
@@ -79,21 +120,7 @@ func TestHostilePeers(t *testing.T) {
 			h.mu.Unlock()
 			bad := rawDial(t, b.Addr(c.endpoint))
 			_, _ = bad.Write(c.input) // it may be closed while we write
-
-			// Others are served meanwhile, old ones and new ones.
-			send(t, good, "room", c.name)
-			h.waitPub(t, "room", c.name)
-			fresh := push(t, b.Addr("pull"))
-			send(t, fresh, "fresh", c.name)
-			h.waitPub(t, "fresh", c.name)
-			if err := fresh.Close(); err != nil {
-				t.Fatal(err)
-			}
-			h.emit(t, "room", "e", c.name)
-			if got := receive(t, heard); got != "room|e|"+c.name {
-				t.Fatalf("the subscriber heard %q", got)
-			}
-
+			o.served(t, c.name)
 			waitClosed(t, bad)
 			h.waitCount(t, c.reason, before+1)
 			_ = bad.Close()
@@ -103,9 +130,7 @@ func TestHostilePeers(t *testing.T) {
 			h.mu.Unlock()
 		})
 	}
-	eventually(t, "descriptors and goroutines to go", func() bool {
-		return openFiles(t) <= fds && runtime.NumGoroutine() <= goroutines
-	})
+	returned()
 }
 
 // openFiles counts this process's descriptors, where the system shows them.
@@ -166,18 +191,6 @@ func TestPartialMessageIsNotDelivered(t *testing.T) {
 	if len(h.pubs) > 0 {
 		t.Fatalf("delivered %v", h.pubs)
 	}
-}
-
-func TestSilentConnectionsDoNotKeepOthersOut(t *testing.T) {
-	h := newFakeHub()
-	b := listen(t, h, Options{Pull: anyPort, MaxPending: 4, HandshakeTimeout: time.Minute})
-	for range 20 {
-		rawDial(t, b.Addr("pull"))
-	}
-	h.waitCount(t, reasonEvicted, 16)
-	p := push(t, b.Addr("pull"))
-	send(t, p, "room", "in time")
-	h.waitPub(t, "room", "in time")
 }
 
 func TestMaxPeers(t *testing.T) {

@@ -3,6 +3,7 @@ package zeromq
 import (
 	"bytes"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/go-zeromq/zmq4"
@@ -21,7 +22,7 @@ func (b *Bridge) servePull(p *peer) error {
 		if b.hub.Saturated() {
 			b.hub.Count(reasonPaused)
 			for b.hub.Saturated() {
-				if !b.sleep(pullPause) {
+				if !p.endpoint.sleep(pullPause) {
 					return nil
 				}
 			}
@@ -84,7 +85,7 @@ func (p *peer) receive() ([][]byte, error) {
 
 // ingest publishes one message, or counts why not.
 func (b *Bridge) ingest(frames [][]byte, f Format) {
-	pubs, err := f.Layout.Parse(frames, f)
+	pubs, err := parse(frames, f)
 	if err != nil {
 		reason := reasonShape
 		if r := (*Refusal)(nil); errors.As(err, &r) {
@@ -100,4 +101,15 @@ func (b *Bridge) ingest(frames [][]byte, f Format) {
 			b.refused(reasonPublish, "publication refused", "room", p.Room, "error", err)
 		}
 	}
+}
+
+// parse runs the layout, which may be the application's. When it panics over one message it loses that
+// message, not the process: it holds nothing of ours.
+func parse(frames [][]byte, f Format) (pubs []hub.Publication, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			pubs, err = nil, refuse(reasonLayout, "the layout panicked: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f.Layout.Parse(frames, f)
 }

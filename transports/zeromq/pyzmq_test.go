@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +141,92 @@ func TestPyzmqSubscribers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPyzmqPublishersReconnect: a bridge that ends and comes back is found again, and what comes then is in
+// order, nothing twice.
+func TestPyzmqPublishersReconnect(t *testing.T) {
+	for kind, name := range map[string]string{"PUSH": "pull", "PUB": "sub"} {
+		t.Run(kind, func(t *testing.T) {
+			o := Options{Pull: anyPort, Sub: anyPort}
+			var p *testenv.Process
+			last := -1
+			for round := range 3 {
+				h := newFakeHub()
+				b := listen(t, h, o)
+				if o.Pull, o.Sub = b.Addr("pull"), b.Addr("sub"); round == 0 {
+					p = python(t, "steady.py", kind, b.Addr(name))
+				}
+				h.wait(t, "messages", func() bool { return len(h.pubs) >= 50 })
+				if err := b.Close(); err != nil {
+					t.Fatal(err)
+				}
+				for _, p := range h.pubs {
+					n, err := strconv.Atoi(p.Args[0].(string))
+					if err != nil || n <= last {
+						t.Fatalf("round %d: %q after %d", round, p.Args[0], last)
+					}
+					last = n
+				}
+				if len(h.counts) > 0 {
+					t.Errorf("round %d counted %v", round, h.counts)
+				}
+			}
+			stop(t, p)
+		})
+	}
+}
+
+// TestPyzmqSubscriberReconnects: it subscribes again by itself.
+func TestPyzmqSubscriberReconnects(t *testing.T) {
+	o := Options{Pub: anyPort}
+	var p *testenv.Process
+	for round := range 3 {
+		h := newFakeHub()
+		b := listen(t, h, o)
+		if o.Pub = b.Addr("pub"); round == 0 {
+			p = python(t, "steady.py", "SUB", b.Addr("pub"))
+		}
+		eventually(t, "its subscriptions", func() bool { return b.egress.topics.size() == 2 })
+		h.emit(t, "room", "round", round)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		if err := p.WaitOutput(ctx, fmt.Sprintf("room|round|%d\n", round)); err != nil {
+			t.Fatal(err, p.Output())
+		}
+		cancel()
+		if round == 2 {
+			h.emit(t, "ctl", "end")
+			finished(t, p)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(h.counts) > 0 {
+			t.Errorf("round %d counted %v", round, h.counts)
+		}
+	}
+}
+
+// TestPyzmqUnsubscribes: libzmq counts how often it has subscribed, and cancels when that is undone.
+func TestPyzmqUnsubscribes(t *testing.T) {
+	h := newFakeHub()
+	b := listen(t, h, Options{Pub: anyPort})
+	p := python(t, "steady.py", "SUB", b.Addr("pub"))
+	eventually(t, "its subscriptions", func() bool { return b.egress.topics.size() == 2 })
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	h.emit(t, "room", "e", "subscribed twice")
+	h.emit(t, "ctl", "unsubscribe")
+	h.emit(t, "room", "e", "cancelled once")
+	if err := p.WaitOutput(ctx, "cancelled once"); err != nil {
+		t.Fatal(err, p.Output())
+	}
+	h.emit(t, "ctl", "unsubscribe")
+	eventually(t, "the cancellation", func() bool { return b.egress.topics.size() == 1 })
+	h.emit(t, "room", "e", "cancelled twice")
+	h.emit(t, "ctl", "end")
+	if got := finished(t, p); got != "room|e|subscribed twice\nroom|e|cancelled once\n" {
+		t.Errorf("heard %q", got)
 	}
 }

@@ -18,6 +18,7 @@ const (
 	reasonPaused        = "zeromq_pull_paused"        // PULL stopped reading for a moment, nothing lost
 	reasonUnwanted      = "zeromq_unwanted_topic"     // a publisher sent what SUB did not subscribe to
 	reasonPublish       = "zeromq_publish_refused"    // the hub did not take it
+	reasonLayout        = "zeromq_layout_panic"       // the layout panicked
 	reasonShape         = "zeromq_bad_shape"          // frames that no rule of the layout describes
 	reasonEnvelope      = "zeromq_bad_envelope"       // the JSON envelope is not one
 	reasonRoom          = "zeromq_bad_room"           // not an acceptable room name
