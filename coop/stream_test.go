@@ -93,6 +93,8 @@ func TestStreamShortWriteIsFollowedByOneOnWritable(t *testing.T) {
 				close(first)
 			}
 		}
+		read := make(chan struct{})
+		h.read = func(*coop.Stream, []byte) { close(read) }
 		s := attach(t, l, local, h)
 		data := noise(100_003)
 		taken := 0
@@ -113,7 +115,10 @@ func TestStreamShortWriteIsFollowedByOneOnWritable(t *testing.T) {
 			t.Error("what arrived differs from what was accepted")
 		}
 		<-first
-		newEcho(t, l, k).rounds(t, 20)
+		if _, err := remote.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		<-read
 		onLoop(t, l, func() {
 			if woken != 1 {
 				t.Errorf("OnWritable came %d times", woken)
