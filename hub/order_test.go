@@ -200,16 +200,13 @@ func TestMembersWhoComeAndGoGetAllInBetween(t *testing.T) {
 	h := relayHub(t, Options{Loops: 2}, RelayOptions{Rate: -1})
 	stay := connect(t, h, 1, "/", "{}")
 	stay.call(t, 1, "join", "r")
-	stop := make(chan struct{})
+	turns := []chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)} // as many messages as there is time for
 	var wg sync.WaitGroup
-	for p := range 2 {
+	for _, turn := range turns {
 		wg.Go(func() {
-			for i := 0; ; i++ {
-				select {
-				case <-stop:
-					return
-				default:
-					publish(t, h, "r", fmt.Sprint(p, "-", i))
+			for range turn {
+				for i := range 20 {
+					publish(t, h, "r", i)
 				}
 			}
 		})
@@ -218,6 +215,9 @@ func TestMembersWhoComeAndGoGetAllInBetween(t *testing.T) {
 	var visits []visit
 	c := connect(t, h, 0, "/", "{}")
 	for i := range int64(100) {
+		for _, turn := range turns {
+			turn <- struct{}{}
+		}
 		before := len(c.events())
 		answer := answerOf(t, c.call(t, 2*i, "join", "r", map[string]any{"history": 3}))
 		c.call(t, 2*i+1, "leave", "r")
@@ -228,12 +228,11 @@ func TestMembersWhoComeAndGoGetAllInBetween(t *testing.T) {
 		v.live = idsOf(t, c.events()[before:])
 		visits = append(visits, v)
 	}
-	close(stop)
+	for _, turn := range turns {
+		close(turn)
+	}
 	wg.Wait()
-	publish(t, h, "r", "last")
-	all := idsOf(t, stay.events())
-	stay.wait(t, "the last message", func() bool { return len(stay.got) > 0 && len(idsOf(t, stay.got)) > len(all) })
-	all = idsOf(t, stay.events())
+	all := idsOf(t, stay.waitEvents(t, len(turns)*len(visits)*20))
 	for i, v := range visits {
 		got := slices.Concat(v.kept, v.live)
 		if len(got) == 0 {
