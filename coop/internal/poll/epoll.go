@@ -3,6 +3,7 @@
 package poll
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -135,7 +136,8 @@ func (p *Poller) translate() []Event {
 
 // Wake ends a Wait, the current or the next one. Any goroutine, but not after Close.
 func (p *Poller) Wake() {
-	one := [8]byte{1}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
 	unix.Write(p.wake, one[:])
 }
 

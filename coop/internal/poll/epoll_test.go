@@ -1,0 +1,214 @@
+//go:build linux && !coop_portable
+
+package poll
+
+import (
+	"encoding/binary"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketPair returns two connected descriptors; the test closes them if it has not done so.
+func socketPair(t *testing.T) (a, b int) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fds[0], fds[1]
+}
+
+func write(t *testing.T, fd int, s string) {
+	t.Helper()
+	if _, err := unix.Write(fd, []byte(s)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// next waits for one event.
+func next(t *testing.T, p *Poller) Event {
+	t.Helper()
+	events, err := p.Wait(time.Now().Add(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 1 {
+		t.Fatalf("events: %v", events)
+	}
+	return events[0]
+}
+
+// none asserts that nothing has happened.
+func none(t *testing.T, p *Poller) {
+	t.Helper()
+	if events, err := p.Poll(); len(events) != 0 || err != nil {
+		t.Errorf("events: %v, %v", events, err)
+	}
+}
+
+func TestEventsComeOnceAnEdge(t *testing.T) {
+	p := newPoller(t)
+	a, b := socketPair(t)
+	token := Token{Slot: 7, Gen: 3}
+	if err := p.Add(a, token); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := next(t, p), (Event{Token: token, Writable: true}); got != want {
+		t.Errorf("at first: %+v", got)
+	}
+	none(t, p)
+	write(t, b, "x")
+	if got, want := next(t, p), (Event{Token: token, Readable: true, Writable: true}); got != want {
+		t.Errorf("with a byte: %+v", got)
+	}
+	none(t, p) // although it is still there
+	write(t, b, "y")
+	if got := next(t, p); !got.Readable {
+		t.Errorf("with another byte: %+v", got)
+	}
+	if err := unix.Shutdown(b, unix.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, p); !got.HalfOver || got.Over || !got.Readable {
+		t.Errorf("at the peer's half close: %+v", got)
+	}
+	unix.Close(b)
+	if got := next(t, p); !got.Over {
+		t.Errorf("at the peer's end: %+v", got)
+	}
+	unix.Close(a)
+	none(t, p)
+}
+
+func TestWritableComesBackWhenThereIsRoom(t *testing.T) {
+	p := newPoller(t)
+	a, b := socketPair(t)
+	defer unix.Close(a)
+	defer unix.Close(b)
+	if err := p.Add(a, Token{}); err != nil {
+		t.Fatal(err)
+	}
+	next(t, p)
+	block := make([]byte, 4096)
+	for {
+		if _, err := unix.Write(a, block); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	none(t, p)
+	for {
+		if _, err := unix.Read(b, block); err == unix.EAGAIN {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := next(t, p); !got.Writable {
+		t.Errorf("%+v", got)
+	}
+}
+
+// More descriptors than one call fetches: each is reported, over several calls, none twice.
+func TestMoreEventsThanABatch(t *testing.T) {
+	const n = 2*batch + 10
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*n+100 {
+		t.Skipf("only %d descriptors allowed", limit.Cur)
+	}
+	p := newPoller(t)
+	for i := range n {
+		a, b := socketPair(t)
+		defer unix.Close(a)
+		defer unix.Close(b)
+		if err := p.Add(a, Token{Slot: int32(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[int32]bool{}
+	for len(seen) < n {
+		events, err := p.Wait(time.Now().Add(patience))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(events) == 0 {
+			t.Fatalf("%d of %d", len(seen), n)
+		}
+		for _, e := range events {
+			if seen[e.Slot] {
+				t.Errorf("%d came twice", e.Slot)
+			}
+			seen[e.Slot] = true
+		}
+	}
+	none(t, p)
+}
+
+// A wake-up among events ends the Wait too, and is not one of them.
+func TestWakeAmongEvents(t *testing.T) {
+	p := newPoller(t)
+	a, b := socketPair(t)
+	defer unix.Close(a)
+	defer unix.Close(b)
+	if err := p.Add(a, Token{Slot: 1}); err != nil {
+		t.Fatal(err)
+	}
+	p.Wake()
+	if got := next(t, p); got.Slot != 1 {
+		t.Errorf("%+v", got)
+	}
+	none(t, p)
+}
+
+func TestAddOfABadDescriptor(t *testing.T) {
+	p := newPoller(t)
+	if err := p.Add(-1, Token{}); err == nil {
+		t.Error("accepted")
+	}
+	none(t, p)
+}
+
+// The counter behind Wake is never read, so each wake-up has to add one, whatever the byte order: the
+// next but largest value is where writing fails.
+func TestEachWakeAddsOne(t *testing.T) {
+	p := newPoller(t)
+	const wakes = 300
+	for range wakes {
+		p.Wake()
+	}
+	var count [8]byte
+	if _, err := unix.Read(p.wake, count[:]); err != nil {
+		t.Fatal(err)
+	}
+	if n := binary.NativeEndian.Uint64(count[:]); n != wakes {
+		t.Errorf("the counter shows %d", n)
+	}
+}
+
+func TestPollersReturnTheirDescriptors(t *testing.T) {
+	newPoller(t) // the runtime's own poller comes with the first
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("cannot count descriptors here")
+		}
+		return len(entries)
+	}
+	before := count()
+	for range 10 {
+		p, err := New()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
