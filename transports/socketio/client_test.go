@@ -40,26 +40,18 @@ func newClient(t testing.TB, conn net.Conn, r *bufio.Reader) *client {
 // dial opens a session and takes its open packet.
 func (f *fixture) dial(t testing.TB) *client {
 	t.Helper()
-	c, err := f.open(nil)
+	c, err := f.open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return newClient(t, c.conn, c.r)
 }
 
-// open is dial for callers that look after the connection themselves. setup may change the connection
-// before anything is sent.
-func (f *fixture) open(setup func(net.Conn) error) (*client, error) {
+// open is dial for callers that look after the connection themselves.
+func (f *fixture) open() (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	d := ws.Dialer{NetDial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-		if err == nil && setup != nil {
-			err = setup(conn)
-		}
-		return conn, err
-	}}
-	conn, r, _, err := d.Dial(ctx, f.wsURL())
+	conn, r, _, err := ws.Dial(ctx, f.wsURL())
 	if err != nil {
 		return nil, err
 	}

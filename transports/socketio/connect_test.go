@@ -335,7 +335,7 @@ func TestShutdown(t *testing.T) {
 	if got := <-reasons; got != "server shutting down" {
 		t.Errorf("reason %q", got)
 	}
-	if _, err := f.open(nil); err == nil {
+	if _, err := f.open(); err == nil {
 		t.Error("a closed server lets clients in")
 	}
 }
