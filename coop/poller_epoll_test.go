@@ -1,0 +1,6 @@
+//go:build linux && !coop_portable
+
+package coop_test
+
+// onDescriptors says that streams are served by the loop itself, so that their turns can be counted in ticks.
+const onDescriptors = true

@@ -1,0 +1,5 @@
+//go:build !linux || coop_portable
+
+package coop_test
+
+const onDescriptors = false
