@@ -10,6 +10,7 @@ import (
 type recorder struct {
 	testing.TB
 	failure  string
+	skipped  string
 	cleanups []func()
 }
 
@@ -24,5 +25,10 @@ func (r *recorder) Fatal(args ...any) {
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.failure = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.skipped = fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }

@@ -40,7 +40,7 @@ func Python(t testing.TB, modules ...string) string {
 		need += " with the modules " + strings.Join(modules, ", ") +
 			" (for zmq: install the package python3-zmq, or `pip install pyzmq`)"
 	}
-	t.Fatalf("this test needs %s; set GREENROOM_PYTHON to its path. Looked at: %s",
+	missing(t, "this test needs %s; set GREENROOM_PYTHON to its path. Looked at: %s",
 		need, strings.Join(append(tried, "nothing else"), ", "))
 	return ""
 }
@@ -53,7 +53,7 @@ func Node(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("node")
 	if err != nil {
-		t.Fatalf("this test needs Node.js %d or newer as `node` in $PATH (https://nodejs.org)", oldestNode)
+		missing(t, "this test needs Node.js %d or newer as `node` in $PATH (https://nodejs.org)", oldestNode)
 	}
 	out, err := exec.Command(path, "--version").Output()
 	if err != nil {
@@ -62,7 +62,7 @@ func Node(t testing.TB) string {
 	version := strings.TrimSpace(string(out))
 	major, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 	if n, err := strconv.Atoi(major); err != nil || n < oldestNode {
-		t.Fatalf("this test needs Node.js %d or newer; %s is %s", oldestNode, path, version)
+		missing(t, "this test needs Node.js %d or newer; %s is %s", oldestNode, path, version)
 	}
 	return path
 }
@@ -90,7 +90,7 @@ func NPM(t testing.TB, dir string) {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		t.Fatal("this test needs npm in $PATH, which comes with Node.js (https://nodejs.org)")
+		missing(t, "this test needs npm in $PATH, which comes with Node.js (https://nodejs.org)")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
