@@ -90,12 +90,16 @@ func TestNobodyIsStarved(t *testing.T) {
 			"in ticks of 30 µs":      {30 * time.Microsecond, 4},
 			"in ticks of 10 seconds": {10 * time.Second, 1},
 		} {
-			t.Run(name+" "+pace, func(t *testing.T) { starve(t, hog, c.step, c.io) })
+			t.Run(name+" "+pace, func(t *testing.T) {
+				for start := range c.io + 1 { // anywhere between two polls
+					starve(t, hog, c.step, c.io, 40+start)
+				}
+			})
 		}
 	}
 }
 
-func starve(t *testing.T, hog func(*coop.Greenlet, func() bool), step time.Duration, io int) {
+func starve(t *testing.T, hog func(*coop.Greenlet, func() bool), step time.Duration, io, start int) {
 	hangs(t)
 	local, remote := unixPair(t)
 	clock := new(stepClock)
@@ -128,7 +132,7 @@ func starve(t *testing.T, hog func(*coop.Greenlet, func() bool), step time.Durat
 		turns := 0
 		hog(g, func() bool {
 			clock.now += step
-			if turns++; turns == 40 {
+			if turns++; turns == start {
 				began = ticks
 				clock.now += due
 				outside := make(chan struct{})
