@@ -155,14 +155,17 @@ func (s *server) dial(t testing.TB) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	return &raw{c, t, bufio.NewReader(c)}
+}
+
+// bound gives what follows its time.
+func (c *raw) bound() {
+	_ = c.SetDeadline(time.Now().Add(patience)) // a closed connection is noticed by what follows
 }
 
 func (c *raw) write(b []byte) {
 	c.t.Helper()
+	c.bound()
 	if _, err := c.Write(b); err != nil {
 		c.t.Fatal(err)
 	}
@@ -170,6 +173,7 @@ func (c *raw) write(b []byte) {
 
 // response reads one HTTP response. Its body is read whole unless it is a 101.
 func (c *raw) response() answer {
+	c.bound()
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		return answer{err: err}
@@ -185,6 +189,7 @@ func (c *raw) response() answer {
 // wantEOF checks that the server closes the connection.
 func (c *raw) wantEOF() {
 	c.t.Helper()
+	c.bound()
 	var ne net.Error
 	if _, err := io.Copy(io.Discard, c.r); errors.As(err, &ne) && ne.Timeout() {
 		c.t.Fatal("the connection is still open")
@@ -250,6 +255,7 @@ func (c *socket) text(s string) { c.t.Helper(); c.frame(ws.OpText, true, s) }
 
 func (c *socket) next() (ws.OpCode, string) {
 	c.t.Helper()
+	c.bound()
 	f, err := ws.ReadFrame(c.r)
 	if err != nil {
 		c.t.Fatalf("reading a frame: %v", err)
@@ -269,9 +275,17 @@ func (c *socket) want(op ws.OpCode, data string) {
 
 func (c *socket) wantText(data string) { c.t.Helper(); c.want(ws.OpText, data) }
 
-// wantClose reads up to the close frame and checks its status, 1005 for none. The
-// client then closes too, and sees the connection end.
+// wantClose is wantCloseFrame; the client then closes too, and sees the
+// connection end.
 func (c *socket) wantClose(code ws.StatusCode) {
+	c.t.Helper()
+	c.wantCloseFrame(code)
+	_, _ = c.Write(clientFrame(ws.OpClose, true, "")) // the server may have closed already
+	c.wantEOF()
+}
+
+// wantCloseFrame reads up to the close frame and checks its status, 1005 for none.
+func (c *socket) wantCloseFrame(code ws.StatusCode) {
 	c.t.Helper()
 	for {
 		op, data := c.next()
@@ -285,8 +299,6 @@ func (c *socket) wantClose(code ws.StatusCode) {
 		if got != code {
 			c.t.Fatalf("closed with %d %q, wanted %d", got, data, code)
 		}
-		break
+		return
 	}
-	_, _ = c.Write(clientFrame(ws.OpClose, true, "")) // the server may have closed already
-	c.wantEOF()
 }

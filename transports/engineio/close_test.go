@@ -342,7 +342,5 @@ func TestRequestsAfterTheHubHasClosed(t *testing.T) {
 	conn.write(upgradeRequest(wsTarget))
 	conn.response()
 	conn.wantEOF()
-	if s.Sessions() != 0 {
-		t.Errorf("%d sessions", s.Sessions())
-	}
+	eventually(t, "no sessions", func() bool { return s.Sessions() == 0 })
 }

@@ -55,10 +55,12 @@ type headerReader struct {
 func (r *headerReader) parse(p []byte) (h ws.Header, size int, err error) {
 	r.src.Reset(p)
 	h, err = ws.ReadHeaderBuffer(&r.src, r.buf[:0])
+	// Not ws.HeaderSize: a client may write a length in more bytes than it needs.
+	size = len(p) - r.src.Len()
 	r.src.Reset(nil)
 	switch {
 	case err == nil:
-		return h, ws.HeaderSize(h), nil
+		return h, size, nil
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return h, 0, errHeaderLength
 	}
@@ -79,6 +81,7 @@ type frameReader struct {
 	op        ws.OpCode // of the unfinished message, 0 when there is none
 	inFrame   bool
 	headLen   uint8
+	unchecked uint8                  // bytes at the end of msg that may begin a character
 	head      [ws.MaxHeaderSize]byte // the first bytes of an incomplete header
 }
 
@@ -131,12 +134,19 @@ func (r *frameReader) next(hr *headerReader, p []byte, max int, now time.Duratio
 		}
 		if !r.inFrame && r.header.Fin && r.msg == nil {
 			// The common case, a message in one frame and one read: no copy.
+			if r.op == ws.OpText && !utf8.Valid(chunk) {
+				return 0, nil, nil, errInvalidUTF8
+			}
 			return r.finish(chunk, p)
 		}
-		r.keep(chunk)
+		if !r.keep(chunk) {
+			return 0, nil, nil, errInvalidUTF8
+		}
 		switch {
 		case r.inFrame:
 			return 0, nil, nil, nil // p is used up
+		case r.header.Fin && r.unchecked > 0:
+			return 0, nil, nil, errInvalidUTF8
 		case r.header.Fin:
 			return r.finish(r.msg, p)
 		}
@@ -147,9 +157,6 @@ func (r *frameReader) next(hr *headerReader, p []byte, max int, now time.Duratio
 func (r *frameReader) finish(data, rest []byte) (ws.OpCode, []byte, []byte, error) {
 	op := r.op
 	r.op, r.msg, r.fragments = 0, nil, 0
-	if op == ws.OpText && !utf8.Valid(data) {
-		return 0, nil, nil, errInvalidUTF8
-	}
 	return op, data, rest, nil
 }
 
@@ -209,11 +216,35 @@ func (r *frameReader) check(h ws.Header, max int) error {
 
 // keep copies a part of an unfinished message. The buffer grows with what has
 // arrived and not with what the header promised, so that a promise costs nothing.
-func (r *frameReader) keep(chunk []byte) {
+// It reports false for text that cannot become valid any more: the client is told
+// before it has sent the rest.
+func (r *frameReader) keep(chunk []byte) bool {
 	if r.msg == nil {
 		r.msg = make([]byte, 0, min(int64(2*len(chunk)), int64(len(chunk))+r.left)+1)
 	}
+	from := len(r.msg) - int(r.unchecked)
 	r.msg = append(r.msg, chunk...)
+	if r.op != ws.OpText {
+		return true
+	}
+	text := r.msg[from:]
+	whole := wholeRunes(text)
+	r.unchecked = uint8(len(text) - whole)
+	return utf8.Valid(text[:whole])
+}
+
+// wholeRunes is the length of text without the beginning of a character at its
+// end, which is at most three bytes.
+func wholeRunes(text []byte) int {
+	for i := len(text) - 1; i >= max(0, len(text)-utf8.UTFMax+1); i-- {
+		if utf8.RuneStart(text[i]) {
+			if utf8.FullRune(text[i:]) {
+				break
+			}
+			return i
+		}
+	}
+	return len(text)
 }
 
 func (r *frameReader) keepControl(chunk []byte) []byte {

@@ -30,7 +30,7 @@ func readAll(chunks [][]byte, max int) (out []readMessage, r *frameReader, err e
 	for _, chunk := range chunks {
 		p := bytes.Clone(chunk) // the reader unmasks in place
 		for {
-			op, data, rest, err := r.next(&hr, p, 1000, 0)
+			op, data, rest, err := r.next(&hr, p, max, 0)
 			if err != nil {
 				return out, r, err
 			}
@@ -77,6 +77,8 @@ func TestFrameReader(t *testing.T) {
 		{"empty text", clientFrame(ws.OpText, true, ""), []readMessage{{ws.OpText, ""}}, 0},
 		{"binary", clientFrame(ws.OpBinary, true, "\x00\xff"), []readMessage{{ws.OpBinary, "\x00\xff"}}, 0},
 		{"16-bit length", clientFrame(ws.OpText, true, long), []readMessage{{ws.OpText, long}}, 0},
+		{"16-bit length for a short text", append([]byte{0x81, 0x80 | 126, 0, 2, 0, 0, 0, 0}, "4x"...), []readMessage{{ws.OpText, "4x"}}, 0},
+		{"64-bit length for a short text", cat(append([]byte{0x81, 0x80 | 127, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0}, "4x"...), clientFrame(ws.OpBinary, true, "b")), []readMessage{{ws.OpText, "4x"}, {ws.OpBinary, "b"}}, 0},
 		{"two", cat(clientFrame(ws.OpText, true, "a"), clientFrame(ws.OpBinary, true, "b")), []readMessage{{ws.OpText, "a"}, {ws.OpBinary, "b"}}, 0},
 		{"fragments", cat(clientFrame(ws.OpText, false, "ab"), clientFrame(ws.OpContinuation, false, ""), clientFrame(ws.OpContinuation, true, "cd")), []readMessage{{ws.OpText, "abcd"}}, 0},
 		{"empty fragments", cat(clientFrame(ws.OpText, false, ""), clientFrame(ws.OpContinuation, true, "")), []readMessage{{ws.OpText, ""}}, 0},
@@ -142,6 +144,66 @@ func TestFrameReaderBoundsFragments(t *testing.T) {
 	}
 	if n, err := feed(string(make([]byte, 64)), 15_000); err != nil {
 		t.Errorf("64-byte fragments: %d accepted, %v", n, err)
+	}
+}
+
+// Text that cannot become valid any more is refused before the rest has come.
+func TestFrameReaderRefusesInvalidTextEarly(t *testing.T) {
+	var hr headerReader
+	for name, c := range map[string]struct {
+		first string
+		bad   string // "" if first is bad already
+	}{
+		"in the first fragment":      {"4\xffabc", ""},
+		"overlong":                   {"4\xc0\x80", ""},
+		"overlong, three bytes":      {"4\xe0\x80", ""},
+		"surrogate":                  {"4\xed\xa0", ""},
+		"beyond U+10FFFF":            {"4\xf4\x90", ""},
+		"five bytes":                 {"4\xf8", ""},
+		"lone continuation":          {"4\x80", ""},
+		"in the second fragment":     {"4\xe2\x82", "\x28"},
+		"across fragments":           {"4\xf0\x9f", "\x98("},
+		"a character ends too early": {"4\xe2", "4"},
+	} {
+		var r frameReader
+		_, _, _, err := r.next(&hr, clientFrame(ws.OpText, false, c.first), 1000, 0)
+		if c.bad != "" {
+			if err != nil {
+				t.Errorf("%s: the first fragment: %v", name, err)
+			}
+			_, _, _, err = r.next(&hr, clientFrame(ws.OpContinuation, false, c.bad), 1000, 0)
+		}
+		if err != errInvalidUTF8 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, text := range []string{"4\ufeff", "4\ufffe\uffff", "4€", "4😀", "4é", "4\x00"} {
+		for cut := range len(text) {
+			var r frameReader
+			_, _, _, err := r.next(&hr, clientFrame(ws.OpText, false, text[:cut]), 1000, 0)
+			if err != nil {
+				t.Errorf("%q cut at %d: %v", text, cut, err)
+			}
+			op, data, _, err := r.next(&hr, clientFrame(ws.OpContinuation, true, text[cut:]), 1000, 0)
+			if op != ws.OpText || string(data) != text || err != nil {
+				t.Errorf("%q cut at %d: %v %q, %v", text, cut, op, data, err)
+			}
+		}
+	}
+	for cut := 2; cut <= 4; cut++ { // a character that never ends
+		var r frameReader
+		if _, _, _, err := r.next(&hr, clientFrame(ws.OpText, true, "4😀"[:cut]), 1000, 0); err != errInvalidUTF8 {
+			t.Errorf("cut at %d: %v", cut, err)
+		}
+		r = frameReader{}
+		b := clientFrame(ws.OpText, true, "4😀"[:cut])
+		_, _, _, err := r.next(&hr, b[:8], 1000, 0)
+		if err == nil && len(b) > 8 {
+			_, _, _, err = r.next(&hr, b[8:], 1000, 0)
+		}
+		if err != errInvalidUTF8 {
+			t.Errorf("cut at %d, in two reads: %v", cut, err)
+		}
 	}
 }
 
