@@ -130,10 +130,11 @@ func (c *fakeConn) call(t testing.TB, id int64, event string, args ...any) strin
 	return c.acks[id]
 }
 
+// emit sends an event. t may be nil when the arguments can be encoded for sure.
 func (c *fakeConn) emit(t testing.TB, id int64, event string, args ...any) {
-	t.Helper()
 	p, err := EncodeArgs(event, args...)
 	if err != nil {
+		t.Helper()
 		t.Fatal(err)
 	}
 	c.on(func(s *Session) { _ = s.Deliver(NewEvent(event, p, id)) })
