@@ -27,6 +27,7 @@ type cli struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who cannot wait for the good order sends a second signal
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -36,14 +37,9 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c cli
 	exit := -1
-	parser, err := kong.New(&c,
-		kong.Name("greenroom"),
-		kong.Description("A realtime messaging server: Socket.IO rooms and ZeroMQ pub/sub, joined."),
-		kong.DefaultEnvars("GREENROOM"),
+	parser, err := newParser(&c,
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
-		kong.UsageOnError(),
-		kong.Help(help),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&streams{in: stdin, out: stdout, err: stderr}),
 	)
@@ -64,6 +60,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	}
 	return 0
+}
+
+// newParser makes the parser that fills c from arguments and environment variables.
+func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(c, append(options,
+		kong.Name("greenroom"),
+		kong.Description("A realtime messaging server: Socket.IO rooms and ZeroMQ pub/sub, joined."),
+		kong.DefaultEnvars("GREENROOM"),
+		kong.Help(help),
+	)...)
 }
 
 // help prints what kong prints, and without a command the flags of the default one as well.

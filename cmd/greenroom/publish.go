@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq"
 )
 
@@ -67,8 +68,15 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	return err
 }
 
-// push publishes over ZeroMQ and returns when the server has read the message. Nobody says whether it took it.
+// push publishes over ZeroMQ and returns when the server has read the message. Nobody says whether it took
+// it, so that what it would not take is refused here.
 func (c *publishCmd) push(ctx context.Context, event, data string) error {
+	if err := hub.CheckRoom(c.Room); err != nil {
+		return fmt.Errorf("room %q: %w", c.Room, err)
+	}
+	if event == "" || hub.ReservedEvent(event) {
+		return fmt.Errorf("event %q has no name, or one that is reserved", event)
+	}
 	p, err := zeromq.Push(ctx, c.To)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ const (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO."`
+	Listen  string `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO. 'off' for none."`
 	ZmqPull string `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
 	ZmqPub  string `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
 	ZmqSub  string `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
@@ -47,7 +47,7 @@ type serveCmd struct {
 
 // Run serves until ctx is done, then stops in good order.
 func (c *serveCmd) Run(ctx context.Context, std *streams) error {
-	if err := c.checkExposure(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	log := c.logger(std.err)
@@ -64,36 +64,56 @@ func (c *serveCmd) Run(ctx context.Context, std *streams) error {
 	return errors.Join(err, srv.stop())
 }
 
-// checkExposure refuses to be reachable by others as long as nothing asks who they are.
-func (c *serveCmd) checkExposure() error {
-	if c.Insecure {
-		return nil
-	}
-	for _, e := range []struct{ flag, addr string }{
-		{"--listen", c.Listen},
-		{"--zmq-pull", c.ZmqPull}, {"--zmq-pub", c.ZmqPub}, {"--zmq-sub", c.ZmqSub},
+// check refuses addresses that are none, a server that serves nothing, and to be reachable by others as long
+// as nothing asks who they are.
+func (c *serveCmd) check() error {
+	open := 0
+	for _, e := range []struct{ flag, addr, want string }{
+		{"--listen", c.Listen, "host:port"},
+		{"--zmq-pull", c.ZmqPull, "tcp://host:port or ipc:///path"},
+		{"--zmq-pub", c.ZmqPub, "tcp://host:port or ipc:///path"},
+		{"--zmq-sub", c.ZmqSub, "tcp://host:port or ipc:///path"},
 	} {
-		if e.addr != off && !loopback(e.addr) {
+		if e.addr == off {
+			continue
+		}
+		open++
+		host, ok := hostOf(e.addr, e.flag != "--listen")
+		if !ok {
+			return fmt.Errorf("%s %q is no address: want %s, or off", e.flag, e.addr, e.want)
+		}
+		if !c.Insecure && !loopback(host) {
 			return fmt.Errorf("%s %s can be reached from other machines, and no authentication is configured: use a loopback address, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr)
 		}
+	}
+	if open == 0 {
+		return errors.New("nothing to serve: every endpoint is off")
+	}
+	if c.Loops < 0 {
+		return fmt.Errorf("--loops %d: want 0 for one per core, or more", c.Loops)
 	}
 	return nil
 }
 
-// loopback reports whether an address, host:port or a ZeroMQ endpoint, stays on this machine.
-func loopback(addr string) bool {
-	if strings.HasPrefix(addr, "ipc://") {
-		return true
+// hostOf is the host in host:port, or in a ZeroMQ endpoint; socket files have the host "localhost".
+func hostOf(addr string, zeromq bool) (host string, ok bool) {
+	if zeromq {
+		if strings.HasPrefix(addr, "ipc://") {
+			return "localhost", len(addr) > len("ipc://")
+		}
+		if addr, ok = strings.CutPrefix(addr, "tcp://"); !ok {
+			return "", false
+		}
 	}
-	host, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://"))
-	if err != nil {
-		return false
-	}
-	if host == "localhost" {
-		return true
-	}
+	host, _, err := net.SplitHostPort(addr)
+	return host, err == nil
+}
+
+// loopback reports whether a host is this machine and no other reaches it. Names other than localhost are
+// not looked up: where they lead may change.
+func loopback(host string) bool {
 	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *serveCmd) logger(w io.Writer) *slog.Logger {
@@ -141,22 +161,28 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			return s, err
 		}
 	}
-	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return s, fmt.Errorf("--listen: %w", err)
+	if c.Listen != off {
+		if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
+			return s, fmt.Errorf("--listen: %w", err)
+		}
+		s.serveHTTP()
 	}
+	return s, nil
+}
+
+func (s *server) serveHTTP() {
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	go func() {
 		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("serving HTTP: %w", err)
 		}
 	}()
-	return s, nil
 }
 
 func (c *serveCmd) socketOptions() socketio.Options {
@@ -201,18 +227,17 @@ func plain(w http.ResponseWriter, code int, text string) {
 	fmt.Fprintln(w, text)
 }
 
-// stop ends the server: no new connections, clients are told, what waits for them is sent as far as
-// the grace time goes. It may be called on a server that has started in part only.
+// stop ends the server: publishers keep what they have not sent, clients are told, what waits for them is
+// sent as far as the grace time goes. New clients are refused from the start, with 503; the listener stays
+// until all have left, because /readyz must say why, and because a polling client without a kept-alive
+// connection fetches its leave through it. It may be called on a server that has started in part only.
 func (s *server) stop() error {
 	s.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var errs []error
-	if s.listener != nil {
-		_ = s.listener.Close() // accept no more; http.Server closes it again
-	}
 	if s.bridge != nil {
-		errs = append(errs, s.bridge.Close())
+		errs = append(errs, s.bridge.CloseIngress())
 	}
 	if s.sockets != nil {
 		s.drain(ctx)
@@ -221,6 +246,9 @@ func (s *server) stop() error {
 		if err := s.http.Shutdown(ctx); err != nil {
 			errs = append(errs, s.http.Close())
 		}
+	}
+	if s.bridge != nil {
+		errs = append(errs, s.bridge.Close())
 	}
 	if s.hub != nil {
 		errs = append(errs, s.hub.Close())
@@ -240,12 +268,18 @@ func (s *server) drain(ctx context.Context) {
 
 // banner says where to point a browser, a Socket.IO client and a ZeroMQ publisher.
 func (s *server) banner(w io.Writer) {
-	addr := s.listener.Addr().String()
-	page := "chat demo, /socket.io/"
-	if !web.Built() {
-		page = "/socket.io/ (the pages are not built: run `make web`)"
+	name := "Greenroom"
+	line := func(addr, use string) {
+		fmt.Fprintf(w, "%-9s  %-29s %s\n", name, addr, use)
+		name = ""
 	}
-	fmt.Fprintf(w, "Greenroom  http://%-22s %s\n", addr, page)
+	if s.listener != nil {
+		page := "chat demo, /socket.io/"
+		if !web.Built() {
+			page = "/socket.io/ (the pages are not built: run `make web`)"
+		}
+		line("http://"+s.listener.Addr().String(), page)
+	}
 	if s.bridge == nil {
 		return
 	}
@@ -255,7 +289,7 @@ func (s *server) banner(w io.Writer) {
 		{"sub", "connect PUB sockets here: [room, event?, data]"},
 	} {
 		if a := s.bridge.Addr(e.name); a != "" {
-			fmt.Fprintf(w, "           %-29s %s\n", a, e.use)
+			line(a, e.use)
 		}
 	}
 }

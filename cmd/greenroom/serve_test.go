@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -249,51 +247,4 @@ func TestVersionAndHelp(t *testing.T) {
 			t.Errorf("help: exit %d, misses %q in\n%s", code, want, out)
 		}
 	}
-}
-
-func TestExposure(t *testing.T) {
-	for _, tc := range []struct {
-		args []string
-		ok   bool
-	}{
-		{[]string{"--listen", "0.0.0.0:0"}, false},
-		{[]string{"--listen", ":0"}, false},
-		{[]string{"--zmq-pull", "tcp://*:0"}, false},
-		{[]string{"--zmq-pub", "tcp://0.0.0.0:0"}, false},
-	} {
-		args := append([]string{"--listen", "127.0.0.1:0", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off"}, tc.args...)
-		code, _, errs := command(t, args...)
-		if code == 0 || !strings.Contains(errs, "--insecure") || strings.Count(strings.TrimSpace(errs), "\n") > 0 {
-			t.Errorf("%v: exit %d, said %q", tc.args, code, errs)
-		}
-	}
-	for addr, want := range map[string]bool{
-		"127.0.0.1:3000": true, "localhost:1": true, "[::1]:1": true, "tcp://127.0.0.1:1": true, "ipc:///tmp/x": true, "127.9.9.9:1": true,
-		":1": false, "0.0.0.0:1": false, "[::]:1": false, "example.com:1": false, "tcp://*:1": false, "nonsense": false,
-	} {
-		if loopback(addr) != want {
-			t.Errorf("loopback(%q) = %v", addr, !want)
-		}
-	}
-}
-
-func TestEnvironmentSetsFlags(t *testing.T) {
-	t.Setenv("GREENROOM_LISTEN", "0.0.0.0:0")
-	if code, _, errs := command(t, "serve"); code == 0 || !strings.Contains(errs, "0.0.0.0:0") {
-		t.Errorf("exit %d, said %q", code, errs)
-	}
-}
-
-func TestBusyPort(t *testing.T) {
-	r := serve(t)
-	addr := strings.TrimPrefix(r.url, "http://")
-	code, _, errs := command(t, "--listen", addr, "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off")
-	if code != 1 || !strings.Contains(errs, "address already in use") {
-		t.Errorf("exit %d, said %q", code, errs)
-	}
-}
-
-func Example_version() {
-	fmt.Println(run(context.Background(), []string{"version"}, nil, io.Discard, os.Stderr))
-	// Output: 0
 }

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// parse is what the program understands of a command line.
+func parse(t *testing.T, args ...string) (c cli) {
+	t.Helper()
+	parser, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	return c
+}
+
+// TestFlagsAndEnvironment: every flag, its environment variable, and its default.
+func TestFlagsAndEnvironment(t *testing.T) {
+	for _, f := range []struct {
+		command, flag, env string
+		standard, value    any
+		text               string // value as it is given
+		field              func(*cli) any
+	}{
+		{"serve", "--listen", "GREENROOM_LISTEN", "127.0.0.1:3000", "127.0.0.1:1", "127.0.0.1:1", func(c *cli) any { return c.Serve.Listen }},
+		{"serve", "--zmq-pull", "GREENROOM_ZMQ_PULL", "tcp://127.0.0.1:5560", "off", "off", func(c *cli) any { return c.Serve.ZmqPull }},
+		{"serve", "--zmq-pub", "GREENROOM_ZMQ_PUB", "tcp://127.0.0.1:5561", "ipc:///tmp/x", "ipc:///tmp/x", func(c *cli) any { return c.Serve.ZmqPub }},
+		{"serve", "--zmq-sub", "GREENROOM_ZMQ_SUB", "tcp://127.0.0.1:5562", "tcp://127.0.0.1:9", "tcp://127.0.0.1:9", func(c *cli) any { return c.Serve.ZmqSub }},
+		{"serve", "--loops", "GREENROOM_LOOPS", 0, 3, "3", func(c *cli) any { return c.Serve.Loops }},
+		{"serve", "--insecure", "GREENROOM_INSECURE", false, true, "true", func(c *cli) any { return c.Serve.Insecure }},
+		{"serve", "--cors-origin", "GREENROOM_CORS_ORIGIN", []string(nil), []string{"https://a.example", "https://b.example"}, "https://a.example,https://b.example",
+			func(c *cli) any { return c.Serve.CorsOrigin }},
+		{"serve", "--log-level", "GREENROOM_LOG_LEVEL", "info", "debug", "debug", func(c *cli) any { return c.Serve.LogLevel }},
+		{"serve", "--log-json", "GREENROOM_LOG_JSON", false, true, "true", func(c *cli) any { return c.Serve.LogJSON }},
+		{"publish room text", "--to", "GREENROOM_TO", "tcp://127.0.0.1:5560", "http://127.0.0.1:1", "http://127.0.0.1:1", func(c *cli) any { return c.Publish.To }},
+		{"publish room text", "--name", "GREENROOM_NAME", "", "Ann", "Ann", func(c *cli) any { return c.Publish.Name }},
+		{"publish room text", "--timeout", "GREENROOM_TIMEOUT", 5 * time.Second, time.Minute, "1m", func(c *cli) any { return c.Publish.Timeout }},
+		{"listen room", "--from", "GREENROOM_FROM", "tcp://127.0.0.1:5561", "tcp://127.0.0.1:1", "tcp://127.0.0.1:1", func(c *cli) any { return c.Listen.From }},
+		{"listen room", "--name", "GREENROOM_NAME", "", "Ann", "Ann", func(c *cli) any { return c.Listen.Name }},
+		{"listen room", "--json", "GREENROOM_JSON", false, true, "true", func(c *cli) any { return c.Listen.JSON }},
+	} {
+		t.Run(f.flag, func(t *testing.T) {
+			args := strings.Fields(f.command)
+			check := func(from string, c cli, want any) {
+				t.Helper()
+				if got := f.field(&c); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: %v, want %v", from, got, want)
+				}
+			}
+			check("default", parse(t, args...), f.standard)
+			check("flag", parse(t, append(args, f.flag+"="+f.text)...), f.value)
+			t.Setenv(f.env, f.text)
+			check(f.env, parse(t, args...), f.value)
+			if f.command == "serve" {
+				check(f.env+" of the default command", parse(t), f.value)
+			}
+			if s, ok := f.standard.(string); ok && s != "" {
+				check("flag over "+f.env, parse(t, append(args, f.flag+"="+s)...), f.standard)
+			}
+		})
+	}
+}
+
+// TestServeRefuses: one clear sentence and an exit code that is not 0, before anything is opened.
+func TestServeRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		says []string
+	}{
+		{"every interface", []string{"--listen", "0.0.0.0:0"}, []string{"--listen 0.0.0.0:0", "--insecure"}},
+		{"no host", []string{"--listen", ":0"}, []string{"--listen :0", "--insecure"}},
+		{"every IPv6 interface", []string{"--listen", "[::]:0"}, []string{"--listen [::]:0", "--insecure"}},
+		{"a name", []string{"--listen", "rooms.example:80"}, []string{"--listen rooms.example:80", "--insecure"}},
+		{"PULL on every interface", []string{"--zmq-pull", "tcp://*:0"}, []string{"--zmq-pull tcp://*:0", "--insecure"}},
+		{"XPUB on every interface", []string{"--zmq-pub", "tcp://0.0.0.0:0"}, []string{"--zmq-pub tcp://0.0.0.0:0", "--insecure"}},
+		{"SUB on every interface", []string{"--zmq-sub", "tcp://[::]:0"}, []string{"--zmq-sub tcp://[::]:0", "--insecure"}},
+		{"no port", []string{"--listen", "127.0.0.1"}, []string{`--listen "127.0.0.1"`, "host:port"}},
+		{"a port alone", []string{"--listen", "3000"}, []string{`--listen "3000"`, "host:port"}},
+		{"nothing", []string{"--listen", ""}, []string{`--listen ""`, "host:port"}},
+		{"PULL without a scheme", []string{"--zmq-pull", "127.0.0.1:1"}, []string{`--zmq-pull "127.0.0.1:1"`, "tcp://host:port"}},
+		{"XPUB of another scheme", []string{"--zmq-pub", "udp://127.0.0.1:1"}, []string{`--zmq-pub "udp://127.0.0.1:1"`, "tcp://host:port"}},
+		{"SUB without a path", []string{"--zmq-sub", "ipc://"}, []string{`--zmq-sub "ipc://"`, "ipc:///path"}},
+		{"not insecure either", []string{"--insecure", "--zmq-sub", "nonsense"}, []string{`--zmq-sub "nonsense"`, "tcp://host:port"}},
+		{"nothing to serve", nil, []string{"every endpoint is off"}},
+		{"fewer loops than none", []string{"--listen", "127.0.0.1:0", "--loops=-1"}, []string{"--loops -1"}},
+		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
+		{"an argument", []string{"serve", "please"}, []string{"please"}},
+	} {
+		args := append([]string{"serve", "--listen", "off", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off"}, c.args...)
+		if c.name == "an argument" {
+			args = c.args
+		}
+		code, out, said := command(t, args...)
+		if code == 0 || strings.Count(said, "\n") != 1 || out != "" {
+			t.Errorf("%s: exit %d, said %q %q", c.name, code, said, out)
+		}
+		for _, want := range c.says {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: said %q, want %q in it", c.name, said, want)
+			}
+		}
+	}
+}
+
+func TestLoopbackAddresses(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"127.0.0.1:3000": true, "localhost:1": true, "[::1]:1": true, "127.9.9.9:1": true, "[::ffff:127.0.0.1]:1": true,
+		":1": false, "0.0.0.0:1": false, "[::]:1": false, "example.com:1": false, "localhost.example:1": false, "10.0.0.1:1": false,
+	} {
+		host, ok := hostOf(addr, false)
+		if !ok || loopback(host) != want {
+			t.Errorf("%s: %q %v, loopback %v", addr, host, ok, !want)
+		}
+		host, ok = hostOf("tcp://"+addr, true)
+		if !ok || loopback(host) != want {
+			t.Errorf("tcp://%s: %q %v, loopback %v", addr, host, ok, !want)
+		}
+	}
+	if host, ok := hostOf("ipc:///tmp/x", true); !ok || !loopback(host) {
+		t.Error("a socket file")
+	}
+}
+
+// TestOff: any endpoint can be missing; what is there works, and the banner names it alone.
+func TestOff(t *testing.T) {
+	const anyAddr = "127.0.0.1:0"
+	for _, c := range []struct {
+		name                   string
+		listen, pull, pub, sub string
+		lines                  []string
+	}{
+		{"ZeroMQ", anyAddr, off, off, off, []string{"http://"}},
+		{"HTTP", off, anyPort, anyPort, anyPort, []string{"push here", "subscribe here", "PUB sockets"}},
+		{"PULL", anyAddr, off, anyPort, anyPort, []string{"http://", "subscribe here", "PUB sockets"}},
+		{"XPUB", anyAddr, anyPort, off, anyPort, []string{"http://", "push here", "PUB sockets"}},
+		{"SUB", anyAddr, anyPort, anyPort, off, []string{"http://", "push here", "subscribe here"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			var out, errs lockedBuffer
+			code := make(chan int, 1)
+			go func() {
+				code <- run(ctx, []string{"--listen", c.listen, "--zmq-pull", c.pull, "--zmq-pub", c.pub, "--zmq-sub", c.sub}, nil, &out, &errs)
+			}()
+			for deadline := time.Now().Add(20 * time.Second); strings.Count(out.String(), "\n") < len(c.lines); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatalf("said %q %q", out.String(), errs.String())
+				}
+			}
+			cancel()
+			if got := <-code; got != 0 {
+				t.Errorf("exit %d: %s", got, errs.String())
+			}
+			lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+			if len(lines) != len(c.lines) || !strings.HasPrefix(lines[0], "Greenroom  ") {
+				t.Fatalf("said\n%s", out.String())
+			}
+			for i, want := range c.lines {
+				if !strings.Contains(lines[i], want) {
+					t.Errorf("line %d is %q, want %q in it", i, lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+// TestInsecure: with it the server listens where others can reach it, and does what it is asked to.
+func TestInsecure(t *testing.T) {
+	r := serve(t, "--insecure", "--listen", "0.0.0.0:0", "--zmq-pull", "tcp://*:*")
+	if code, body := get(t, r.url+"/healthz"); code != 200 {
+		t.Errorf("%d %q", code, body)
+	}
+}
