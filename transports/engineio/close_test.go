@@ -80,9 +80,7 @@ func TestCloseTimeout(t *testing.T) {
 		s.waitClosed(t, sid, ReasonForcedClose)
 	}
 	p.wantGone()
-	if s.Sessions() != 0 {
-		t.Errorf("%d sessions", s.Sessions())
-	}
+	eventually(t, "the right number of sessions", func() bool { return s.Sessions() == 0 })
 }
 
 func TestClientClosesByPOST(t *testing.T) {

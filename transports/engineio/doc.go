@@ -2,28 +2,94 @@
 // carries messages over HTTP long-polling or WebSocket and moves a session from
 // the first to the second while it is in use.
 //
-// A [Server] is an [net/http.Handler]. Requests arrive on net/http's goroutines; the
-// session itself, a [Socket], lives on one of the hub's loops. A poll posts to
-// that loop and waits for the answer. A WebSocket is taken over from net/http and
-// given to the loop as a stream: from then on it costs no goroutine and no
-// buffer. The loop reads into its one shared buffer, and the session keeps a copy
-// only of a frame that has not arrived in full.
+// # Use
+//
+// A [Server] is a [net/http.Handler]. It is made for a hub, on whose loops its
+// sessions live, with a function that makes the handler of each new session:
+//
+//	srv := engineio.New(h, engineio.Options{Path: "/engine.io/", Wires: wires},
+//		func(s *engineio.Socket) engineio.Handler { return &client{} })
+//	http.Handle("/engine.io/", srv)
+//
+// A [Handler] is told of messages and of the end; a [Socket] sends:
+//
+//	func (c *client) OnMessage(s *engineio.Socket, data []byte, binary bool) {
+//		s.SendText(bytes.Clone(data))
+//	}
+//	func (c *client) OnClose(s *engineio.Socket, reason string) {}
+//
+// Wires names the two formats that frames are encoded in. Whoever speaks a
+// protocol inside the messages registers them once per program with
+// [greenroom/hub.RegisterWire], so that a room's message is encoded once for all
+// its WebSockets and once for all its polls; the example shows the least that is
+// needed. Socket.IO is package [greenroom/transports/socketio], which most programs
+// want instead of this one.
+//
+// The HTTP server in front should set ReadHeaderTimeout, IdleTimeout and
+// MaxHeaderBytes. It needs no ReadTimeout or WriteTimeout: both would cut waiting
+// polls, and bodies and answers have a bound here. Middlewares may wrap the
+// ResponseWriter; one that has neither Flush nor Unwrap hides failed writes, and
+// one without Hijack makes WebSockets impossible.
+//
+// To stop, call [Server.Close] before the hub's Close, and shut the HTTP server
+// down after it: waiting polls keep their connections until they are answered.
 //
 // # Who may do what
 //
+// Requests arrive on net/http's goroutines; a session lives on one loop. A poll
+// posts to that loop and waits for the answer. A WebSocket is taken over from
+// net/http and given to the loop as a stream: from then on it costs no goroutine
+// and no buffer. The loop reads into its one shared buffer, and the session keeps
+// a copy only of a frame that has not arrived in full.
+//
 // All of a Socket's state belongs to its loop. Methods that may be called from
-// other goroutines say so. A [Handler]'s methods run on the loop.
+// other goroutines say so; everything else is called there only, from a handler's
+// methods or through [greenroom/coop.Loop.Post]. A handler's methods must not
+// block. Data given to OnMessage is valid during the call, data given to
+// SendText and SendBinary is kept.
+//
+// # What is promised
+//
+// Messages arrive in the order in which they were sent, each at most once, in
+// both directions and over an upgrade. What was sent before [Socket.Close] still
+// leaves. An answer to a poll that cannot be delivered ends the session: a
+// session that goes on has lost nothing. OnClose comes exactly once, and no
+// OnMessage after it.
+//
+// [Socket.Pause] holds a client up that sends faster than its messages are used:
+// its WebSocket is not read, its POST not answered, and TCP does the rest. Pings
+// go on, and no silence is held against the client meanwhile.
+//
+// # Upgrades
+//
+// A polling client opens a WebSocket with its session's id, sends "2probe", gets
+// "3probe", waits for its poll to end, and sends "5". The waiting poll is released
+// at the probe. A POST still on its way is processed before the frames behind the
+// "5". Anything else on that WebSocket, its end, or [Options].UpgradeTimeout ends the
+// try, and the session goes on polling. One try at a time: a second WebSocket for
+// the same session is answered with a close frame.
+//
+// # Errors
+//
+// A request that is refused is answered with the status, code and message of the
+// Node.js server, for example 400 and {"code":1,"message":"Session ID unknown"}; one
+// that asks for a WebSocket, with 400 and the bare message. A WebSocket that breaks
+// RFC 6455 is closed with 1002, text that is not UTF-8 with 1007, a message over
+// the limit with 1009, a flood or a message that is never finished with 1008. A
+// packet that breaks Engine.IO closes the session without a status, as there.
 //
 // # Limits
 //
 // Everything that a client sends is bounded: the size of messages, bodies and
 // fragments, the time of an upload, an upgrade, an unfinished message and a
 // close, the number of sessions and of sessions that have not spoken yet, the
-// rate of WebSocket pings. Each refusal is counted in the hub's counters under a
-// name that starts with "engineio_".
+// rate of WebSocket pings. What a client does not fetch or read waits in a
+// [greenroom/hub.Outbox], which is bounded as well. A body, or a message in parts,
+// takes memory as it arrives and not as it is announced; so the worst that
+// clients can make a server hold is [Options].MaxPayload for each session.
 //
-// What a client does not fetch or read waits in a [greenroom/hub.Outbox], which is
-// bounded as well.
+// Each refusal is counted in the hub's counters under a name that starts with
+// "engineio_"; a full outbox under "slow_consumer_disconnected".
 //
 // # Differences from the Node.js server
 //
@@ -31,5 +97,6 @@
 // WebSocket session at once. During an upgrade a waiting poll is released
 // immediately instead of within 100 ms. A WebSocket for a session is refused when
 // upgrades are switched off. Handshakes from a foreign origin are refused unless
-// [CORS] allows them. JSONP does not exist. Messages must be valid UTF-8.
+// [CORS] allows them. A GET with a body is refused. JSONP does not exist. Messages
+// must be valid UTF-8.
 package engineio

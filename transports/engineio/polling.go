@@ -40,7 +40,9 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 		srv.refuse(w, r, errShuttingDown)
 		return
 	}
-	srv.writePoll(w, r, body)
+	if srv.writePoll(w, r, body) != nil {
+		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
+	}
 }
 
 // servePoll waits for something to send to the client.

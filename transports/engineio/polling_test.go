@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -344,9 +345,7 @@ func TestPollingBehindAMiddleware(t *testing.T) {
 	if a := conn.response(); a.status != 500 {
 		t.Errorf("an upgrade that cannot be: %v", a)
 	}
-	if s.Sessions() != 1 {
-		t.Errorf("%d sessions", s.Sessions())
-	}
+	eventually(t, "the right number of sessions", func() bool { return s.Sessions() == 1 })
 }
 
 // A GET whose answer is lost must not leave a newer one without any.
@@ -357,4 +356,24 @@ func TestLostAnswerWhileANewerGETWaits(t *testing.T) {
 	s.on(t, p.sid, func(sock *Socket) { sock.pollLost(&pollRequest{s: sock, taken: true}) })
 	wantAnswer(t, got, 200, "1")
 	s.waitClosed(t, p.sid, ReasonTransportError)
+}
+
+// brokenWriter is a connection that has gone.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("connection lost") }
+
+// A session whose client never learned its id does not wait for it.
+func TestLostOpenPacket(t *testing.T) {
+	s := serve(t, Options{}, wrap(func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(brokenWriter{w}, r) })
+	}))
+	s.do("GET", pollTarget, "")
+	var rec *session
+	s.wait(t, "the session", func() bool {
+		for _, rec = range s.seen {
+		}
+		return rec != nil
+	})
+	s.waitClosed(t, rec.sock.ID(), ReasonTransportError)
 }

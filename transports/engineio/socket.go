@@ -105,7 +105,8 @@ func (s *Socket) Send(f *hub.Frame) {
 	}
 }
 
-// SendText and SendBinary send one message. data is kept: do not modify it.
+// SendText sends one message. data is kept: do not modify it. It must be UTF-8 and
+// may not hold the byte 0x1e, which separates packets for a polling client.
 func (s *Socket) SendText(data []byte) { s.Send(s.srv.opts.Wires.MessageFrame(data, nil)) }
 
 // SendBinary sends a binary message, see SendText.
