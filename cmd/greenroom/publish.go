@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -139,7 +140,7 @@ func (c *listenCmd) overZeroMQ(ctx context.Context, out io.Writer) error {
 // printable shows a frame as what the payload rule makes of it; binary data as its length.
 func printable(f []byte) any {
 	if !utf8.Valid(f) {
-		return fmt.Sprintf("<%d bytes>", len(f))
+		return described(f)
 	}
 	return textOrJSON(string(f))
 }
@@ -179,7 +180,7 @@ func (c *listenCmd) print(w io.Writer, room, event string, args []any) error {
 		_, err = fmt.Fprintf(w, "%s\n", line)
 		return err
 	}
-	words := []string{room, event}
+	words := []string{word(room), word(event)}
 	for _, a := range args {
 		line, err := json.Marshal(a) // quoting keeps control characters out of a terminal
 		if err != nil {
@@ -189,4 +190,15 @@ func (c *listenCmd) print(w io.Writer, room, event string, args []any) error {
 	}
 	_, err := fmt.Fprintln(w, strings.Join(words, "  "))
 	return err
+}
+
+// word is a name as it is when it can be shown to people, else quoted: names are clients' text, which could
+// hold what a terminal obeys.
+func word(s string) string {
+	for _, r := range s {
+		if !strconv.IsGraphic(r) || r == utf8.RuneError {
+			return strconv.QuoteToASCII(s)
+		}
+	}
+	return s
 }

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"greenroom/transports/zeromq"
+)
+
+// TestListenShowsEverything: binary values too, over either wire, and rooms that only begin like the one
+// asked for on neither.
+func TestListenShowsEverything(t *testing.T) {
+	r := serve(t)
+	for name, from := range map[string]string{"ZeroMQ": r.pub, "Socket.IO": r.url} {
+		t.Run(name, func(t *testing.T) {
+			lines := listen(t, "--from", from, "lobby")
+			p, err := zeromq.Push(context.Background(), r.pull)
+			if err != nil {
+				t.Fatal(err)
+			}
+			send := func(frames ...string) {
+				t.Helper()
+				raw := make([][]byte, len(frames))
+				for i := range frames {
+					raw[i] = []byte(frames[i])
+				}
+				if err := p.Send(raw...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for there := false; !there; { // it hears once it is there
+				send("lobby", "marker", "")
+				select {
+				case <-lines:
+					there = true
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+			send("lobby2", "e", "another room")
+			send("lobby", "image", "\xff\x00\xfe", `{"w":1}`, "text")
+			send("lobby", "\x1b[2J", "x")
+			if err := p.Close(); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for len(got) < 2 {
+				if line := next(t, lines); !strings.Contains(line, "marker") {
+					got = append(got, line)
+				}
+			}
+			if !strings.HasPrefix(got[0], `{"args":["\u003c3 bytes\u003e",{"w":1},"text",{"room":"lobby",`) || !strings.HasSuffix(got[0], `"event":"image","room":"lobby"}`) {
+				t.Errorf("showed %s", got[0])
+			}
+			if !strings.Contains(got[1], `"event":"\u001b[2J"`) {
+				t.Errorf("showed %s", got[1])
+			}
+		})
+	}
+}
+
+// TestPrintKeepsTerminalsSafe: what clients choose never reaches the terminal as it is.
+func TestPrintKeepsTerminalsSafe(t *testing.T) {
+	var out strings.Builder
+	c := listenCmd{}
+	if err := c.print(&out, "größe", "\x1b[2J", []any{"a\x1b\n", "ü", map[string]int{"n": 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `größe  "\x1b[2J"  "a\u001b\n"  "ü"  {"n":1}` + "\n"; out.String() != want {
+		t.Errorf("printed %s, want %s", out.String(), want)
+	}
+}
+
+func TestTextOrJSON(t *testing.T) {
+	for in, isJSON := range map[string]bool{
+		`{"a":1}`: true, " [1]\n": true, "[]": true,
+		"42": false, "null": false, `"x"`: false, "": false, "{": false, "[1] [2]": false, "hello": false,
+	} {
+		if _, text := textOrJSON(in).(string); text == isJSON {
+			t.Errorf("%q", in)
+		}
+	}
+}
+
+// TestPublishOverZeroMQRefuses what the server would drop without a word.
+func TestPublishOverZeroMQRefuses(t *testing.T) {
+	r := serve(t)
+	for _, args := range [][]string{
+		{"$room", "x"}, {"", "x"}, {"a\nb", "x"}, {"room", "connect", "x"}, {"room", "", "x"},
+	} {
+		code, _, said := command(t, append([]string{"publish", "--to", r.pull}, args...)...)
+		if code != 1 || !strings.Contains(said, "greenroom:") {
+			t.Errorf("%q: exit %d, said %q", args, code, said)
+		}
+	}
+}
+
+// TestPublishEndsInTime against a server that accepts and says nothing, and one that never reads.
+func TestPublishEndsInTime(t *testing.T) {
+	silent := silentServer(t)
+	for _, to := range []string{"tcp://" + silent, "http://" + silent} {
+		start := time.Now()
+		code, _, said := command(t, "publish", "--to", to, "--timeout", "200ms", "room", "x")
+		if code != 1 || said == "" || time.Since(start) > 15*time.Second {
+			t.Errorf("%s: exit %d after %v, said %q", to, code, time.Since(start), said)
+		}
+	}
+}
