@@ -277,7 +277,8 @@ func inAny(s *Session, names []string) bool {
 	return false
 }
 
-// Join adds everyone addressed to a room. It takes effect on each loop in turn, soon.
+// Join adds everyone addressed to a room. It takes effect on each loop in turn, soon: what is emitted to the
+// room right after may come too early for them.
 func (t Target) Join(room string) error {
 	if err := checkOwnRoom(room); err != nil {
 		return err

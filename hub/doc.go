@@ -1,35 +1,155 @@
 // Package hub is the middle of Greenroom: sessions, rooms, broadcast, history and presence.
 //
-// It knows nothing of wires. A transport (Socket.IO, ZeroMQ, …) brings connections in by
-// [Hub.Connect], hands over what clients send by [Session.Deliver], and supplies one encoder per
-// wire format ([RegisterWire]). The hub gives every message its place in its room, encodes it once
-// per wire in use and puts pointers to that encoding into the outboxes of the members.
+// It knows nothing of wires. A transport (Socket.IO, ZeroMQ, …) brings connections in and hands over
+// what clients send; the application registers a handler; the hub gives every message its place in its
+// room, encodes it once per wire format in use and puts pointers to that encoding into the outboxes of
+// the members.
 //
 // # Sessions
 //
 // A session is one namespace of one client's connection. It lives on one [coop.Loop] and has one
-// greenlet, which runs the namespace's handler:
+// greenlet, which runs the namespace's handler from the first event to the last:
 //
-//	h.Handle("/", func(s *hub.Session) error {
+//	h, err := hub.New(hub.Options{})
+//	err = h.Handle("/", func(s *hub.Session) error {
 //		s.Join("lobby")
-//		for ev := range s.Events() {
-//			…
+//		for ev := range s.Events() { // parks this greenlet, not a thread; ends when the client leaves
+//			var text string
+//			if err := ev.Args(&text); err != nil {
+//				ev.Refuse(err)
+//				continue
+//			}
+//			s.To("lobby").Emit("said", s.ID(), text)
+//			ev.Ack(len(text))
 //		}
-//		return nil
+//		return nil // the client, if it is still there, is disconnected
 //	})
+//	http.ListenAndServe("127.0.0.1:3000", socketio.New(h, socketio.Options{}))
 //
-// Methods of a Session may be called by its own greenlet (and by other code on its loop) only;
-// methods of Hub, Namespace and [Target] may be called from any goroutine.
+// Because the handler is straight-line code it can ask and wait where others keep state: [Ask] emits an
+// event and parks until the client has answered, [Session.Wait] until it sends a certain event,
+// [Session.Sleep] for a time; all three end at once when the client leaves. Who prefers a table of
+// functions by event name registers [Events]. [Relay] is a ready-made handler for clients that bring
+// their own meaning.
+//
+// A middleware ([Namespace.Use]) runs in the same greenlet before the client is told that it is
+// connected, and may refuse it. A handler or middleware that panics ends its own session only. When the
+// client leaves first, the handler gets what it had sent before and then the end of its events, and
+// [Session.Reason] says why; when the server disconnects it, what was not handled yet is dropped.
+//
+// # Who may call what
+//
+// There are three places to call from:
+//
+//   - Any goroutine: the methods of [Hub], [Namespace] and [Target]. They take short locks and never wait
+//     for a client or a loop.
+//   - The session's loop: the methods of [Session] and [Event]. A loop runs one greenlet or callback at
+//     a time, so that handlers on one loop share data without locks; those on different loops do not.
+//     From elsewhere, address a session by its id: h.To(id).Emit(…), h.In(id).Disconnect(…).
+//   - The session's own greenlet: what parks, which is [Ask], [Session.Events], [Session.Wait] and
+//     [Session.Sleep].
+//
+// A handler that blocks its goroutine (a database, a channel, a mutex held for long) stops its whole loop:
+// wrap such calls in [coop.Await].
+//
+// # Rooms
+//
+// A room is a name with members. It comes into being with its first member or publication and goes with
+// the last, or a while later if it has history. Every session has a room of its own, called by its id.
+// [Session.Join] and [Session.Leave] take any name; what clients and publishers may name is stricter,
+// see [CheckRoom]: names that start with "$" belong to the hub. Namespaces are worlds of their own: the
+// same name in two of them means two rooms.
+//
+// A [Target] says who gets a message, and is a value:
+//
+//	h.To("a", "b").Except(id).Volatile().Emit("tick", t)
+//	s.To("lobby").Emit("typing")     // all in the room but this session
+//	h.In("a").Join("b")
+//
+// [Target.Emit] sends an event and forgets it. [Hub.Publish] sends it with a last argument that says who
+// published it and when, gives it an id and keeps it in the room's history.
 //
 // # Order
 //
-// Every room has a sequencer: each message gets one offset, and all members, on all loops, history
-// and taps see the messages in that order. What one session does (join, leave, publish) takes effect
-// in the order in which it does it. A member gets exactly the messages sequenced after its join.
+// Every room has a sequencer, which gives each message one offset. Promised:
+//
+//   - All members, on all loops, history and taps see a room's messages in one order.
+//   - What one session does (join, leave, emit, publish) takes effect in the order in which it does it, and
+//     so does what one goroutine emits and publishes.
+//   - A member gets exactly the messages sequenced after its join and before its leave, each once, even
+//     when it has left by the time they arrive. A join through [Relay] that brings history leaves no gap
+//     to what follows and no overlap.
+//   - When [Hub.Publish] returns, and so when Relay acks a publish, the message is sequenced, in history
+//     and shown to the taps. It does not mean that anybody has received it.
+//
+// Not promised:
+//
+//   - An order between rooms, except that messages from one goroutine reach a client in the order in which
+//     they were sent.
+//   - An order between what is addressed to a client directly on its loop ([Session.Emit], [Event.Ack]) and
+//     room messages that are on their way to it: the former may overtake the latter. Relay acks a leave
+//     behind them, so that nothing of the room follows the ack.
+//   - An order between [Target.Join], [Target.Leave] or [Target.Disconnect] and what is emitted right after:
+//     they take effect on each loop in turn, soon. Whom [Target.Except] leaves out is looked at there too.
+//   - Delivery. A message reaches a client at most once. A client that was away asks Relay for
+//     history(room, {after: id}), whose `complete` says whether anything is missing.
+//
+// # Clients that do not read
+//
+// What waits for one connection is bounded by [Options.OutboxBytes]. At that bound [Options.SlowConsumer]
+// decides: [Disconnect] closes the connection; [DropNewest], [DropOldest] and [LatestOnly] drop room
+// messages and never reorder what they keep. What is addressed to one client, acks among them, is never
+// dropped; it may use as much again before the connection is closed all the same. Volatile messages do not
+// wait at all. Nobody else waits for a slow client.
 //
 // # Limits
 //
-// What a client may make the hub hold is bounded by [Options]: its inbox, its outbox, the history of
-// a room, the number of rooms kept for their history alone. What is dropped at a bound is counted
-// ([Hub.Counters]) under a reason that is a constant of this code, never a client's text.
+// What clients can make the hub hold is bounded by [Options], and a call of Relay by [RelayOptions]:
+//
+//	what                                        bound                          beyond it
+//	events not handled yet                      InboxEvents, InboxBytes        the client is not read from
+//	the same, when it has sent them already     InboxMax                       disconnected
+//	bytes not read by the client                OutboxBytes                    SlowConsumer
+//	publications kept per room                  HistoryMessages, HistoryBytes  the oldest go
+//	rooms kept for their history                MaxEmptyRooms, EmptyRoomBytes, the longest empty go
+//	                                            HistoryTTL
+//	ids of publications                         DedupMax, DedupWindow          the oldest are forgotten
+//	answers that a session waits for            1 024                          Ask fails
+//	a room's name, an event's name              1 to 255 bytes                 refused: bad_room, bad_event
+//	rooms of a session                          MaxRooms                       refused: too_many_rooms
+//	calls a second                              Rate, Burst                    refused: rate_limited
+//
+// The application itself is not limited: its rooms have any name, and it may join a session to any number.
+//
+// # Counters
+//
+// Whatever is dropped or refused is counted. [Hub.Counters] returns all counts by reason; a reason is a
+// constant of the program, never a client's text. Those of this package:
+//
+//	ack_unexpected              a client answered what was not asked, or too late
+//	callback_panicked           a panic in a callback on a loop; a mistake of the program
+//	event_after_disconnect      an event that waited when the server disconnected its client
+//	event_refused               an event was refused
+//	handler_error               a handler returned an error while its client was there
+//	handler_failed              a handler panicked
+//	inbox_overloaded            a client was disconnected at InboxMax
+//	publication_duplicate       a publication with an id seen before
+//	relay_rate_limited          a call of Relay beyond its rate
+//	slow_consumer_disconnected  a client was disconnected at OutboxBytes
+//	slow_consumer_dropped       a message dropped at OutboxBytes
+//	volatile_dropped            a volatile message that a client missed
+//
+// # Transports
+//
+// A transport implements [Conn], calls [Hub.Connect] on the loop that it has put the connection on, hands
+// over events by [Session.Deliver] and answers by [Session.DeliverAck], and says [Session.Closed] when the
+// client is gone. It registers one encoder per wire format ([RegisterWire]), and an [Outbox] of its own
+// gives it the bounds above, and one flush per tick. A transport without sessions publishes by
+// [Hub.Publish] and listens by [Hub.Tap]; it stops reading while [Hub.Saturated].
+//
+// # Costs
+//
+// A session costs one greenlet, its struct and one slot in each of its rooms; a broadcast costs one pointer
+// per loop with members, and then one pointer per member. A table of handlers costs one to two microseconds
+// an event: decoding the arguments, the call by reflection, the ack.
 package hub
