@@ -8,9 +8,11 @@ import (
 
 // JS is the folder of scripts that drive a server with the official JavaScript client:
 //
-//	relay.test.mjs   the built-in session handler, over every transport of the client
+//	relay.test.mjs     the built-in session handler
+//	session.test.mjs   sessions of an application, which the tests of transports/socketio provide
 //
-// They read the server's address from $GREENROOM_URL.
+// They read the server's address from $GREENROOM_URL and use every transport of the client, or the one that
+// $GREENROOM_TRANSPORT names: websocket, polling or upgrade.
 func JS(t testing.TB) string {
 	t.Helper()
 	return filepath.Join(here(t), "js")

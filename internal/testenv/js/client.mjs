@@ -6,12 +6,12 @@ export const url = process.env.GREENROOM_URL ?? "http://127.0.0.1:3000";
 /** How long any single wait may take, in ms. */
 const within = 10_000;
 
-/** The three ways the official client reaches a server. */
-export const transports = {
+/** The three ways the official client reaches a server; $GREENROOM_TRANSPORT names one of them. */
+export const transports = Object.fromEntries(Object.entries({
   websocket: { transports: ["websocket"] },
   polling: { transports: ["polling"] },
   upgrade: { transports: ["polling", "websocket"] },
-};
+}).filter(([name]) => name === (process.env.GREENROOM_TRANSPORT ?? name)));
 
 /** A promise that fails with a sentence when it takes too long. */
 export async function soon(promise, what) {
