@@ -1,0 +1,70 @@
+// Package socketio serves Socket.IO protocol 5, which unmodified clients of versions 3 and 4 speak, and
+// gives every namespace of every connection a session of a [hub.Hub].
+//
+//	h, err := hub.New(hub.Options{})
+//	…
+//	err = h.Handle("/", func(s *hub.Session) error {
+//		s.Join("lobby")
+//		for ev := range s.Events() {
+//			s.To("lobby").Emit("said", s.ID(), ev.Raw()[0])
+//		}
+//		return nil
+//	})
+//	…
+//	srv := socketio.New(h, socketio.Options{})
+//	http.ListenAndServe("127.0.0.1:3000", srv)
+//
+// What an application does with its clients stands in package hub; this package is the wire. A [Server] is an
+// [net/http.Handler] for the path /socket.io/, which [engineio.Options] can change. Polling, WebSocket and
+// the change from the one to the other are the business of package engineio, below.
+//
+// # What clients see
+//
+// A namespace exists when the hub has a handler for it; others are refused with "Invalid namespace", as in
+// Node.js. A middleware ([hub.Namespace.Use]) that fails is a `connect_error` with the error's text, and with
+// `data` when it is a [hub.ConnectError]. Acks go both ways: [hub.Event.Ack] answers the client, [hub.Ask]
+// waits for the client's answer. Binary values travel as attachments: []byte there, Buffer or ArrayBuffer here.
+//
+// Sessions end with the reasons that Node.js uses: [ReasonClientDisconnect], [ReasonServerDisconnect],
+// [ReasonForcedClose] and those of package engineio. When the server disconnects a session the client does not
+// come back by itself; when a connection breaks, or the server shuts down, it does, as a new session.
+//
+// # Who may do what
+//
+// [New], [Server.ServeHTTP] and [Server.Close] may be called from any goroutine. A connection lives on one of
+// the hub's loops, with all its namespaces; nothing here takes a lock. Close the server before the hub, so
+// that clients are told.
+//
+// [Decode] and [Packet.Append] are the codec. They depend on nothing and may be used on their own.
+//
+// # Limits
+//
+// Everything that a client sends is bounded, and each refusal is counted in the hub's counters under a name
+// that starts with "socketio_":
+//
+//   - a message, and a binary packet as a whole: Engine.MaxPayload bytes
+//   - attachments of a packet: 10, as in every official parser since 4.2.6. The same holds for what is sent: an
+//     event with more is dropped, an ack with more refused, because the client would close the connection
+//   - time for the attachments of a packet: PartialTimeout
+//   - time to join a first namespace: ConnectTimeout
+//   - namespaces of a connection: MaxNamespaces
+//   - nesting of JSON: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
+//   - events that a handler has not taken yet: the hub's InboxEvents and InboxBytes. Beyond them the client
+//     is not read from until its handler has caught up
+//
+// A packet that makes no sense closes its connection, and nothing else. Packets for a namespace that was left
+// a moment ago are ignored instead: they were on their way.
+//
+// # Differences from the Node.js server
+//
+// Forms that no client writes but JavaScript's conversions let through are refused: an event without
+// JSON, a count of attachments such as `1e0`, an ack id with a space, a placeholder numbered 0.5. A second
+// CONNECT while a middleware decides is ignored instead of making a second session. Acks that the server waits
+// for fail at once when the client leaves. Connection state recovery does not exist yet.
+//
+// # Costs
+//
+// An event is looked at once: [Decode] validates its JSON and finds its name, and placeholders, in one pass. A
+// message to a room is encoded once for each transport in use, however many get it. An idle WebSocket session
+// takes about 5 KB, its greenlet and the client's request included; TestSessionsScale measures it.
+package socketio
