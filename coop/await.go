@@ -15,6 +15,7 @@ func Await[T any](g *Greenlet, fn func() (T, error)) (T, error) {
 		l.awaiting++
 		a.start(l)
 	} else {
+		a.queued = true
 		l.backlog.push(a)
 	}
 	g.giveUp = a
@@ -31,6 +32,8 @@ type await[T any] struct {
 	fn  func() (T, error)
 	v   T
 	err error
+
+	queued bool // in the backlog; loop only
 }
 
 // awaitJob is an await of any type that waits for a goroutine.
@@ -39,10 +42,31 @@ type awaitJob interface {
 	wanted() bool
 }
 
-func (a *await[T]) giveUp(*Greenlet) { a.g = nil }
-func (a *await[T]) wanted() bool     { return a.g != nil }
+func (a *await[T]) wanted() bool { return a.g != nil }
+
+func (a *await[T]) giveUp(g *Greenlet) {
+	a.g = nil
+	if a.queued {
+		g.loop.dropUnwanted()
+	}
+}
+
+// dropUnwanted counts one more in the backlog that nobody waits for. They leave when they are the greater
+// part: if every goroutine is stuck, those who time out behind them must not pile up.
+func (l *Loop) dropUnwanted() {
+	if l.unwanted++; l.unwanted <= max(l.backlog.n/2, keptRing) {
+		return
+	}
+	for range l.backlog.n {
+		if next := l.backlog.removeAt(0); next.wanted() {
+			l.backlog.push(next)
+		}
+	}
+	l.unwanted = 0
+}
 
 func (a *await[T]) start(l *Loop) {
+	a.queued = false
 	l.outside.Add(1)
 	go func() {
 		defer l.outside.Done()
@@ -65,10 +89,13 @@ func (a *await[T]) call() {
 func (a *await[T]) RunOn(l *Loop) {
 	l.awaiting--
 	for l.backlog.n > 0 && l.awaiting < l.o.MaxAwait {
-		if next := l.backlog.removeAt(0); next.wanted() {
-			l.awaiting++
-			next.start(l)
+		next := l.backlog.removeAt(0)
+		if !next.wanted() {
+			l.unwanted--
+			continue
 		}
+		l.awaiting++
+		next.start(l)
 	}
 	if a.g != nil {
 		a.g.wake(nil)

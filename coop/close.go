@@ -91,8 +91,8 @@ func (l *Loop) wind() {
 		return
 	}
 	l.finishStreams()
-	if !l.inbox.close(!patient) || l.live.newest != nil {
-		return
+	if l.live.newest != nil || !l.inbox.close(!patient) || l.inbox.filled.Load() {
+		return // what was posted before a forced close runs in the next tick
 	}
 	l.dropCoros()
 	for len(l.timers) > 0 {

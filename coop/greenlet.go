@@ -111,7 +111,8 @@ type goJob func(*Greenlet) error
 
 func (fn goJob) RunOn(l *Loop) { l.Spawn(fn) }
 
-// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed.
+// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. While it is
+// closing the greenlet is born killed, and fn does not run.
 func (l *Loop) Go(fn func(*Greenlet) error) bool { return l.PostJob(goJob(fn)) }
 
 // Spawn starts a greenlet on the same loop, as [Loop.Spawn] does.

@@ -86,6 +86,7 @@ type Loop struct {
 	idle     []*coro // coroutines without a greenlet
 	awaiting int     // goroutines at work for Await
 	backlog  ring[awaitJob]
+	unwanted int // how many in the backlog nobody waits for any more
 
 	phase  phase
 	rounds int       // ticks since the loop began to close

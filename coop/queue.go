@@ -7,7 +7,7 @@ import "iter"
 // its value is taken; below zero there is no limit. The zero value is a queue with limit zero.
 // Waiters are served first come, first served, and one that is killed or times out
 // loses nothing: a value handed to a greenlet is returned to it even if a kill came right after.
-// An empty queue holds no buffer. Loop only.
+// An empty queue keeps room for 64 values at most. Loop only.
 type Queue[T any] struct {
 	// All values stand in one ring, in this order:
 	//   handed:  promised to getters that are ready but did not run yet, in their order;

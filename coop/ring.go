@@ -1,13 +1,13 @@
 package coop
 
-// ring is a growing circular buffer. Its memory goes back when it runs empty after having been large.
+// ring is a circular buffer that grows with its content and, above a small size, shrinks with it.
 type ring[T any] struct {
 	buf  []T
 	head int
 	n    int
 }
 
-// keptRing is the capacity, in elements, that an empty ring may keep.
+// keptRing is the capacity, in elements, below which a ring does not shrink.
 const keptRing = 64
 
 func (r *ring[T]) at(i int) *T {
@@ -20,17 +20,18 @@ func (r *ring[T]) at(i int) *T {
 
 func (r *ring[T]) push(v T) {
 	if r.n == len(r.buf) {
-		r.grow()
+		r.resize(max(4, 2*len(r.buf)))
 	}
 	r.n++
 	*r.at(r.n - 1) = v
 }
 
-func (r *ring[T]) grow() {
-	bigger := make([]T, max(4, 2*len(r.buf)))
-	n := copy(bigger, r.buf[r.head:])
-	copy(bigger[n:], r.buf[:r.head])
-	r.buf, r.head = bigger, 0
+// resize moves the content to a buffer of another size, which must be enough.
+func (r *ring[T]) resize(size int) {
+	buf := make([]T, size)
+	n := copy(buf, r.buf[r.head:min(r.head+r.n, len(r.buf))])
+	copy(buf[n:], r.buf[:r.n-n])
+	r.buf, r.head = buf, 0
 }
 
 // removeAt takes out element i. It moves the elements on the shorter side; at either end there are none.
@@ -51,11 +52,9 @@ func (r *ring[T]) removeAt(i int) T {
 		}
 		*r.at(i) = zero
 	}
-	if r.n--; r.n == 0 {
-		r.head = 0
-		if len(r.buf) > keptRing {
-			r.buf = nil
-		}
+	r.n--
+	if len(r.buf) > keptRing && r.n < len(r.buf)/4 {
+		r.resize(len(r.buf) / 2)
 	}
 	return v
 }

@@ -20,16 +20,21 @@ func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
 	return root.result
 }
 
-// drive ticks on the calling goroutine until l.until has ended, and closes the loop. It closes the loop
-// also when a greenlet takes the goroutine away with runtime.Goexit.
+// drive ticks on the calling goroutine until l.until has ended or somebody closes the loop, and closes it.
+// It does so also when a greenlet takes the goroutine away with runtime.Goexit.
 func (l *Loop) drive() (err error) {
 	l.control.started = true
 	defer func() {
 		l.abandon(ErrGoexit)
-		l.until, l.halt = nil, false
-		l.control.Lock()
-		l.control.started = false // Close finishes on a goroutine of its own
-		l.control.Unlock()
+		l.until = nil
+		if l.over {
+			close(l.done)
+		} else {
+			l.halt = false
+			l.control.Lock()
+			l.control.started = false // Close finishes on a goroutine of its own
+			l.control.Unlock()
+		}
 		err = l.Close()
 	}()
 	for !l.halt {

@@ -225,10 +225,15 @@ func TestStreamForgetsTheDeadlinesOfItsConnection(t *testing.T) {
 // openDescriptors counts this process' descriptors, where the system tells.
 func openDescriptors(t *testing.T) int {
 	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
+	n := openDescriptorsOrZero()
+	if n == 0 {
 		t.Skip("cannot count descriptors here")
 	}
+	return n
+}
+
+func openDescriptorsOrZero() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
 	return len(entries)
 }
 

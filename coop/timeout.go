@@ -25,7 +25,7 @@ func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
 	}
 	t := &timeout{g: g, outer: g.inner, err: TimeoutError{D: d}}
 	t.scope.outer, t.limit = g.top.Load(), &t.err
-	t.clock, t.until = l.clock, l.Now()+max(d, 0)
+	t.clock, t.until = l.clock, l.in(d)
 	t.timer.init(l, t)
 	g.inner = t
 	g.top.Store(&t.scope)

@@ -18,8 +18,13 @@ type expireFunc func()
 
 func (f expireFunc) expire() { f() }
 
-// Init prepares the timer. It must come before the first Reset and not while the timer is armed.
-func (t *Timer) Init(l *Loop, fn func()) { t.init(l, expireFunc(fn)) }
+// Init prepares the timer. It must come before the first Reset; while the timer is armed it panics.
+func (t *Timer) Init(l *Loop, fn func()) {
+	if t.pos != 0 {
+		panic("coop: Init of a timer that is armed")
+	}
+	t.init(l, expireFunc(fn))
+}
 
 func (t *Timer) init(l *Loop, do expirer) { t.loop, t.do = l, do }
 
@@ -28,18 +33,25 @@ func (t *Timer) init(l *Loop, do expirer) { t.loop, t.do = l, do }
 // this tick's timer phase, or in the next one's if it is over.
 func (t *Timer) Reset(d time.Duration) {
 	l := t.loop
-	l.timerSeq++
-	now := l.Now()
-	at := now + max(d, 0)
-	if at < now { // further than the clock can count
-		at = 1<<63 - 1
+	if l == nil {
+		panic("coop: Reset of a timer without Init")
 	}
-	e := heapItem{at: at, seq: l.timerSeq, t: t}
+	l.timerSeq++
+	e := heapItem{at: l.in(d), seq: l.timerSeq, t: t}
 	if t.pos == 0 {
 		l.timers.push(e)
 	} else {
 		l.timers.fix(int(t.pos)-1, e)
 	}
+}
+
+// in is the time d from now, or the end of time if that is further than a clock can count.
+func (l *Loop) in(d time.Duration) time.Duration {
+	now := l.Now()
+	if at := now + max(d, 0); at >= now {
+		return at
+	}
+	return 1<<63 - 1
 }
 
 // Stop disarms the timer. It reports whether the timer was armed.
@@ -83,6 +95,9 @@ func (l *Loop) runTimers() {
 // Deadlines stand in the heap itself, so that comparing touches no timer.
 type timerHeap []heapItem
 
+// keptTimers is the capacity below which a heap does not shrink.
+const keptTimers = 1024
+
 type heapItem struct {
 	at  time.Duration
 	seq uint64 // order of arming, the tie-break
@@ -108,8 +123,8 @@ func (h *timerHeap) remove(i int) {
 	if i < last {
 		h.fix(i, e)
 	}
-	if last == 0 && cap(old) > 1024 {
-		*h = nil
+	if cap(old) > keptTimers && last < cap(old)/4 {
+		*h = append(make(timerHeap, 0, cap(old)/2), *h...)
 	}
 }
 
