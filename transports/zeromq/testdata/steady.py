@@ -1,6 +1,6 @@
 """argv[1] is PUSH, PUB or SUB, argv[2] the endpoint to connect to, which may go away and come back.
-PUSH and PUB send a numbered message every 2 ms until SIGTERM; SUB prints what it hears in "room" and does
-what it hears in "ctl"."""
+PUSH and PUB send a numbered message every 2 ms until SIGTERM; SUB prints the beginning of what it hears
+in "room" and does what it hears in "ctl"."""
 import signal
 import sys
 import zmq
@@ -17,7 +17,7 @@ if kind == "SUB":
     while True:
         frames = s.recv_multipart()
         if frames[0] != b"ctl":
-            print(b"|".join(frames).decode(), flush=True)
+            print(b"|".join(frames).decode()[:80], flush=True)
         elif frames[1] == b"unsubscribe":
             s.unsubscribe(b"room")
         else:
