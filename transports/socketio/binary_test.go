@@ -3,8 +3,6 @@ package socketio
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -197,50 +195,4 @@ func TestBinaryPacketSplitOverTwoTransports(t *testing.T) {
 	c.want(`462-7[{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`)
 	c.wantBinary([]byte{2}, []byte{1})
 	c.alive()
-}
-
-// poller is the client's end of a polling session.
-type poller struct {
-	t   testing.TB
-	url string // with the session's id
-}
-
-// poll opens a polling session.
-func (f *fixture) poll(t testing.TB) *poller {
-	t.Helper()
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	p := &poller{t: t, url: f.url + "/socket.io/?EIO=4&transport=polling"}
-	open := p.get()
-	_, rest, ok := strings.Cut(open, `{"sid":"`)
-	sid, _, _ := strings.Cut(rest, `"`)
-	if !ok || len(sid) != 20 {
-		t.Fatalf("opened with %q", open)
-	}
-	p.url += "&sid=" + sid
-	return p
-}
-
-func (p *poller) get() string {
-	p.t.Helper()
-	return p.read(http.Get(p.url))
-}
-
-func (p *poller) post(body string) {
-	p.t.Helper()
-	if got := p.read(http.Post(p.url, "text/plain;charset=UTF-8", strings.NewReader(body))); got != "ok" {
-		p.t.Fatalf("POST %q: %q", body, got)
-	}
-}
-
-func (p *poller) read(res *http.Response, err error) string {
-	p.t.Helper()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(body)
 }

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,6 +109,54 @@ func TestLargePacketsTakeLinearTime(t *testing.T) {
 		t.Errorf("a large event came back as %s", m)
 	}
 	c.alive()
+}
+
+// Namespaces that do not exist cost an answer each, and nothing more.
+func TestFloodOfUnknownNamespaces(t *testing.T) {
+	const flood = 5000
+	f := serveEcho(t, settings{})
+	c, _ := f.join(t, "/")
+	packets := make([]string, flood)
+	for i := range packets {
+		packets[i] = fmt.Sprintf(`40/n%d`, i)
+	}
+	go c.send(packets...)
+	for i := range flood {
+		c.want(fmt.Sprintf(`44/n%d,{"message":"Invalid namespace"}`, i))
+	}
+	c.alive()
+	f.counted(t, "socketio_unknown_namespace", flood)
+	f.left(t, 1)
+}
+
+// Whoever asks without reading the answers is a slow consumer like any other.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	for name, packet := range map[string]string{
+		"refusals": `40/` + strings.Repeat("n", 200),
+		"acks":     `421["ack","` + strings.Repeat("x", 1000) + `"]`,
+		"echoes":   `42["message","` + strings.Repeat("x", 1000) + `"]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := serveEcho(t, settings{hub: hub.Options{OutboxBytes: 64 << 10}})
+			bystander, _ := f.join(t, "/")
+			c, _ := f.join(t, "/")
+			var batch bytes.Buffer
+			for range 100 {
+				if err := ws.WriteFrame(&batch, ws.MaskFrame(ws.NewTextFrame([]byte(packet)))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 10_000 { // far more than the system's buffers hold
+				_ = c.conn.SetWriteDeadline(time.Now().Add(patience)) // fails as the write will
+				if _, err := c.conn.Write(batch.Bytes()); err != nil {
+					break // closed
+				}
+			}
+			f.counted(t, "slow_consumer_disconnected", 1)
+			f.left(t, 1)
+			bystander.alive()
+		})
+	}
 }
 
 // A client that sends faster than its handler takes is not read from until the handler has caught up. Nothing
