@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -151,7 +152,7 @@ func (r *relay) join(ev *Event) error {
 	}
 	in.mu.Unlock()
 	if opts.History > 0 {
-		list, err := objects(messages)
+		list, err := objects(fitting(messages, true))
 		if err != nil {
 			return err
 		}
@@ -253,7 +254,7 @@ func (r *relay) history(ev *Event) error {
 		messages, complete = in.history.last(min(opts.Limit, r.opts.MaxMessages), opts.After)
 		in.mu.Unlock()
 	}
-	list, err := objects(messages)
+	list, err := objects(fitting(messages, opts.After == "" || !complete))
 	if err != nil {
 		return err
 	}
@@ -284,6 +285,32 @@ func options(ev *Event, i int, into any) error {
 		return refusal("bad_arguments", "%s: options: %v", ev.Name, err)
 	}
 	return nil
+}
+
+// maxAckBinary is how many binary values an answer may hold: official Socket.IO clients close their
+// connection over a packet with more.
+const maxAckBinary = 10
+
+// fitting shortens a list of publications until its binary values fit into one answer: to the newest ones,
+// or to the oldest. One that would not fit alone is left out.
+func fitting(messages []*Message, newest bool) []*Message {
+	values := func(m *Message) int { return len(m.Payload.Attachments) }
+	messages = slices.DeleteFunc(messages, func(m *Message) bool { return values(m) > maxAckBinary })
+	sum := 0
+	if newest {
+		for i, m := range slices.Backward(messages) {
+			if sum += values(m); sum > maxAckBinary {
+				return messages[i+1:]
+			}
+		}
+		return messages
+	}
+	for i, m := range messages {
+		if sum += values(m); sum > maxAckBinary {
+			return messages[:i]
+		}
+	}
+	return messages
 }
 
 // objects turns publications into what an answer holds.

@@ -130,6 +130,21 @@ for (const [name, how] of Object.entries(transports)) {
       assert.deepEqual(nested.parts.map((p) => Buffer.from(p)), [bytes, Buffer.alloc(0)]);
     });
 
+    test("history of binary messages: as many as one packet may carry, then the next ones", async (t) => {
+      const clients = new Clients(t);
+      const room = newRoom();
+      const ann = await clients.connected(how);
+      const ids = [];
+      for (let i = 0; i < 15; i++) ids.push((await call(ann, "publish", room, "blob", Buffer.from([i]))).id);
+      const bo = await clients.connected(how);
+      const data = (answer) => answer.messages.map((m) => Buffer.from(m.data)[0]);
+      assert.deepEqual(data(await call(bo, "join", room, { history: 100 })), [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]);
+      const first = await call(bo, "history", room, { after: ids[0] });
+      assert.deepEqual(data(first), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+      assert.deepEqual(data(await call(bo, "history", room, { after: first.messages.at(-1).id })), [11, 12, 13, 14]);
+      assert.equal(bo.connected, true);
+    });
+
     test("wrong calls are answered with a code and a sentence", async (t) => {
       const s = await new Clients(t).connected(how);
       const room = newRoom();
