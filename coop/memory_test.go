@@ -61,6 +61,27 @@ func TestRingModel(t *testing.T) {
 	}
 }
 
+func TestFewCoroutinesAreKeptAfterABurst(t *testing.T) {
+	err := RunWith(LoopOptions{Clock: NewFakeClock()}, func(g *Greenlet) error {
+		for range 3 {
+			gs := make([]*Greenlet, 2000)
+			for i := range gs {
+				gs[i] = g.Spawn(func(g *Greenlet) error { return g.Sleep(time.Second) })
+			}
+			if err := JoinAll(g, gs...); err != nil {
+				return err
+			}
+			if n := len(g.Loop().idle); n > keptCoros {
+				t.Errorf("%d coroutines are kept", n)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestTimerHeapShrinksWithItsContent(t *testing.T) {
 	l, err := NewLoop(LoopOptions{Clock: NewFakeClock()})
 	if err != nil {

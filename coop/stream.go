@@ -164,9 +164,9 @@ func (s *Stream) ResumeRead() {
 	}
 }
 
-// Close ends the stream. What Write has accepted is still sent, if the peer takes it; but a system may
-// reset the connection, and drop that, when the peer has sent more than was read. OnClose follows from
-// the loop, with [ErrClosed]. Closing again does nothing.
+// Close ends the stream. What Write has accepted is still sent, if the peer takes it; but systems reset
+// the connection, and drop that, when the peer goes on sending. OnClose follows from the loop, with
+// [ErrClosed]. Closing again does nothing.
 func (s *Stream) Close() { s.fail(ErrClosed) }
 
 // fail closes the stream, for the first reason it is given.
@@ -184,9 +184,13 @@ func (s *Stream) fail(err error) {
 		delete(l.attached.set, s)
 		l.attached.Unlock()
 	}
-	if s.pipe != nil {
+	switch {
+	case s.pipe != nil:
 		s.pipe.end()
-	} else {
+	case err == ErrClosed:
+		s.drainFD()
+		s.releaseFD()
+	default:
 		s.releaseFD()
 	}
 	l.stats.streams.Add(-1)

@@ -51,6 +51,19 @@ func (s *Stream) adopt(c net.Conn) (bool, error) {
 // register begins events.
 func (s *Stream) register(t poll.Token) error { return s.loop.poller.Add(int(s.fd), t) }
 
+// drainFD reads what has arrived and nobody wants. A socket that is closed on top of such bytes resets the
+// connection and drops what it still had to send. The loop's buffers may be in use by the caller.
+func (s *Stream) drainFD() {
+	var buf [4 << 10]byte
+	for budget := readBudget; budget > 0; {
+		n, err := unix.Read(int(s.fd), buf[:])
+		if n <= 0 && err != unix.EINTR {
+			return
+		}
+		budget -= max(n, 0)
+	}
+}
+
 // releaseFD closes the descriptor, which also takes it out of the epoll set.
 func (s *Stream) releaseFD() {
 	unix.Close(int(s.fd))

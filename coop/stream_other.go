@@ -12,6 +12,7 @@ import (
 
 func (s *Stream) adopt(net.Conn) (bool, error)        { return false, nil }
 func (s *Stream) register(poll.Token) error           { return nil }
+func (s *Stream) drainFD()                            {}
 func (s *Stream) releaseFD()                          {}
 func (s *Stream) readFD()                             {}
 func (s *Stream) checkBroken()                        {}

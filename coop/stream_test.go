@@ -361,6 +361,39 @@ func TestStreamCloseSendsWhatWasAccepted(t *testing.T) {
 	})
 }
 
+func TestStreamCloseWithUnreadBytesIsNoReset(t *testing.T) {
+	if !onDescriptors {
+		t.Skip("a goroutine cannot see whether there is more to read")
+	}
+	for _, k := range kinds[:2] {
+		t.Run(k.name, func(t *testing.T) {
+			hangs(t)
+			l := started(t, coop.LoopOptions{})
+			local, remote := k.pair(t)
+			h := newHandler()
+			h.read = func(s *coop.Stream, p []byte) {
+				data := bytes.Clone(p)
+				s.Write([]byte("bye"))
+				s.Close()
+				if !bytes.Equal(p, data) {
+					t.Error("Close changed what is being read")
+				}
+			}
+			s, err := l.Attach(local, h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := remote.Write(noise(100_000)); err != nil { // more than one read takes
+				t.Fatal(err)
+			}
+			onLoop(t, l, s.Start)
+			if got, err := io.ReadAll(remote); string(got) != "bye" || err != nil {
+				t.Errorf("the peer read %q, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestStreamOfAStalledPeerDoesNotHoldUpTheLoopsClose(t *testing.T) {
 	forKinds(t, func(t *testing.T, l *coop.Loop, k kind) {
 		local, remote := k.pair(t)
