@@ -280,3 +280,26 @@ func TestFlushThenCloseWrite(t *testing.T) {
 		t.Fatalf("nothing was lost: %v", err)
 	}
 }
+
+// TestDeadlineAfterAWriteErrorStays: a peer that takes nothing any more is read from for a while and not for
+// ever, whatever deadline its reader sets meanwhile.
+func TestDeadlineAfterAWriteErrorStays(t *testing.T) {
+	c, conn, theirs := open(t, "tcp", "PULL", "PUSH", Limits{WriteTimeout: 100 * time.Millisecond})
+	broken := errors.New("the peer takes nothing")
+	c.writeFailed(broken)
+	if err := c.SetReadDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := theirs.Write(join(message("sent before"), command("PING", "\x00\x00"))); err != nil {
+		t.Fatal(err)
+	}
+	if msg, err := conn.RecvMsg(); err != nil || string(msg.Frames[0]) != "sent before" {
+		t.Fatalf("%v, %v", msg, err)
+	}
+	if _, err := conn.RecvMsg(); err == nil {
+		t.Fatal("one message too many")
+	}
+	if err := c.Err(); !errors.Is(err, broken) {
+		t.Errorf("ended by %v", err)
+	}
+}
