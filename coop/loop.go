@@ -320,7 +320,7 @@ func (l *Loop) runIO() {
 
 func (l *Loop) hasWork() bool {
 	return l.ready.n > 0 || l.inbox.filled.Load() || len(l.flushers) > 0 ||
-		len(l.again) > 0 || len(l.ending) > 0 || l.halt || l.phase != running
+		len(l.again) > 0 || len(l.fetching) > 0 || len(l.ending) > 0 || l.halt || l.phase != running
 }
 
 func (l *Loop) pollNow() {

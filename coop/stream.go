@@ -49,12 +49,6 @@ const (
 	streamWritable             // OnWritable is due
 )
 
-// readBudget is how many bytes one stream may read in a tick before the others get their turn.
-const readBudget = 256 << 10
-
-// readSize is the loop's read buffer.
-const readSize = 64 << 10
-
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
 // is still the caller's. Nothing is read, and the handler is not called, before Start. A stream
 // that is never started ends with the loop. Any goroutine.

@@ -14,6 +14,12 @@ import (
 	"greenroom/coop/internal/poll"
 )
 
+// readBudget is how many bytes one stream may read in a tick before the others get their turn.
+const readBudget = 256 << 10
+
+// readSize is the loop's read buffer.
+const readSize = 64 << 10
+
 // maxVec is how many buffers the kernel takes in one writev (IOV_MAX).
 const maxVec = 1024
 
