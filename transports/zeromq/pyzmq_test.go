@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,11 +49,14 @@ func stop(t *testing.T, p *testenv.Process) {
 	}
 }
 
+// abstract numbers the abstract sockets of this process.
+var abstract atomic.Int64
+
 // endpoints to try with libzmq.
 func endpoints(t *testing.T) map[string]string {
 	m := map[string]string{"tcp": anyPort, "ipc": "ipc://" + t.TempDir() + "/s"}
 	if runtime.GOOS == "linux" {
-		m["abstract"] = fmt.Sprintf("ipc://@greenroom-test-%d", os.Getpid())
+		m["abstract"] = fmt.Sprintf("ipc://@greenroom-test-%d-%d", os.Getpid(), abstract.Add(1))
 	}
 	return m
 }
@@ -109,9 +113,10 @@ func TestPyzmqPublisherConnectsToSub(t *testing.T) {
 }
 
 func TestPyzmqSubscribers(t *testing.T) {
-	for name, endpoint := range endpoints(t) {
-		for _, kind := range []string{"SUB", "XSUB"} {
+	for _, kind := range []string{"SUB", "XSUB"} {
+		for name, endpoint := range endpoints(t) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel() // they wait most of the time
 				h := newFakeHub()
 				b := listen(t, h, Options{Pub: endpoint})
 				p := python(t, "sub.py", b.Addr("pub"), kind)
