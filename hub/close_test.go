@@ -118,6 +118,36 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 }
 
+type flushFunc func()
+
+func (f flushFunc) Flush() { f() }
+
+// TestCloseBeforeASessionBegins: a greenlet that is killed before it ran cannot tidy up.
+func TestCloseBeforeASessionBegins(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	mustHandle(t, h, "/", func(*Session) error { t.Error("the handler ran"); return nil })
+	l := h.Loops().All()[0]
+	closed := make(chan error)
+	l.Post(func() {
+		// When this flusher runs the greenlets of the tick have had their turn; the next tick begins with
+		// what was posted, which is the hub's end.
+		l.QueueFlush(flushFunc(func() {
+			if _, err := h.Connect(newFakeConn(h, 0), "/", &Handshake{}); err != nil {
+				t.Error(err)
+			}
+			posts := l.Stats().Posts
+			go func() { closed <- h.Close() }()
+			waitFor(t, func() bool { return l.Stats().Posts > posts })
+		}))
+	})
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if n := h.SessionCount(); n != 0 {
+		t.Errorf("%d sessions are left", n)
+	}
+}
+
 // TestCloseWhileBusy: publishers, joins and new clients go on while the hub closes.
 func TestCloseWhileBusy(t *testing.T) {
 	for range 5 {

@@ -85,6 +85,7 @@ func TestEmptyRoomsLongestEmptyGoesFirst(t *testing.T) {
 	}
 	// A room that has a member again is in no danger.
 	c.call(t, 3, "join", "c")
+	checkEmptyRooms(t, h)
 	for i := range 5 {
 		publish(t, h, fmt.Sprint("other", i))
 	}
@@ -95,6 +96,27 @@ func TestEmptyRoomsLongestEmptyGoesFirst(t *testing.T) {
 		t.Errorf("its history: %v", got)
 	}
 	checkEmptyRooms(t, h)
+}
+
+// TestDroppingIsTooLate: between the decision to drop a room and the act somebody may publish or come.
+func TestDroppingIsTooLate(t *testing.T) {
+	h := relayHub(t, Options{Loops: 1}, RelayOptions{})
+	ns := h.Of("/")
+	publish(t, h, "published")
+	c := connect(t, h, 0, "/", "{}")
+	c.call(t, 1, "join", "joined")
+	for _, name := range []string{"published", "joined"} {
+		ns.drop([]*Room{ns.lookupRoom(name)})
+		if !hasRoom(h, name) {
+			t.Errorf("the room %q was dropped", name)
+		}
+	}
+	gone := newRoom(ns, "published") // an earlier life of it
+	gone.dead = true
+	ns.drop([]*Room{gone})
+	if !hasRoom(h, "published") {
+		t.Error("a room was dropped for its predecessor")
+	}
 }
 
 func TestEmptyRoomsAreBoundedInBytes(t *testing.T) {

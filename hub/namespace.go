@@ -128,9 +128,6 @@ func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error)
 	}
 	s := newSession(ns, c, hs)
 	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
-	if s.greenlet.Err() != nil {
-		return nil, ErrClosed // the loop is closing: the greenlet was born killed
-	}
 	s.greenlet.SetName("session " + s.id)
 	ns.add(s)
 	return s, nil

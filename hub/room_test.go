@@ -80,6 +80,24 @@ func TestJoinGetsExactlyWhatFollows(t *testing.T) {
 	}
 }
 
+func TestJoinIsBehindWhatIsOnItsWay(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	mustHandle(t, h, "/", chatter)
+	a, b := connect(t, h, 0, "/", "{}"), connect(t, h, 0, "/", "{}")
+	a.on(func(s *Session) { s.Join("r") })
+	b.on(func(s *Session) {
+		h.To("r").Emit("before")
+		h.To("r", "other").Emit("before too")
+		s.Join("r")
+		h.To("r").Emit("after")
+		h.To("r", "other").Emit("after too")
+	})
+	a.waitEvents(t, 4)
+	if got := b.waitEvents(t, 2); !slices.Equal(got, []string{`["after"]`, `["after too"]`}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestTargets(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 2})
 	mustHandle(t, h, "/", chatter)
