@@ -180,3 +180,20 @@ func TestInsecure(t *testing.T) {
 		t.Errorf("%d %q", code, body)
 	}
 }
+
+// TestMisuse: exit code 2, and one line that says what is wrong.
+func TestMisuse(t *testing.T) {
+	for _, args := range [][]string{
+		{"no-such-command"}, {"--no-such-flag"}, {"--loops", "many"}, {"listen"}, {"publish"}, {"publish", "room"},
+		{"publish", "--timeout", "soon", "room", "x"}, {"version", "please"},
+	} {
+		code, out, said := command(t, args...)
+		if code != 2 || out != "" || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "greenroom: ") {
+			t.Errorf("%q: exit %d, said %q %q", args, code, out, said)
+		}
+	}
+	t.Setenv("GREENROOM_LOOPS", "many")
+	if code, _, said := command(t); code != 2 || !strings.Contains(said, "GREENROOM_LOOPS") {
+		t.Errorf("a wrong environment variable: exit %d, said %q", code, said)
+	}
+}

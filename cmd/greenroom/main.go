@@ -3,7 +3,15 @@
 //	greenroom                              serve the chat demo and the rooms on loopback
 //	greenroom publish lobby hello          say something in a room
 //	greenroom listen lobby                 print what is said there
-//	greenroom help                         everything else
+//	greenroom --help                       everything else
+//
+// Every flag is also an environment variable: --zmq-pull is GREENROOM_ZMQ_PULL. A flag on the command line
+// wins. Any endpoint of the server can be "off". The exit code is 0 when all went well, 1 when something
+// failed, and 2 for a command line that makes no sense; why stands on the standard error, in one line.
+//
+// The server ends at SIGTERM and SIGINT. It refuses newcomers, reads what ZeroMQ publishers have sent, tells
+// the clients, lets what waits for them leave, and exits with 0 within ten seconds; a second signal ends it
+// at once. While it does, /readyz answers 503 and /healthz 200.
 package main
 
 import (
