@@ -39,5 +39,7 @@ func (f *Frame) Bytes(w Wire) []byte {
 // addressed to one client (acks, direct messages, the transport's packets) no.
 func (f *Frame) Droppable() bool { return f.msg != nil && f.msg.Offset > 0 }
 
+func (f *Frame) volatile() bool { return f.msg != nil && f.msg.Volatile }
+
 // Message is the message the frame carries, or nil.
 func (f *Frame) Message() *Message { return f.msg }

@@ -78,6 +78,10 @@ func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
 	limit, policy := o.hub.opts.OutboxBytes, o.hub.opts.SlowConsumer
 	full := o.bytes+n > limit && len(o.queue) > 0
 	switch {
+	case full && f.volatile():
+		// A burst within one tick: nobody has tried to write yet, so the client is not to blame.
+		o.hub.Count("volatile_dropped")
+		return false, nil
 	case !f.Droppable():
 		// What is promised to this client alone may use as much again before we give it up.
 		if full && (policy == Disconnect || o.bytes+n > 2*limit) {
