@@ -98,6 +98,19 @@ func TestMiddlewareRefuses(t *testing.T) {
 	}
 }
 
+// To be refused is not to have left: what follows for the namespace was not on its way.
+func TestPacketAfterRefusal(t *testing.T) {
+	f := serve(t, settings{})
+	f.refuse(t, "/x")
+	c := f.dial(t)
+	c.send(`40/x,{"a":"plain"}`)
+	c.want(`44/x,{"message":"not authorized"}`)
+	c.send(`42/x,["event"]`)
+	c.wantClosed(1005)
+	f.counted(t, "socketio_not_joined", 1)
+	f.empty(t)
+}
+
 // While the middlewares have not decided there is no session for packets to go to; a second CONNECT, which
 // the official client sends when the application connects twice, is not answered twice.
 func TestPendingConnect(t *testing.T) {
