@@ -2,6 +2,7 @@ package coop_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"greenroom/coop"
@@ -37,4 +38,34 @@ func TestEventWakesInOrderAlsoWhenClearedAtOnce(t *testing.T) {
 		return err
 	})
 	j.want(t, "2", "set", "0", "1", "3", "4")
+}
+
+func TestWaitersOfTwoLoopsAreRefused(t *testing.T) {
+	for name, wait := range map[string]func() func(g *coop.Greenlet) error{
+		"event": func() func(g *coop.Greenlet) error { return new(coop.Event).Wait },
+		"get": func() func(g *coop.Greenlet) error {
+			q := coop.NewQueue[int](1)
+			return func(g *coop.Greenlet) error { _, err := q.Get(g); return err }
+		},
+		"put": func() func(g *coop.Greenlet) error {
+			q := coop.NewQueue[int](0)
+			return func(g *coop.Greenlet) error { return q.Put(g, 1) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hangs(t)
+			park := wait()
+			a, b := started(t, coop.LoopOptions{}), started(t, coop.LoopOptions{OnFailure: quiet})
+			a.Go(func(g *coop.Greenlet) error { return park(g) })
+			onLoop(t, a, func() {})
+			onLoop(t, a, func() {}) // it has parked
+			on(t, b, func(g *coop.Greenlet) error {
+				err := g.Spawn(park).Join(g)
+				if err == nil || !strings.Contains(err.Error(), "two loops") {
+					t.Errorf("got %v", err)
+				}
+				return nil
+			})
+		})
+	}
 }

@@ -39,8 +39,8 @@ func (q *Queue[T]) Put(g *Greenlet, v T) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	q.values.push(v)
 	q.putters.push(g)
+	q.values.push(v)
 	g.giveUp = q
 	return g.park()
 }

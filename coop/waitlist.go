@@ -11,6 +11,10 @@ type waitList struct {
 func (w *waitList) push(g *Greenlet) {
 	g.on, g.prev, g.next = w, w.tail, nil
 	if w.tail != nil {
+		if w.tail.loop != g.loop {
+			g.on, g.prev = nil, nil
+			panic("coop: greenlets of two loops wait for the same thing")
+		}
 		w.tail.next = g
 	} else {
 		w.head = g
