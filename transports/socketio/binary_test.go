@@ -47,6 +47,48 @@ func TestBinaryBothWays(t *testing.T) {
 	c.alive()
 }
 
+// A packet that comes in pieces is kept, while the loop reads others' messages into the same buffer.
+func TestBinaryPacketInPieces(t *testing.T) {
+	f := serveEcho(t, settings{hub: hub.Options{Loops: 1}})
+	other, _ := f.join(t, "/")
+	overwrite := func() {
+		other.send(`42["message","` + strings.Repeat("#", 500) + `"]`)
+		other.want(`42["message-back","` + strings.Repeat("#", 500) + `"]`)
+	}
+	c, _ := f.join(t, "/")
+	c.connect("/custom", "")
+	c.want(`42/custom,["auth",{}]`)
+	for _, send := range []func(){
+		func() {
+			c.send(`452-/custom,7["ack",{"_placeholder":true,"num":0},"text",{"_placeholder":true,"num":1}]`)
+		},
+		func() { c.sendBinary(bytes.Repeat([]byte("a"), 100)) },
+		func() { c.sendBinary(bytes.Repeat([]byte("b"), 100)) },
+	} {
+		overwrite()
+		send()
+		overwrite()
+	}
+	c.want(`462-/custom,7[{"_placeholder":true,"num":0},"text",{"_placeholder":true,"num":1}]`)
+	c.wantBinary(bytes.Repeat([]byte("a"), 100), bytes.Repeat([]byte("b"), 100))
+}
+
+// The time for attachments ends with the last of them.
+func TestPartialTimeoutEndsWithThePacket(t *testing.T) {
+	f := serveEcho(t, settings{server: Options{PartialTimeout: 200 * time.Millisecond}})
+	c, _ := f.join(t, "/")
+	c.send(`451-["message",{"_placeholder":true,"num":0}]`)
+	c.sendBinary([]byte{1})
+	c.want(`451-["message-back",{"_placeholder":true,"num":0}]`)
+	c.wantBinary([]byte{1})
+	late, _ := f.join(t, "/")
+	late.send(`451-["message",{"_placeholder":true,"num":0}]`) // its time starts after the other's
+	late.wantClosed(1005)
+	c.alive()
+	f.counted(t, "socketio_partial_timeout", 1)
+	f.counted(t, "socketio_connect_timeout", 0)
+}
+
 func TestBinaryInARoom(t *testing.T) {
 	f := serveEcho(t, settings{})
 	a, _ := f.join(t, "/")

@@ -176,6 +176,16 @@ func TestConnectTimeoutEndsWithTheFirstNamespace(t *testing.T) {
 	f.counted(t, "socketio_connect_timeout", 1)
 }
 
+// It ends with the connection as well.
+func TestConnectTimeoutEndsWithTheConnection(t *testing.T) {
+	f := serveEcho(t, settings{server: Options{ConnectTimeout: 200 * time.Millisecond}})
+	f.dial(t).conn.Close()
+	f.empty(t)
+	late := f.dial(t) // its timer starts after the other would have
+	late.wantClosed(1005)
+	f.counted(t, "socketio_connect_timeout", 1)
+}
+
 // Disconnecting ends one session; the connection and the other namespaces go on, and the client may come
 // back under a new id.
 func TestDisconnectByTheClient(t *testing.T) {

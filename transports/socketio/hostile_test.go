@@ -95,12 +95,8 @@ func TestLargePacketsTakeLinearTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := f.join(t, "/")
-			start := time.Now()
 			c.send(text)
-			c.wantClosed(1005)
-			if took := time.Since(start); took > 5*time.Second { // it takes some milliseconds
-				t.Errorf("took %s", took)
-			}
+			c.wantClosed(1005) // within some milliseconds; what is quadratic takes longer than our patience
 		})
 	}
 	c, _ := f.join(t, "/")
