@@ -105,7 +105,7 @@
 //
 // On Linux TCP and Unix connections are descriptors in the loop's epoll set. Connections that are more
 // than a descriptor (TLS, wrappers), and all connections on other systems or with the build tag
-// coop_portable, are served by two goroutines each with bounded buffers; the handler sees no difference.
+// coop_portable, are served by goroutines with bounded buffers; the handler sees no difference.
 //
 // # Clocks
 //

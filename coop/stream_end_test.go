@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,6 +110,65 @@ func TestStreamsEndWithTheLoopStartedOrNot(t *testing.T) {
 			}
 			if n := l.Stats().Streams; n != 0 {
 				t.Errorf("%d streams left", n)
+			}
+		})
+	}
+}
+
+// Connections that arrive while the loop closes are either refused, or are streams that end once.
+func TestAttachWhileTheLoopCloses(t *testing.T) {
+	for _, k := range kinds[:3] {
+		t.Run(k.name, func(t *testing.T) {
+			hangs(t)
+			for range 5 {
+				l, err := coop.NewLoop(coop.LoopOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				l.Start()
+				type attempt struct {
+					c   net.Conn
+					h   *handler
+					err error
+				}
+				attempts := make([]attempt, 20)
+				for i := range attempts {
+					attempts[i].c, _ = k.pair(t)
+					attempts[i].h = newHandler()
+				}
+				var wg sync.WaitGroup
+				begun := make(chan struct{}, len(attempts))
+				for i := range attempts {
+					wg.Go(func() {
+						a := &attempts[i]
+						begun <- struct{}{}
+						var s *coop.Stream
+						if s, a.err = l.Attach(a.c, a.h); a.err == nil && i%2 == 0 {
+							l.Post(s.Start)
+						}
+					})
+				}
+				for range len(attempts) / 2 {
+					<-begun
+				}
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+				wg.Wait()
+				for _, a := range attempts {
+					switch n := a.h.calls.Load(); {
+					case a.err == nil && n != 1:
+						t.Errorf("OnClose came %d times", n)
+					case a.err != nil && n != 0:
+						t.Error("OnClose came for a refused connection")
+					case a.err != nil:
+						wantErr(t, a.err, coop.ErrClosed)
+						a.c.Close()
+					}
+				}
+				if n := l.Stats().Streams; n != 0 {
+					t.Errorf("%d streams left", n)
+				}
 			}
 		})
 	}
