@@ -133,6 +133,7 @@
 //	handler_error               a handler returned an error while its client was there
 //	handler_failed              a handler panicked
 //	inbox_overloaded            a client was disconnected at InboxMax
+//	presence_failed             an update on who is there could not be encoded
 //	publication_duplicate       a publication with an id seen before
 //	relay_rate_limited          a call of Relay beyond its rate
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
