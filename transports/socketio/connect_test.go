@@ -33,6 +33,26 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+// What came with CONNECT is the session's to keep.
+func TestAuthStays(t *testing.T) {
+	f := serveEcho(t, settings{hub: hub.Options{Loops: 1}})
+	f.handle(t, "/late", func(s *hub.Session) error {
+		for range s.Events() {
+			if err := s.Emit("auth", s.Handshake().Auth); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	c, _ := f.join(t, "/")
+	c.connect("/late", `{"token":"123"}`)
+	other, _ := f.join(t, "/")
+	other.send(`421["ack","` + strings.Repeat("#", 500) + `"]`) // into the same buffer
+	other.want(`431["` + strings.Repeat("#", 500) + `"]`)
+	c.send(`42/late,["tell"]`)
+	c.want(`42/late,["auth",{"token":"123"}]`)
+}
+
 // A namespace that does not exist is refused, and the connection goes on.
 func TestUnknownNamespace(t *testing.T) {
 	f := serveEcho(t, settings{})
