@@ -396,6 +396,7 @@ func TestStreamCloseWithUnreadBytesIsNoReset(t *testing.T) {
 
 func TestStreamOfAStalledPeerDoesNotHoldUpTheLoopsClose(t *testing.T) {
 	forKinds(t, func(t *testing.T, l *coop.Loop, k kind) {
+		t.Parallel() // the kinds linger at the same time
 		local, remote := k.pair(t)
 		smallBuffers(t, local)
 		smallBuffers(t, remote)
