@@ -73,20 +73,41 @@ func TestBinaryPacketInPieces(t *testing.T) {
 	c.wantBinary(bytes.Repeat([]byte("a"), 100), bytes.Repeat([]byte("b"), 100))
 }
 
-// The time for attachments ends with the last of them.
-func TestPartialTimeoutEndsWithThePacket(t *testing.T) {
-	f := serveEcho(t, settings{server: Options{PartialTimeout: 200 * time.Millisecond}})
-	c, _ := f.join(t, "/")
-	c.send(`451-["message",{"_placeholder":true,"num":0}]`)
-	c.sendBinary([]byte{1})
-	c.want(`451-["message-back",{"_placeholder":true,"num":0}]`)
-	c.wantBinary([]byte{1})
-	late, _ := f.join(t, "/")
-	late.send(`451-["message",{"_placeholder":true,"num":0}]`) // its time starts after the other's
-	late.wantClosed(1005)
-	c.alive()
-	f.counted(t, "socketio_partial_timeout", 1)
-	f.counted(t, "socketio_connect_timeout", 0)
+// Attachments that do not come are waited for during PartialTimeout, counted from the packet's text.
+func TestPartialTimeout(t *testing.T) {
+	const timeout = 10 * time.Second // less than a heartbeat
+	const header = `452-["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`
+	for name, first := range map[string][][]byte{"none of them": nil, "only the first": {{1}}} {
+		t.Run(name, func(t *testing.T) {
+			f, pass := serveByHand(t, settings{server: Options{PartialTimeout: timeout}})
+			f.handle(t, "/", echo)
+			bystander, _ := f.join(t, "/")
+			c, _ := f.join(t, "/")
+			c.send(header)
+			c.sendBinary(first...)
+			c.ping()
+			pass(timeout - 1)
+			f.counted(t, "socketio_partial_timeout", 0)
+			pass(1)
+			c.wantClosed(1005)
+			f.counted(t, "socketio_partial_timeout", 1)
+			f.left(t, 1)
+			bystander.alive()
+		})
+	}
+	t.Run("all of them", func(t *testing.T) {
+		f, pass := serveByHand(t, settings{server: Options{PartialTimeout: timeout}})
+		f.handle(t, "/", echo)
+		c, _ := f.join(t, "/")
+		c.send(header)
+		c.sendBinary([]byte{1}, []byte{2})
+		c.want(strings.Replace(header, "message", "message-back", 1))
+		c.wantBinary([]byte{1}, []byte{2})
+		pass(timeout)
+		c.alive()
+		f.counted(t, "socketio_partial_timeout", 0)
+		f.counted(t, "socketio_connect_timeout", 0)
+	})
 }
 
 func TestBinaryInARoom(t *testing.T) {
@@ -165,11 +186,6 @@ func TestBrokenBinaryPackets(t *testing.T) {
 			c.sendBinary([]byte{1})
 			c.send(`42["message"]`)
 		}, "socketio_unexpected_text"},
-		"never": {func(c *client) { c.send(header) }, "socketio_partial_timeout"},
-		"only the first": {func(c *client) {
-			c.send(`452-["message",{"_placeholder":true,"num":1}]`)
-			c.sendBinary([]byte{1})
-		}, "socketio_partial_timeout"},
 		"too large together": {func(c *client) {
 			c.send(`4510-["message",{"_placeholder":true,"num":1}]`)
 			for range 3 {
@@ -179,7 +195,7 @@ func TestBrokenBinaryPackets(t *testing.T) {
 		"CONNECT_ERROR": {func(c *client) { c.send(`44{"message":"no"}`) }, "socketio_connect_error_from_client"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := settings{server: Options{PartialTimeout: 200 * time.Millisecond}}
+			var o settings
 			o.server.Engine.MaxPayload = 100_000
 			f := serveEcho(t, o)
 			bystander, _ := f.join(t, "/")

@@ -221,6 +221,18 @@ func (c *client) alive() {
 	c.want(`42["message-back","alive"]`)
 }
 
+// ping waits until the server has read everything that was sent, by a ping of the WebSocket. Nothing else
+// may be on its way.
+func (c *client) ping() {
+	c.t.Helper()
+	if err := c.write(ws.OpPing, []byte("ping")); err != nil {
+		c.t.Fatal(err)
+	}
+	if f, err := ws.ReadFrame(c.r); err != nil || f.Header.OpCode != ws.OpPong {
+		c.t.Fatalf("got %+v, %v, want a pong", f.Header, err)
+	}
+}
+
 // connect joins a namespace and returns the session's id.
 func (c *client) connect(namespace, auth string) (sid string) {
 	c.t.Helper()

@@ -163,19 +163,32 @@ func TestSecondConnectClosesTheConnection(t *testing.T) {
 }
 
 func TestConnectTimeout(t *testing.T) {
-	for name, packets := range map[string][]string{
-		"says nothing":          nil,
-		"unknown namespace":     {`40/random`},
-		"refused":               {`40/x,{"a":"plain"}`},
-		"middleware undecided":  {`40/x,{"a":"slow"}`},
-		"ended by a middleware": {`40/x,{"a":"disconnect"}`},
+	const timeout = 10 * time.Second // less than a heartbeat
+	for name, c := range map[string]struct {
+		send, reply string
+		sessions    int
+	}{
+		"says nothing":          {},
+		"unknown namespace":     {`40/random`, `44/random,{"message":"Invalid namespace"}`, 0},
+		"refused":               {`40/x,{"a":"plain"}`, `44/x,{"message":"not authorized"}`, 0},
+		"middleware undecided":  {`40/x,{"a":"slow"}`, ``, 1},
+		"ended by a middleware": {`40/x,{"a":"disconnect"}`, `44/x,{"message":"go away"}`, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := serve(t, settings{server: Options{ConnectTimeout: 100 * time.Millisecond}})
+			f, pass := serveByHand(t, settings{server: Options{ConnectTimeout: timeout}})
 			f.refuse(t, "/x")
-			c := f.dial(t)
-			c.send(packets...)
-			c.wantClosed(1005)
+			peer := f.dial(t)
+			if c.send != "" {
+				peer.send(c.send)
+			}
+			if c.reply != "" {
+				peer.want(c.reply)
+			}
+			eventually(t, "the session", func() bool { return f.hub.SessionCount() == c.sessions })
+			pass(timeout - 1)
+			f.counted(t, "socketio_connect_timeout", 0)
+			pass(1)
+			peer.wantClosed(1005)
 			f.counted(t, "socketio_connect_timeout", 1)
 			f.empty(t)
 		})
@@ -184,26 +197,27 @@ func TestConnectTimeout(t *testing.T) {
 
 // Once a namespace was joined the connection may stay without one.
 func TestConnectTimeoutEndsWithTheFirstNamespace(t *testing.T) {
-	const timeout = 200 * time.Millisecond
-	f := serveEcho(t, settings{server: Options{ConnectTimeout: timeout}})
+	const timeout = 10 * time.Second
+	f, pass := serveByHand(t, settings{server: Options{ConnectTimeout: timeout}})
+	f.handle(t, "/", echo)
 	c, _ := f.join(t, "/")
 	c.send(`41`)
-	late := f.dial(t) // its timer starts after ours would have
-	late.wantClosed(1005)
+	eventually(t, "the session to go", func() bool { return f.hub.SessionCount() == 0 })
+	pass(timeout)
 	c.connect("/", "")
 	c.want(`42["auth",{}]`)
 	c.alive()
-	f.counted(t, "socketio_connect_timeout", 1)
+	f.counted(t, "socketio_connect_timeout", 0)
 }
 
 // It ends with the connection as well.
 func TestConnectTimeoutEndsWithTheConnection(t *testing.T) {
-	f := serveEcho(t, settings{server: Options{ConnectTimeout: 200 * time.Millisecond}})
+	const timeout = 10 * time.Second
+	f, pass := serveByHand(t, settings{server: Options{ConnectTimeout: timeout}})
 	f.dial(t).conn.Close()
 	f.empty(t)
-	late := f.dial(t) // its timer starts after the other would have
-	late.wantClosed(1005)
-	f.counted(t, "socketio_connect_timeout", 1)
+	pass(timeout)
+	f.counted(t, "socketio_connect_timeout", 0)
 }
 
 // Disconnecting ends one session; the connection and the other namespaces go on, and the client may come
