@@ -256,6 +256,42 @@ func TestServerCloseBeforeTheSessionStarts(t *testing.T) {
 	}
 }
 
+// A session that starts while the server closes sees it.
+func TestSessionStartsWhileTheServerCloses(t *testing.T) {
+	s := serve(t, Options{}, func(s *server) { s.onOpen = func(*Socket) { s.closing.Store(true) } })
+	p := s.poll(t)
+	p.wantGet("6\x1e1")
+	s.waitClosed(t, p.sid, ReasonShutdown)
+}
+
+// Close returns after the last OnClose, which may be posted only when the last
+// session is gone.
+func TestServerCloseWaitsForOnClose(t *testing.T) {
+	s := serve(t, Options{})
+	p := s.poll(t)
+	got := p.begin()
+	rec := s.session(t, p.sid)
+	goOn := make(chan struct{})
+	rec.sock.Loop().Post(func() {
+		rec.sock.Close(ReasonForcedClose)
+		<-goOn
+	})
+	wantAnswer(t, got, 200, "1")
+	closed := make(chan error)
+	go func() { closed <- s.Close(context.Background()) }()
+	eventually(t, "Close", s.closing.Load)
+	time.Sleep(10 * time.Millisecond) // the time that a Close which does not wait would need
+	close(goOn)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(rec.closes) != 1 {
+		t.Errorf("OnClose: %q", rec.closes)
+	}
+}
+
 // A handler may close its session from anywhere.
 func TestHandlerCloses(t *testing.T) {
 	t.Run("in onOpen", func(t *testing.T) {

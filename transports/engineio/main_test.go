@@ -189,6 +189,11 @@ func (s *server) waitClosed(t testing.TB, sid, reason string) {
 	rec := s.session(t, sid)
 	s.wait(t, "OnClose", func() bool { return len(rec.closes) > 0 })
 	eventually(t, "the end of the session", func() bool { return rec.sock.State() == StateClosed })
+	s.on(t, sid, func(sock *Socket) {
+		if sock.heartbeat.Active() || sock.aux != nil && sock.aux.Active() {
+			t.Error("a timer is left")
+		}
+	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(rec.closes) != 1 || rec.closes[0] != reason {

@@ -3,6 +3,7 @@ package engineio
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -84,20 +85,32 @@ func TestPauseBoundsWhatIsHeld(t *testing.T) {
 	s.wantMessages(t, c.sid, "pause")
 	const n = 300
 	done := make(chan error, 1)
+	var sent atomic.Int64
 	go func() {
 		var err error
 		for i := 0; i < n && err == nil; i++ {
 			_, err = c.Write(clientFrame(ws.OpText, true, "4"+strings.Repeat("x", 100_000)))
+			sent.Add(1)
 		}
 		done <- err
 	}()
-	for range 20 {
-		s.on(t, c.sid, func(sock *Socket) {
-			if held := len(sock.ws.held); held > 256<<10 {
-				t.Errorf("%d bytes are held", held)
-			}
-		})
+	var last int64
+	quiet := 0
+	eventually(t, "the client to be held up", func() bool {
+		now := sent.Load()
+		if quiet++; now != last {
+			last, quiet = now, 0
+		}
+		return quiet == 200 // looks, a millisecond apart
+	})
+	if last == n {
+		t.Error("all was taken")
 	}
+	s.on(t, c.sid, func(sock *Socket) {
+		if held := len(sock.ws.held); held > 256<<10 {
+			t.Errorf("%d bytes are held", held)
+		}
+	})
 	s.on(t, c.sid, (*Socket).Resume)
 	if err := <-done; err != nil {
 		t.Fatal(err)
