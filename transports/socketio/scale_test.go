@@ -26,9 +26,9 @@ const (
 	// grownMargin is what the first time may leave behind as well, for each goroutine that there was: the
 	// runtime keeps its descriptor, some 440 bytes, and tables that grew keep their size.
 	grownMargin = 768
-	// maxPerSession is the most resident memory that an idle session may cost, in bytes. The client's end
-	// is in it.
-	maxPerSession = 8 << 10
+	// maxPerSession is the most resident memory that an idle session may cost: 8 KB for the server's end, and
+	// 1 KB for the client's, a net.Conn, which is in this process as well.
+	maxPerSession = 9 << 10
 )
 
 // usage is what the process holds on to.
