@@ -91,7 +91,8 @@ func TestPingFlood(t *testing.T) {
 		}
 	}
 	_, _ = c.Write(b) // the server may close before all is written
-	c.wantClose(1008)
+	c.wantCloseFrame(1008)
+	c.Close()
 	s.waitClosed(t, c.sid, ReasonTransportError)
 	if n := s.count("engineio_websocket_ping_flood"); n != 1 {
 		t.Errorf("counted %d", n)

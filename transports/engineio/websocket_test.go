@@ -272,6 +272,7 @@ func TestUnfinishedMessage(t *testing.T) {
 		sock.ws.reader.since = sock.loop.Now() - maxUnfinished - 1
 		return true
 	})
-	c.wantClose(ws.StatusPolicyViolation)
+	c.wantCloseFrame(ws.StatusPolicyViolation)
+	c.Close()
 	s.waitClosed(t, c.sid, ReasonTransportError)
 }
