@@ -144,14 +144,18 @@ func (a *app) event(ev *hub.Event) error {
 	return nil
 }
 
-// cutter stands between clients and a server, and cuts the connections through it when it is told to.
+// cutter stands between clients and a server. When it is told to, it cuts the connections through it, and those
+// that come in the next moment: a polling client may be between two of them.
 type cutter struct {
-	url string
+	url  string
+	work sync.WaitGroup
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
-	work  sync.WaitGroup
+	until time.Time // of the moment
 }
+
+const cutMoment = 300 * time.Millisecond
 
 func newCutter(t *testing.T, server string) *cutter {
 	t.Helper()
@@ -170,6 +174,7 @@ func newCutter(t *testing.T, server string) *cutter {
 			if err != nil {
 				return
 			}
+			p.keep(client)
 			p.work.Go(func() { p.forward(client, u.Host) })
 		}
 	})
@@ -183,14 +188,12 @@ func newCutter(t *testing.T, server string) *cutter {
 
 // forward copies both ways until one end is gone.
 func (p *cutter) forward(client net.Conn, addr string) {
-	defer client.Close()
+	defer p.drop(client)
 	server, err := net.Dial("tcp", addr)
 	if err != nil {
 		return
 	}
 	defer server.Close()
-	p.keep(client, server)
-	defer p.forget(client, server)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -202,27 +205,28 @@ func (p *cutter) forward(client net.Conn, addr string) {
 	<-done
 }
 
-func (p *cutter) keep(conns ...net.Conn) {
+func (p *cutter) keep(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range conns {
-		p.conns[c] = struct{}{}
+	p.conns[c] = struct{}{}
+	if time.Now().Before(p.until) {
+		_ = c.Close() // forward notices
 	}
 }
 
-func (p *cutter) forget(conns ...net.Conn) {
+func (p *cutter) drop(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range conns {
-		delete(p.conns, c)
-	}
+	delete(p.conns, c)
+	_ = c.Close()
 }
 
 // cut closes every connection. Any goroutine.
 func (p *cutter) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.until = time.Now().Add(cutMoment)
 	for c := range p.conns {
-		_ = c.Close() // both ends notice
+		_ = c.Close() // forward notices, and hangs up on the server
 	}
 }

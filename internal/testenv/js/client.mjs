@@ -75,10 +75,15 @@ export class Clients {
       socket.once("connect", resolve);
       socket.once("connect_error", reject);
     }), "connecting");
-    const engine = socket.io.engine;
-    if (options.transports?.length === 2 && engine.transport.name === "polling") await next(engine, "upgrade");
+    await upgraded(socket);
     return socket;
   }
+}
+
+/** Waits until a client that has both transports uses the second one. */
+export async function upgraded(socket) {
+  const engine = socket.io.engine;
+  if (socket.io.opts.transports.length === 2 && engine.transport.name === "polling") await next(engine, "upgrade");
 }
 
 /** Calls the server and waits for its answer. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test, { suite } from "node:test";
 import { Manager } from "socket.io-client";
-import { call, Clients, next, record, soon, transports, url } from "./client.mjs";
+import { call, Clients, next, record, soon, transports, upgraded, url } from "./client.mjs";
 
 const bytes = (n) => Buffer.from(Array.from({ length: n }, (_, i) => (i * 7) % 256));
 const as = (list) => list.map((b) => Buffer.from(b));
@@ -214,6 +214,7 @@ for (const [name, how] of Object.entries(transports)) {
       const s = clients.make({ ...how, reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 50 }, "/app");
       await next(s, "connect");
       for (let round = 0; round < 3; round++) {
+        await upgraded(s); // the client may hang when the new transport breaks during the change
         const old = s.id;
         const gone = next(s, "disconnect");
         const back = next(s, "connect");
