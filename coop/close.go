@@ -70,8 +70,8 @@ func (closeJob) RunOn(l *Loop) {
 		all = append(all, g)
 	}
 	for _, g := range slices.Backward(all) {
-		g.markKilled()
-		g.interrupt(ErrKilled)
+		g.markKilled(&ErrKilled)
+		g.interrupt(g.killError())
 	}
 }
 

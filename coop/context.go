@@ -34,10 +34,10 @@ func (g *Greenlet) Value(any) any { return nil }
 // from a greenlet. For functions that block or call the loop use [context.AfterFunc]. Any goroutine.
 func (g *Greenlet) AfterFunc(f func()) (stop func() bool) {
 	s := g.top.Load()
-	if s.watched().fired.Load() && g.root.state.Load() == scopeOpen {
+	if s.watched().fired.Load() && g.life.Load().state.Load() == scopeOpen {
 		// The scope expired after the caller looked. By the time f asks for Err the scope may be left
 		// and Err nil again, which the context package does not survive: let the life decide.
-		s = &g.root
+		s = g.life.Load()
 	}
 	return s.AfterFunc(f)
 }
@@ -50,9 +50,8 @@ func (g *Greenlet) Context() context.Context { return g.top.Load() }
 // and costs a channel only when someone asks for it.
 type scope struct {
 	outer *scope
-	limit *TimeoutError // nil for a life
-	clock Clock
-	until time.Duration // on clock
+	limit *Timeout              // whose scope it is; nil for a life
+	cause atomic.Pointer[error] // what a life was killed with
 	state atomic.Uint32
 	watch atomic.Pointer[watch]
 }
@@ -86,7 +85,7 @@ func (s *scope) Err() error {
 		case scopeKilled:
 			return ErrKilled
 		case scopeExpired:
-			return s.limit
+			return &s.limit.err
 		case scopeLeft:
 			return context.Canceled
 		}
@@ -98,11 +97,10 @@ func (s *scope) Done() <-chan struct{} { return s.watched().done }
 
 func (s *scope) Deadline() (at time.Time, ok bool) {
 	for ; s != nil; s = s.outer {
-		clock, real := s.clock.(realClock)
-		if !real {
+		if s.limit == nil {
 			continue
 		}
-		if t := clock.start.Add(s.until); !ok || t.Before(at) {
+		if t, real := s.limit.deadline(); real && (!ok || t.Before(at)) {
 			at, ok = t, true
 		}
 	}

@@ -51,7 +51,7 @@ func (l *Loop) dropCoros() {
 // runtime.Goexit, which Pull hands on to whoever called stop: a goroutine made for the purpose.
 func (l *Loop) force(g *Greenlet) {
 	if g.co == nil {
-		g.finish(ErrKilled)
+		g.finish(g.killError())
 		return
 	}
 	done := make(chan *PanicError, 1)

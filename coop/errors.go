@@ -28,6 +28,13 @@ var (
 	// one, or was made outside of any greenlet: only the running greenlet can park itself.
 	ErrNotRunning = errors.New("only the running greenlet can park")
 
+	// ErrNotReady is returned by a TryGet for which it is too early.
+	ErrNotReady = errors.New("not ready")
+
+	// ErrNoValue is returned for the value of a [Task] that was killed. It is not [ErrKilled], which would
+	// say that the one who asked was killed.
+	ErrNoValue = errors.New("task was killed before it had a value")
+
 	// ErrGoexit is the result of a greenlet that left through [runtime.Goexit].
 	ErrGoexit = errors.New("greenlet called runtime.Goexit")
 )

@@ -4,6 +4,7 @@ package coop
 type Event struct {
 	set     bool
 	waiters waitList
+	others  watchList // who waits for several things
 }
 
 // NewEvent returns a cleared event.
@@ -15,6 +16,7 @@ func NewEvent() *Event { return new(Event) }
 func (e *Event) Set() {
 	e.set = true
 	e.waiters.wakeAll(nil)
+	e.others.ring()
 }
 
 // Clear lowers the flag.

@@ -27,26 +27,44 @@ type Greenlet struct {
 	giveUp     canceler // told if the wait ends otherwise than by a wake-up
 	wakeErr    error    // what its park returns
 	state      state
-	doomed     bool // the loop ends it by force
-	owed       int  // timeouts that expired while it could not be told
+	doomed     bool  // the loop ends it by force
+	owed       int32 // timeouts that expired while it could not be told
 
 	fn     func(*Greenlet) error
-	timer  Timer // Sleep's
-	top    atomic.Pointer[scope]
+	timer  Timer                 // Sleep's, and SpawnLater's
+	top    atomic.Pointer[scope] // the innermost in force
+	life   atomic.Pointer[scope] // the root until Revive
 	root   scope
-	inner  *timeout // the innermost in force
+	inner  *Timeout // the innermost in force
 	result error
 	failed uint64 // place among all failures, 0 if none
 	ended  atomic.Bool
 	joined atomic.Bool // somebody takes care of the result
 
 	joiners waitList
-	remotes []*remoteJoin // joiners on other loops
-	newer   *Greenlet     // of the loop's live ones
+	newer   *Greenlet // of the loop's live ones
 	older   *Greenlet
+	more    *extra // what few greenlets have
 
-	id   uint64
-	name string
+	id     uint64
+	name   string
+	parent *Greenlet
+	place  uintptr // where it was spawned, a program counter
+}
+
+// extra is what few greenlets have, so that the others do not pay for it.
+type extra struct {
+	remotes  []*remoteJoin // joiners on other loops
+	links    linkList
+	watchers watchList
+	locals   []local
+}
+
+func (g *Greenlet) extras() *extra {
+	if g.more == nil {
+		g.more = new(extra)
+	}
+	return g.more
 }
 
 type state uint8
@@ -57,6 +75,8 @@ const (
 	yielding              // in the ready queue, may still be interrupted
 	parked                // waits
 	active                // runs
+	deaf                  // waits, and nothing but a wake-up ends it
+	later                 // waits for its start
 	dead
 )
 
@@ -91,33 +111,6 @@ var (
 	lastFailure atomic.Uint64
 )
 
-// Spawn puts a new greenlet that runs fn at the end of the ready queue. It does not switch. An error
-// that fn returns is the greenlet's result. On a loop that is closing the greenlet is born killed.
-// Loop only, or before Start.
-func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
-	g := &Greenlet{loop: l, fn: fn, id: lastID.Add(1)}
-	g.timer.init(l, (*sleeper)(g))
-	g.top.Store(&g.root)
-	l.live.add(g)
-	l.stats.greenlets.Add(1)
-	if l.phase != running {
-		g.root.end(scopeKilled)
-	}
-	l.ready.push(g)
-	return g
-}
-
-type goJob func(*Greenlet) error
-
-func (fn goJob) RunOn(l *Loop) { l.Spawn(fn) }
-
-// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. While it is
-// closing the greenlet is born killed, and fn does not run.
-func (l *Loop) Go(fn func(*Greenlet) error) bool { return l.PostJob(goJob(fn)) }
-
-// Spawn starts a greenlet on the same loop, as [Loop.Spawn] does.
-func (g *Greenlet) Spawn(fn func(*Greenlet) error) *Greenlet { return g.loop.Spawn(fn) }
-
 // Loop is where the greenlet lives. Any goroutine.
 func (g *Greenlet) Loop() *Loop { return g.loop }
 
@@ -147,6 +140,9 @@ func (g *Greenlet) Result() error {
 	return g.result
 }
 
+// Successful reports whether the greenlet is over and did not fail; being killed is no failure. Any goroutine.
+func (g *Greenlet) Successful() bool { return g.ended.Load() && g.failed == 0 }
+
 // Yield lets everyone else who is ready go first.
 func (g *Greenlet) Yield() error {
 	if err := g.enter(); err != nil {
@@ -157,7 +153,8 @@ func (g *Greenlet) Yield() error {
 	return g.switchOut()
 }
 
-// Sleep parks for d, or until the greenlet is killed or times out. Zero or less is Yield.
+// Sleep parks for d, or until the greenlet is killed or times out. Zero or less is Yield; [Forever] sets
+// no timer.
 func (g *Greenlet) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return g.Yield()
@@ -165,38 +162,15 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	g.timer.Reset(d)
+	if d != Forever {
+		g.timer.Reset(d)
+	}
 	return g.park()
 }
 
 type sleeper Greenlet
 
 func (s *sleeper) expire() { (*Greenlet)(s).wake(nil) }
-
-// Kill ends the greenlet at its next park, or in the one it is in: that and every later park returns
-// [ErrKilled], so that it can clean up but not live on. One that has not begun never will.
-// Killing twice, or killing the dead, does nothing. Any goroutine; the loop hears of it in its next tick.
-func (g *Greenlet) Kill() {
-	if !g.ended.Load() && g.markKilled() {
-		g.loop.PostJob((*killJob)(g))
-	}
-}
-
-type killJob Greenlet
-
-func (k *killJob) RunOn(*Loop) { (*Greenlet)(k).interrupt(ErrKilled) }
-
-func (g *Greenlet) markKilled() bool {
-	if !g.root.end(scopeKilled) {
-		return false
-	}
-	for s := g.top.Load(); s != &g.root; s = s.outer {
-		s.cancel()
-	}
-	return true
-}
-
-func (g *Greenlet) killed() bool { return g.root.state.Load() == scopeKilled }
 
 // enter begins every call that may park. An error that has been waiting for the greenlet is delivered
 // here, but by way of the ready queue: one that ignores errors still lets the others run.
@@ -223,7 +197,7 @@ func (g *Greenlet) refuse() error {
 // overdue takes the next error that could not be delivered when it came.
 func (g *Greenlet) overdue() error {
 	if g.killed() {
-		return ErrKilled
+		return g.killError()
 	}
 	return g.earliestTimeout()
 }
@@ -241,6 +215,17 @@ func (g *Greenlet) waitOn(w *waitList) error {
 func (g *Greenlet) park() error {
 	g.state = parked
 	return g.switchOut()
+}
+
+// waitDeaf parks until e is set. Kills and timeouts wait for the next park. It is for the few who must not leave
+// before others have.
+func (g *Greenlet) waitDeaf(e *Event) {
+	if g.loop.current != g || g.doomed || e.set {
+		return
+	}
+	e.waiters.push(g)
+	g.state = deaf
+	g.switchOut()
 }
 
 // switchOut hands control to the loop and returns what ended the park. The frames between here and
@@ -286,6 +271,10 @@ func (g *Greenlet) interrupt(err error) bool {
 	case yielding:
 		g.state, g.wakeErr = ready, err
 		return true
+	case later:
+		g.timer.Stop()
+		g.start()
+		return true
 	default:
 		return false
 	}
@@ -320,7 +309,7 @@ func (l *Loop) begin(g *Greenlet) bool {
 		return false // by force, while it was in the queue
 	}
 	if g.killed() {
-		g.finish(ErrKilled)
+		g.finish(g.killError())
 		return false
 	}
 	g.co = l.takeCoro()
@@ -341,7 +330,7 @@ func (g *Greenlet) main() {
 		case v != nil:
 			err = recovered(v)
 		case g.doomed:
-			err = ErrKilled
+			err = g.killError()
 		default:
 			err = ErrGoexit
 		}
@@ -349,6 +338,17 @@ func (g *Greenlet) main() {
 	}()
 	err = g.fn(g)
 	returned = true
+}
+
+// farewell tells those who are not plain joiners of the end.
+func (g *Greenlet) farewell() {
+	m := g.more
+	m.watchers.ring()
+	for _, r := range m.remotes {
+		r.notify()
+	}
+	m.remotes, m.locals = nil, nil
+	m.links.postEnd(g)
 }
 
 // finish records the end and tells everyone.
@@ -367,12 +367,12 @@ func (g *Greenlet) finish(err error) {
 	if g == l.until {
 		l.halt = true
 	}
-	g.root.end(scopeLeft)
+	g.life.Load().end(scopeLeft)
+	g.parent = nil // or each would keep all its ancestors
 	g.joiners.wakeAll(nil)
-	for _, r := range g.remotes {
-		r.notify()
+	if g.more != nil {
+		g.farewell()
 	}
-	g.remotes = nil
 	if _, panicked := err.(*PanicError); panicked || failed && !g.joined.Load() {
 		l.current = nil
 		l.o.OnFailure(g, err)

@@ -54,10 +54,13 @@ func (target *Greenlet) awaitRemote(g *Greenlet) error {
 	}
 	err := r.over.Wait(g)
 	if err != nil {
-		target.loop.PostJob((*remoteLeave)(r))
+		r.leave()
 	}
 	return err
 }
+
+// leave takes the joiner out again.
+func (r *remoteJoin) leave() { r.target.loop.PostJob((*remoteLeave)(r)) }
 
 // RunOn registers the joiner, on the target's loop.
 func (r *remoteJoin) RunOn(*Loop) {
@@ -65,7 +68,8 @@ func (r *remoteJoin) RunOn(*Loop) {
 		r.notify()
 		return
 	}
-	r.target.remotes = append(r.target.remotes, r)
+	m := r.target.extras()
+	m.remotes = append(m.remotes, r)
 }
 
 func (r *remoteJoin) notify() { r.home.PostJob((*remoteOver)(r)) }
@@ -77,28 +81,57 @@ func (r *remoteOver) RunOn(*Loop) { r.over.Set() }
 type remoteLeave remoteJoin
 
 func (r *remoteLeave) RunOn(*Loop) {
-	t := r.target
-	if i := slices.Index(t.remotes, (*remoteJoin)(r)); i >= 0 {
-		t.remotes = slices.Delete(t.remotes, i, i+1)
+	m := r.target.extras()
+	if i := slices.Index(m.remotes, (*remoteJoin)(r)); i >= 0 {
+		m.remotes = slices.Delete(m.remotes, i, i+1)
 	}
 }
 
 // JoinAll parks g until all of gs have ended. It returns the error of the one that failed first, in the
 // order in which they ended, or an error of g's own as Join does.
 func JoinAll(g *Greenlet, gs ...*Greenlet) error {
-	for _, t := range gs {
-		if t == g {
-			return ErrSelfJoin
-		}
-		t.joined.Store(true)
+	if err := g.careFor(gs); err != nil {
+		return err
 	}
+	gs = slices.Clone(gs) // the caller's may change meanwhile
 	for _, t := range gs {
 		if err := t.await(g); err != nil {
 			return err
 		}
 	}
-	var first *Greenlet
+	return firstFailure(gs)
+}
+
+// JoinN parks g until n of gs have ended, all of them if n is less than one, and returns those: the ones
+// that had ended before in the order of gs, then the others in the order of their ends. The error is that of the one
+// among them that failed first, or an error of g's own, as with JoinAll; in every case the slice
+// holds those that have ended by then. The failures of all gs are taken care of.
+func JoinN(g *Greenlet, n int, gs ...*Greenlet) ([]*Greenlet, error) {
+	if err := g.careFor(gs); err != nil {
+		return nil, err
+	}
+	ended, err := Wait(g, n, gs...)
+	if err != nil {
+		return ended, err
+	}
+	return ended, firstFailure(ended)
+}
+
+// careFor notes that the failures of gs are taken care of.
+func (g *Greenlet) careFor(gs []*Greenlet) error {
+	if slices.Contains(gs, g) {
+		return ErrSelfJoin
+	}
 	for _, t := range gs {
+		t.joined.Store(true)
+	}
+	return nil
+}
+
+// firstFailure is the result of the one that failed before the others did.
+func firstFailure(ended []*Greenlet) error {
+	var first *Greenlet
+	for _, t := range ended {
 		if t.failed != 0 && (first == nil || t.failed < first.failed) {
 			first = t
 		}
@@ -107,12 +140,4 @@ func JoinAll(g *Greenlet, gs ...*Greenlet) error {
 		return nil
 	}
 	return first.result
-}
-
-// KillAll kills all of gs, and then waits for their ends as JoinAll does.
-func KillAll(g *Greenlet, gs ...*Greenlet) error {
-	for _, t := range gs {
-		t.Kill()
-	}
-	return JoinAll(g, gs...)
 }

@@ -1,6 +1,7 @@
 package coop
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,10 @@ type LoopOptions struct {
 	// OnPanic is told, on the loop, of a panic in a posted function, a timer, a flusher or a
 	// stream's handler. The loop goes on. nil logs through slog.
 	OnPanic func(l *Loop, err *PanicError)
+
+	// OnSpawn is told of every new greenlet, on the loop, before it can run. It must not park. A panic in it goes to
+	// OnPanic.
+	OnSpawn func(g *Greenlet)
 
 	// MaxAwait bounds the goroutines that run functions given to [Await] for this loop; further
 	// ones wait in order. 0 is 1024.
@@ -83,8 +88,9 @@ type Loop struct {
 	table    streamTable
 
 	live     liveList
-	idle     []*coro // coroutines without a greenlet
-	awaiting int     // goroutines at work for Await
+	idlers   waitList // greenlets that wait for the loop to have nothing to do
+	idle     []*coro  // coroutines without a greenlet
+	awaiting int      // goroutines at work for Await
 	backlog  ring[awaitJob]
 	unwanted int // how many in the backlog nobody waits for any more
 
@@ -150,7 +156,8 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 }
 
 func logFailure(g *Greenlet, err error) {
-	args := []any{"loop", g.loop.o.Name, "greenlet", g.Name(), "err", err}
+	at := g.Spawned()
+	args := []any{"loop", g.loop.o.Name, "greenlet", g.Name(), "err", err, "spawned", fmt.Sprintf("%s:%d", at.File, at.Line)}
 	if p, ok := err.(*PanicError); ok {
 		args = append(args, "stack", string(p.Stack))
 	}
@@ -311,6 +318,8 @@ func (l *Loop) runIO() {
 			break
 		}
 		l.pollNow()
+	case l.idlers.n > 0:
+		l.runIdler()
 	default:
 		l.sleep()
 	}

@@ -11,7 +11,7 @@ func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
 	if err != nil {
 		return err
 	}
-	root := l.Spawn(fn)
+	root := l.spawnFrom(fn)
 	root.joined.Store(true)
 	l.until = root
 	if err := l.drive(); err != nil && root.result == nil {

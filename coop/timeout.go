@@ -1,71 +1,165 @@
 package coop
 
-import "time"
+import (
+	"errors"
+	"math"
+	"time"
+)
 
-// timeout is a scope of a greenlet that may expire. It needs no lock: only its embedded scope is seen
-// by other goroutines.
-type timeout struct {
-	scope
-	g     *Greenlet
-	outer *timeout
-	timer Timer
-	err   TimeoutError
-	owed  uint64 // order in which it expired, while the greenlet has not been told
+// Forever is a duration that never ends: a timeout of Forever does not fire, and a sleep of Forever ends only
+// with the greenlet's life or a timeout. gevent's Timeout(None).
+const Forever time.Duration = math.MaxInt64
+
+// A Timeout bounds how long a greenlet may take for something: from [Greenlet.StartTimeout] to
+// [Timeout.Close]. When its time is up, the greenlet's current or next park returns its error, once. Use
+// it where a function for [Greenlet.WithTimeout] does not fit, or the time has to be extended on the
+// way. Timeouts nest: each belongs within those that were started before it. Loop only.
+type Timeout struct {
+	// It needs no lock: other goroutines see only the scope, and through it until and err.
+	in     scope
+	g      *Greenlet
+	outer  *Timeout
+	timer  Timer
+	until  atomicDuration
+	err    TimeoutError
+	custom error  // in place of err
+	owed   uint64 // order in which it expired, while the greenlet has not been told
 }
 
-// WithTimeout runs fn and returns its error. If fn has not returned after d, its current or next park
-// returns a *[TimeoutError], once; it is up to fn to return it. A d of zero or less expires at
-// once, at the first park. Scopes nest: each has an error of its own, so that the error of an outer
-// scope passes through an inner one and can be told from the inner's. When WithTimeout returns,
-// the timeout has no effect any more, whether it expired or not. For the running greenlet only.
-func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
+// StartTimeout starts a timeout of the running greenlet, which is in force until it is closed:
+//
+//	t := g.StartTimeout(time.Second)
+//	defer t.Close()
+//
+// A d of zero or less expires at once, at the first park. For a greenlet that is not running it is closed from the
+// start. One allocation.
+func (g *Greenlet) StartTimeout(d time.Duration) *Timeout { return g.StartTimeoutError(d, nil) }
+
+// StartTimeoutError is StartTimeout with an error to return instead of a *[TimeoutError]; nil is
+// a TimeoutError.
+func (g *Greenlet) StartTimeoutError(d time.Duration, err error) *Timeout {
+	t := &Timeout{g: g, err: TimeoutError{D: d}, custom: err}
+	if !t.open(d) {
+		t.in.end(scopeLeft)
+	}
+	return t
+}
+
+func (t *Timeout) open(d time.Duration) bool {
+	g := t.g
 	l := g.loop
 	if l.current != g {
-		return ErrNotRunning
+		return false
 	}
-	t := &timeout{g: g, outer: g.inner, err: TimeoutError{D: d}}
-	t.scope.outer, t.limit = g.top.Load(), &t.err
-	t.clock, t.until = l.clock, l.in(d)
+	t.outer = g.inner
+	t.in.outer, t.in.limit = g.top.Load(), t
 	t.timer.init(l, t)
 	g.inner = t
-	g.top.Store(&t.scope)
-	defer t.leave()
-	if d > 0 {
+	t.until.Store(l.in(d))
+	g.top.Store(&t.in)
+	t.arm(d)
+	return true
+}
+
+func (t *Timeout) arm(d time.Duration) {
+	switch {
+	case d == Forever:
+		t.timer.Stop()
+	case d > 0:
 		t.timer.Reset(d)
-	} else {
+	default:
+		t.timer.Stop()
 		t.expire()
 	}
-	return fn()
+}
+
+// deadline is when the timeout ends, if that can be said in terms of the system's clock. Any goroutine.
+func (t *Timeout) deadline() (time.Time, bool) {
+	clock, real := t.g.loop.clock.(realClock)
+	until := t.until.Load()
+	return clock.start.Add(until), real && until != Forever
+}
+
+// Reset gives the timeout d from now on, more or less than it had. It reports false, and does nothing, when
+// the timeout has expired or is closed. A context that was derived before keeps the deadline it was given.
+func (t *Timeout) Reset(d time.Duration) bool {
+	if !t.Pending() {
+		return false
+	}
+	t.err.D = d // nobody has seen it
+	t.until.Store(t.g.loop.in(d))
+	t.arm(d)
+	return true
+}
+
+// Pending reports whether the timeout is in force and has not expired.
+func (t *Timeout) Pending() bool { return t.in.state.Load() == scopeOpen }
+
+// Expired reports whether the time was up before the timeout was closed.
+func (t *Timeout) Expired() bool { return t.in.state.Load() == scopeExpired }
+
+// Caused reports whether err is, or wraps, the error of this timeout and of no other.
+func (t *Timeout) Caused(err error) bool {
+	return err != nil && t.Expired() && errors.Is(err, t.error())
+}
+
+func (t *Timeout) error() error {
+	if t.custom != nil {
+		return t.custom
+	}
+	return &t.err
+}
+
+// Close ends the timeout and all that were started within it. After it they have no effect, even if they have
+// expired and the greenlet was not told. Closing again does nothing.
+func (t *Timeout) Close() {
+	open := t.g.inner
+	for open != t {
+		if open == nil {
+			return // closed before
+		}
+		open = open.outer
+	}
+	for t.g.inner != t {
+		t.g.inner.leave()
+	}
+	t.leave()
+}
+
+// leave closes the innermost timeout.
+func (t *Timeout) leave() {
+	g := t.g
+	t.timer.Stop()
+	if t.owed != 0 {
+		t.owed = 0
+		g.owed--
+	}
+	t.in.end(scopeLeft)
+	g.inner = t.outer
+	if t.outer != nil {
+		g.top.Store(t.in.outer)
+	} else {
+		g.top.Store(g.life.Load()) // it may be another life than on entering
+	}
 }
 
 // expire tells the greenlet, or leaves word for its next park.
-func (t *timeout) expire() {
+func (t *Timeout) expire() {
 	g := t.g
-	t.end(scopeExpired)
-	for s := g.top.Load(); s != &t.scope; s = s.outer {
+	t.in.end(scopeExpired)
+	for s := g.top.Load(); s != &t.in; s = s.outer {
 		s.cancel()
 	}
-	if !g.interrupt(&t.err) {
+	if !g.interrupt(t.error()) {
 		g.loop.timerSeq++
 		t.owed = g.loop.timerSeq
 		g.owed++
 	}
 }
 
-func (t *timeout) leave() {
-	g := t.g
-	t.timer.Stop()
-	if t.owed != 0 {
-		g.owed--
-	}
-	t.end(scopeLeft)
-	g.inner = t.outer
-	g.top.Store(t.scope.outer)
-}
-
 // earliestTimeout takes the timeout that has been owed for the longest time.
 func (g *Greenlet) earliestTimeout() error {
-	var first *timeout
+	var first *Timeout
 	for t := g.inner; t != nil; t = t.outer {
 		if t.owed != 0 && (first == nil || t.owed < first.owed) {
 			first = t
@@ -73,5 +167,5 @@ func (g *Greenlet) earliestTimeout() error {
 	}
 	first.owed = 0
 	g.owed--
-	return &first.err
+	return first.error()
 }
