@@ -329,7 +329,8 @@ func (l *Loop) runIO() {
 
 func (l *Loop) hasWork() bool {
 	return l.ready.n > 0 || l.inbox.filled.Load() || len(l.flushers) > 0 ||
-		len(l.again) > 0 || len(l.fetching) > 0 || len(l.ending) > 0 || l.halt || l.phase != running
+		len(l.again) > 0 || len(l.fetching) > 0 || len(l.ending) > 0 || l.halt ||
+		l.phase != running && l.live.newest == nil
 }
 
 func (l *Loop) pollNow() {
@@ -356,6 +357,9 @@ func (l *Loop) sleep() {
 			}
 			deadline = until
 		}
+	}
+	if l.phase != running && (deadline.IsZero() || l.limit.Before(deadline)) {
+		deadline = l.limit // someone has revived itself, to clean up
 	}
 	l.publishStats()
 	l.ready.trim()
