@@ -37,11 +37,11 @@ func (l *Loop) startLocked() {
 // again waits for the same end.
 func (l *Loop) Close() error {
 	l.control.Lock()
-	l.startLocked()
 	if !l.control.closing {
 		l.control.closing = true
-		l.PostJob(closeJob{})
+		l.PostJob(closeJob{}) // before the start, so that what Run left ready does not get to run by chance
 	}
+	l.startLocked()
 	l.control.Unlock()
 	<-l.done
 
