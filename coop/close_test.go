@@ -137,7 +137,7 @@ func TestMisuseOfATimerIsSaid(t *testing.T) {
 
 func TestDeadlineOfAVeryLongTimeout(t *testing.T) {
 	runWith(t, coop.LoopOptions{}, func(g *coop.Greenlet) error {
-		return g.WithTimeout(1<<63-1, func() error {
+		return g.WithTimeout(coop.Forever-1, func() error {
 			if at, ok := g.Deadline(); !ok || time.Until(at) < 200*365*24*time.Hour {
 				t.Errorf("deadline %v, %v", at, ok)
 			}

@@ -55,10 +55,18 @@ func (t *Timeout) open(d time.Duration) bool {
 	t.in.outer, t.in.limit = g.top.Load(), t
 	t.timer.init(l, t)
 	g.inner = t
-	t.until.Store(l.in(d))
+	t.until.Store(t.end(d))
 	g.top.Store(&t.in)
 	t.arm(d)
 	return true
+}
+
+// end is when d from now is; Forever only if d is.
+func (t *Timeout) end(d time.Duration) time.Duration {
+	if d == Forever {
+		return Forever
+	}
+	return min(t.g.loop.in(d), Forever-1)
 }
 
 func (t *Timeout) arm(d time.Duration) {
@@ -87,7 +95,7 @@ func (t *Timeout) Reset(d time.Duration) bool {
 		return false
 	}
 	t.err.D = d // nobody has seen it
-	t.until.Store(t.g.loop.in(d))
+	t.until.Store(t.end(d))
 	t.arm(d)
 	return true
 }

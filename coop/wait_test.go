@@ -302,7 +302,11 @@ func TestJoinN(t *testing.T) {
 					d = 3
 				}
 				var ended []*coop.Greenlet
-				err := g.WithTimeout(d, func() (err error) { g.Spawn(func(*coop.Greenlet) error { return nil }); ended, err = coop.JoinN(g, c.n, gs...); return err })
+				err := g.WithTimeout(d, func() (err error) {
+					g.Spawn(func(*coop.Greenlet) error { return nil })
+					ended, err = coop.JoinN(g, c.n, gs...)
+					return err
+				})
 				wantErr(t, err, c.err)
 				if g.Loop().Now() != c.at {
 					t.Errorf("at %v", g.Loop().Now())
