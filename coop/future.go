@@ -62,7 +62,7 @@ func (f *Future[T]) Ready() bool { return f.done.IsSet() }
 // Link has fn called once when there is an outcome, as a job of l, the future's loop; see [Greenlet.Link]
 // for what holds of links.
 func (f *Future[T]) Link(l *Loop, fn func(*Future[T])) *Link {
-	k := &Link{do: func() { fn(f) }}
+	k := &Link{do: func(*Greenlet) { fn(f) }}
 	f.loop = l
 	if f.done.IsSet() {
 		l.PostJob((*linkJob)(k))

@@ -348,7 +348,7 @@ func (g *Greenlet) farewell() {
 		r.notify()
 	}
 	m.remotes, m.locals = nil, nil
-	m.links.postEnd(g)
+	m.links.postEnd()
 }
 
 // finish records the end and tells everyone.

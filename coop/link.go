@@ -2,7 +2,8 @@ package coop
 
 // A Link is a function to be called once, when something has come to its end: see [Greenlet.Link].
 type Link struct {
-	do         func() // nil when it has run or was taken back
+	do         func(*Greenlet) // nil when it has run or was taken back
+	g          *Greenlet       // whose end it waits for, if it does
 	when       linkWhen
 	cares      bool // it takes care of a failure
 	list       *linkList
@@ -40,9 +41,9 @@ func (g *Greenlet) LinkFailure(fn func(*Greenlet)) *Link {
 }
 
 func (g *Greenlet) link(when linkWhen, fn func(*Greenlet)) *Link {
-	k := &Link{do: func() { fn(g) }, when: when}
+	k := &Link{do: fn, g: g, when: when}
 	if g.ended.Load() {
-		k.postEnd(g)
+		k.postEnd()
 	} else {
 		g.extras().links.add(k)
 	}
@@ -63,7 +64,8 @@ func (k *Link) Unlink() bool {
 }
 
 // postEnd has the link run, if its greenlet's end is of the kind that it is for.
-func (k *Link) postEnd(g *Greenlet) {
+func (k *Link) postEnd() {
+	g := k.g
 	if k.when == onSuccess && g.failed != 0 || k.when == onFailure && g.failed == 0 {
 		k.do = nil
 		return
@@ -80,7 +82,7 @@ type linkJob Link
 func (k *linkJob) RunOn(*Loop) {
 	if do := k.do; do != nil {
 		k.do = nil
-		do()
+		do(k.g)
 	}
 }
 
@@ -120,8 +122,8 @@ func (ll *linkList) take() *Link {
 	return k
 }
 
-func (ll *linkList) postEnd(g *Greenlet) {
+func (ll *linkList) postEnd() {
 	for k := ll.take(); k != nil; k = ll.take() {
-		k.postEnd(g)
+		k.postEnd()
 	}
 }

@@ -9,6 +9,7 @@ type Scope struct {
 	over     Event // nobody is alive
 	failure  error // the first
 	closed   bool  // everyone is to end
+	onEnd    func(*Greenlet)
 }
 
 // Scope runs fn in g, the running greenlet, and returns when fn has returned and every greenlet that was
@@ -20,6 +21,7 @@ type Scope struct {
 // The failures are not reported otherwise, except for panics.
 func (g *Greenlet) Scope(fn func(s *Scope) error) error {
 	s := &Scope{g: g}
+	s.onEnd = s.ended
 	s.limit.g = g
 	if !s.limit.open(Forever) {
 		return ErrNotRunning
@@ -46,7 +48,7 @@ func (s *Scope) Spawn(fn func(*Greenlet) error) *Greenlet {
 	c.joined.Store(true)
 	s.alive++
 	s.children = append(s.children, c)
-	c.Link(s.ended)
+	c.Link(s.onEnd)
 	if s.closed {
 		c.Kill()
 	}
