@@ -70,8 +70,11 @@ func (closeJob) RunOn(l *Loop) {
 		all = append(all, g)
 	}
 	for _, g := range slices.Backward(all) {
-		g.markKilled(&ErrKilled)
+		life := g.condemn(&ErrKilled)
 		g.interrupt(g.killError())
+		if life != nil {
+			g.announce(life)
+		}
 	}
 }
 

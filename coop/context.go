@@ -20,7 +20,13 @@ func (g *Greenlet) Done() <-chan struct{} { return g.top.Load().Done() }
 
 // Err is nil until then; after it [ErrKilled], which is a context.Canceled to errors.Is, a
 // *TimeoutError, which is a context.DeadlineExceeded, or context.Canceled. Any goroutine.
-func (g *Greenlet) Err() error { return g.top.Load().Err() }
+func (g *Greenlet) Err() error {
+	err := g.top.Load().Err()
+	if err == context.Canceled && g.killed() {
+		return ErrKilled // a timeout was just being left
+	}
+	return err
+}
 
 // Deadline is the earliest end of the timeouts in force, if the loop's clock is the system's.
 // Any goroutine.

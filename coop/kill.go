@@ -20,8 +20,12 @@ func (g *Greenlet) KillWith(err error) {
 }
 
 func (g *Greenlet) kill(cause *error) {
-	if !g.ended.Load() && g.markKilled(cause) {
-		g.loop.PostJob((*killJob)(g))
+	if g.ended.Load() {
+		return
+	}
+	if life := g.condemn(cause); life != nil {
+		g.loop.PostJob((*killJob)(g)) // first, so that no answer to the announcement can overtake it
+		g.announce(life)
 	}
 }
 
@@ -33,19 +37,24 @@ func (k *killJob) RunOn(*Loop) {
 	}
 }
 
-// markKilled is the part of a kill that any goroutine can do. It reports whether this was the first.
-func (g *Greenlet) markKilled(cause *error) bool {
+// condemn marks g as killed and returns the life that this ends, nil if it was killed before. Any goroutine.
+func (g *Greenlet) condemn(cause *error) *scope {
 	life := g.life.Load()
 	life.cause.CompareAndSwap(nil, cause)
-	if !life.end(scopeKilled) {
-		return false
+	if !life.state.CompareAndSwap(scopeOpen, scopeKilled) {
+		return nil
 	}
+	return life
+}
+
+// announce tells those who watch g as a context that a life of it has been ended. Any goroutine.
+func (g *Greenlet) announce(life *scope) {
+	life.cancel()
 	for s := g.top.Load(); s != nil && s != life; s = s.outer {
 		if s.Err() != nil { // a scope opened after a Revive that has come in between is none of ours
 			s.cancel()
 		}
 	}
-	return true
 }
 
 func (g *Greenlet) killed() bool { return g.life.Load().state.Load() == scopeKilled }

@@ -142,7 +142,7 @@ func (t *Timeout) leave() {
 		t.owed = 0
 		g.owed--
 	}
-	t.in.end(scopeLeft)
+	t.in.end(scopeLeft) // before that, since contexts derived of the greenlet ask it why
 	g.inner = t.outer
 	if t.outer != nil {
 		g.top.Store(t.in.outer)
