@@ -203,6 +203,10 @@ func (wl *watchList) add(n *watcher) {
 		wl.head, n.prev = n, n
 		return
 	}
+	if wl.head.w.g.loop != n.w.g.loop {
+		n.list = nil
+		panic("coop: greenlets of two loops wait for the same thing")
+	}
 	n.prev = wl.head.prev
 	n.prev.next = n
 	wl.head.prev = n
