@@ -24,3 +24,14 @@ func (g *Greenlet) Locals() int {
 
 // GreenletSize is what a greenlet costs beside its stack.
 const GreenletSize = unsafe.Sizeof(Greenlet{})
+
+// Remotes is how many greenlets of other loops wait for the end of this one. Loop only.
+func (g *Greenlet) Remotes() int {
+	if g.more == nil {
+		return 0
+	}
+	return len(g.more.remotes)
+}
+
+// Timers is how many timers are armed. Loop only.
+func (l *Loop) Timers() int { return len(l.timers) }

@@ -343,11 +343,11 @@ func (g *Greenlet) main() {
 // farewell tells those who are not plain joiners of the end.
 func (g *Greenlet) farewell() {
 	m := g.more
+	g.more = nil
 	m.watchers.ring()
 	for _, r := range m.remotes {
 		r.notify()
 	}
-	m.remotes, m.locals = nil, nil
 	m.links.postEnd()
 }
 
@@ -366,6 +366,9 @@ func (g *Greenlet) finish(err error) {
 	g.ended.Store(true)
 	if g == l.until {
 		l.halt = true
+	}
+	for g.inner != nil { // started, but not closed
+		g.inner.leave()
 	}
 	g.life.Load().end(scopeLeft)
 	g.parent = nil // or each would keep all its ancestors

@@ -76,3 +76,28 @@ func TestIdleStarvesNobody(t *testing.T) {
 		return spinner.Join(g)
 	})
 }
+
+// A timer that comes due after the loop has looked at its timers, and before it turns to the idle, goes first.
+func TestIdleLooksAtTheClockOnceMore(t *testing.T) {
+	var j journal
+	clock := new(handClock)
+	runWith(t, coop.LoopOptions{Clock: clock}, func(g *coop.Greenlet) error {
+		l := g.Loop()
+		l.AfterFunc(time.Second, func() { j.add("timer") })
+		l.QueueFlush(clock) // at the end of this tick
+		err := g.Idle()
+		j.add("idle")
+		return err
+	})
+	j.want(t, "timer", "idle")
+}
+
+// handClock moves on by a minute with each flush.
+type handClock struct{ now time.Duration }
+
+func (c *handClock) Flush()             { c.now += time.Minute }
+func (c *handClock) Now() time.Duration { return c.now }
+func (c *handClock) WakeAt(t time.Duration) (time.Time, bool) {
+	c.now = max(c.now, t)
+	return time.Time{}, false
+}

@@ -81,7 +81,10 @@ func (r *remoteOver) RunOn(*Loop) { r.over.Set() }
 type remoteLeave remoteJoin
 
 func (r *remoteLeave) RunOn(*Loop) {
-	m := r.target.extras()
+	m := r.target.more
+	if m == nil {
+		return // it is over
+	}
 	if i := slices.Index(m.remotes, (*remoteJoin)(r)); i >= 0 {
 		m.remotes = slices.Delete(m.remotes, i, i+1)
 	}

@@ -1,6 +1,10 @@
 package coop_test
 
 import (
+	"log"
+	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,5 +209,23 @@ func TestLinksRunWhenTheLoopEndsItsGreenletsByForce(t *testing.T) {
 	})
 	if !linked {
 		t.Error("link did not run")
+	}
+}
+
+// #29: the log names the greenlet, its failure, and where it was spawned.
+func TestUnhandledFailureIsLoggedWithItsSpawningPlace(t *testing.T) {
+	var text strings.Builder
+	old, flags := slog.Default(), log.Flags()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	defer func() { slog.SetDefault(old); log.SetOutput(os.Stderr); log.SetFlags(flags) }()
+	run(t, func(g *coop.Greenlet) error {
+		c := g.Spawn(func(*coop.Greenlet) error { return errBoom })
+		c.SetName("printer")
+		return g.Sleep(1)
+	})
+	for _, want := range []string{"printer", "boom", "link_test.go:"} {
+		if !strings.Contains(text.String(), want) || strings.Count(text.String(), "\n") != 1 {
+			t.Errorf("log lacks %q:\n%s", want, text.String())
+		}
 	}
 }

@@ -254,6 +254,14 @@ func TestWaitForGreenletsOfAnotherLoop(t *testing.T) {
 	on(t, here, func(g *coop.Greenlet) error {
 		err := g.WithTimeout(time.Millisecond, func() error { _, err := coop.Wait(g, 0, a, b); return err })
 		wantErr(t, err, coop.ErrTimeout)
+		left, err := coop.Await(g, func() (int, error) {
+			n := make(chan int)
+			there.Post(func() { n <- a.Remotes() + b.Remotes() }) // behind the jobs that give the places up
+			return <-n, nil
+		})
+		if left != 0 || err != nil {
+			t.Errorf("%d places left behind, %v", left, err)
+		}
 		close(gate)
 		first, err := coop.WaitAny(g, a, b)
 		if first != b || err != nil {
@@ -338,6 +346,41 @@ func TestJoinNOfNothingAndOfOneself(t *testing.T) {
 		}
 		_, err = coop.JoinN(g, 1, g)
 		wantErr(t, err, coop.ErrSelfJoin)
+		return nil
+	})
+}
+
+// The list may change while it is waited for.
+func TestWaitForAChangingList(t *testing.T) {
+	run(t, func(g *coop.Greenlet) error {
+		evs := []*coop.Event{new(coop.Event), new(coop.Event)}
+		first := evs[0]
+		change := func() {
+			g.SpawnLater(time.Second, func(*coop.Greenlet) error {
+				first.Set()
+				evs[0] = nil
+				return nil
+			})
+		}
+		restore := func() { first.Clear(); evs[0] = first }
+		change()
+		got, err := coop.Wait(g, 1, evs...)
+		if err != nil || got[0] != first {
+			t.Errorf("Wait: %v, %v", got, err)
+		}
+		restore()
+		change()
+		if got, err := coop.WaitAny(g, evs...); err != nil || got != first {
+			t.Errorf("WaitAny: %v, %v", got, err)
+		}
+		restore()
+		change()
+		for got := range coop.WaitEach(g, evs...) {
+			if got != first {
+				t.Errorf("WaitEach: %v", got)
+			}
+			break
+		}
 		return nil
 	})
 }

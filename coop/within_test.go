@@ -298,3 +298,25 @@ func TestSleepOddities(t *testing.T) {
 		return nil
 	})
 }
+
+// One that its greenlet forgot to close ends with the greenlet.
+func TestTimeoutLeftOpenEndsWithItsGreenlet(t *testing.T) {
+	run(t, func(g *coop.Greenlet) error {
+		var outer, inner *coop.Timeout
+		var ctx context.Context
+		c := g.Spawn(func(g *coop.Greenlet) error {
+			outer, inner = g.StartTimeout(time.Hour), g.StartTimeout(time.Minute)
+			ctx = g.Context()
+			return g.Yield()
+		})
+		if err := c.Join(g); err != nil {
+			return err
+		}
+		if n := g.Loop().Timers(); n != 0 || outer.Pending() || inner.Pending() {
+			t.Errorf("%d timers armed, pending %v, %v", n, outer.Pending(), inner.Pending())
+		}
+		wantErr(t, ctx.Err(), context.Canceled)
+		outer.Close()
+		return nil
+	})
+}
