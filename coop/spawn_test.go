@@ -17,7 +17,8 @@ func TestSpawnLaterRunsAfterTheDelay(t *testing.T) {
 		say := func(name string) func(*coop.Greenlet) error {
 			return func(g *coop.Greenlet) error {
 				j.add(fmt.Sprint(name, g.Loop().Now()))
-				return g.Sleep(time.Second) // its timer serves again
+				wantErr(t, g.WithTimeout(0, g.Yield), coop.ErrTimeout)
+				return g.Sleep(time.Second) // its timer serves again, now to wake it
 			}
 		}
 		gs := []*coop.Greenlet{
@@ -64,18 +65,22 @@ func TestSpawnLaterKilledBeforeItsStart(t *testing.T) {
 
 func TestSpawnLaterOnAClosingLoop(t *testing.T) {
 	var waiting, born *coop.Greenlet
-	run(t, func(g *coop.Greenlet) error {
+	clock := coop.NewFakeClock()
+	runWith(t, coop.LoopOptions{Clock: clock}, func(g *coop.Greenlet) error {
 		never := func(*coop.Greenlet) error { t.Error("ran"); return nil }
 		waiting = g.SpawnLater(time.Hour, never)
 		g.Spawn(func(g *coop.Greenlet) error {
 			err := g.Sleep(coop.Forever)
-			born = g.SpawnLater(0, never)
+			born = g.SpawnLater(time.Hour, never)
 			return err
 		})
 		return g.Yield()
 	})
 	wantErr(t, waiting.Result(), coop.ErrKilled)
 	wantErr(t, born.Result(), coop.ErrKilled)
+	if clock.Now() != 0 {
+		t.Errorf("the loop waited until %v", clock.Now())
+	}
 }
 
 // #31: parent and spawning place. A parent that is over keeps nobody alive but itself.
