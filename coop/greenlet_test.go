@@ -12,6 +12,7 @@ import (
 	"greenroom/coop"
 )
 
+// #1, #3
 func TestSpawnDoesNotSwitchAndStartsInOrder(t *testing.T) {
 	var j journal
 	run(t, func(g *coop.Greenlet) error {
@@ -24,6 +25,7 @@ func TestSpawnDoesNotSwitchAndStartsInOrder(t *testing.T) {
 	j.want(t, "spawned", "0", "1", "2")
 }
 
+// #36
 func TestYieldLetsEveryoneRunOnce(t *testing.T) {
 	var j journal
 	run(t, func(g *coop.Greenlet) error {
@@ -43,6 +45,7 @@ func TestYieldLetsEveryoneRunOnce(t *testing.T) {
 	j.want(t, "a0", "b0", "a1", "b1", "a2", "b2")
 }
 
+// #37
 func TestSleepOrder(t *testing.T) {
 	var j journal
 	run(t, func(g *coop.Greenlet) error {
@@ -54,6 +57,7 @@ func TestSleepOrder(t *testing.T) {
 	j.want(t, "neg", "1", "2a", "2b", "2c")
 }
 
+// #15, #18
 func TestKillEndsEveryWait(t *testing.T) {
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
@@ -90,6 +94,7 @@ func TestKillEndsEveryWait(t *testing.T) {
 	}
 }
 
+// #14
 func TestKillBeforeStart(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		ran := false
@@ -106,6 +111,7 @@ func TestKillBeforeStart(t *testing.T) {
 	})
 }
 
+// #16
 func TestKillOfOneselfComesAtTheNextPark(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		victim := g.Spawn(func(g *coop.Greenlet) error {
@@ -119,6 +125,7 @@ func TestKillOfOneselfComesAtTheNextPark(t *testing.T) {
 	})
 }
 
+// #22
 func TestKillersOfEachOther(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		var a, b *coop.Greenlet
@@ -128,6 +135,7 @@ func TestKillersOfEachOther(t *testing.T) {
 	})
 }
 
+// #20
 func TestKilledGreenletThatIgnoresErrorsDoesNotHoldTheLoop(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		stop := false
@@ -186,6 +194,7 @@ func TestPanicIsIsolatedAndReportedOnce(t *testing.T) {
 	}
 }
 
+// #29
 func TestFailureIsReportedUnlessJoined(t *testing.T) {
 	var names []string
 	o := coop.LoopOptions{OnFailure: func(g *coop.Greenlet, err error) { names = append(names, g.Name()) }}

@@ -8,6 +8,7 @@ import (
 	"greenroom/coop"
 )
 
+// #8
 func TestJoinOfOneself(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		wantErr(t, g.Join(g), coop.ErrSelfJoin)
@@ -16,6 +17,7 @@ func TestJoinOfOneself(t *testing.T) {
 	})
 }
 
+// #6, #9
 func TestJoinWakesInOrderAndReturnsTheResult(t *testing.T) {
 	var j journal
 	runWith(t, coop.LoopOptions{Clock: coop.NewFakeClock()}, func(g *coop.Greenlet) error {
@@ -37,6 +39,7 @@ func TestJoinWakesInOrderAndReturnsTheResult(t *testing.T) {
 	j.want(t, "a", "b", "c")
 }
 
+// #11
 func TestJoinAllReturnsTheFirstFailureInTime(t *testing.T) {
 	late := errors.New("late")
 	run(t, func(g *coop.Greenlet) error {
@@ -54,6 +57,7 @@ func TestJoinAllReturnsTheFirstFailureInTime(t *testing.T) {
 	})
 }
 
+// #21
 func TestKillAllTellsAllBeforeWaiting(t *testing.T) {
 	var j journal
 	run(t, func(g *coop.Greenlet) error {

@@ -9,6 +9,7 @@ import (
 	"greenroom/coop"
 )
 
+// #40
 func TestTimeoutEndsEveryWait(t *testing.T) {
 	for name, wait := range waits {
 		t.Run(name, func(t *testing.T) {
@@ -34,6 +35,7 @@ func TestTimeoutEndsEveryWait(t *testing.T) {
 	}
 }
 
+// #41
 func TestTimeoutsNest(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		// The outer one passes through the inner.
@@ -61,6 +63,7 @@ func TestTimeoutsNest(t *testing.T) {
 	})
 }
 
+// #46
 func TestEqualTimeoutsAreDeliveredOneAPark(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		var first, second, third error
@@ -79,6 +82,7 @@ func TestEqualTimeoutsAreDeliveredOneAPark(t *testing.T) {
 	})
 }
 
+// #42
 func TestTimeoutHasNoEffectAfterItsScope(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		if err := g.WithTimeout(time.Second, func() error { return nil }); err != nil {
@@ -95,6 +99,7 @@ func TestTimeoutHasNoEffectAfterItsScope(t *testing.T) {
 	})
 }
 
+// #43
 func TestZeroTimeoutFiresAtTheFirstPark(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		parks := 0
