@@ -97,7 +97,11 @@ func (a *await[T]) RunOn(l *Loop) {
 		l.awaiting++
 		next.start(l)
 	}
-	if a.g != nil {
+	switch {
+	case a.g == nil:
+	case a.g.killed(): // fn, handed the greenlet as a context, may have heard of it before the loop does
+		a.g.interrupt(a.g.killError())
+	default:
 		a.g.wake(nil)
 	}
 }
