@@ -307,3 +307,86 @@ func ExampleGreenlet_WithTimeoutError() {
 	})
 	// Output: the printer is too slow
 }
+
+// Two of three different things; what is ready already comes first.
+func ExampleWait() {
+	onFakeClock(func(g *coop.Greenlet) error {
+		timer := g.SpawnLater(time.Second, func(*coop.Greenlet) error { return nil })
+		var never coop.Event
+		done := coop.NewFuture[string]()
+		done.Set("ready from the start")
+		ready, err := coop.Wait[coop.Waitable](g, 2, &never, timer, done)
+		fmt.Println(ready[0] == done, ready[1] == timer, g.Loop().Now())
+		return err
+	})
+	// Output: true true 1s
+}
+
+func ExampleKill() {
+	onFakeClock(func(g *coop.Greenlet) error {
+		c := g.Spawn(func(g *coop.Greenlet) error { return g.Sleep(time.Hour) })
+		coop.Kill(c)
+		fmt.Println("told, ended:", c.Ended())
+		err := c.Join(g)
+		fmt.Println("joined, ended:", c.Ended(), "successfully:", c.Successful())
+		return err
+	})
+	// Output:
+	// told, ended: false
+	// joined, ended: true successfully: true
+}
+
+// A future can stand for one of several tasks that may provide a value.
+func ExampleTask_Into() {
+	onFakeClock(func(g *coop.Greenlet) error {
+		var first coop.Future[string]
+		for _, d := range []time.Duration{2 * time.Second, time.Second} {
+			coop.SpawnTask(g, func(g *coop.Greenlet) (string, error) {
+				return fmt.Sprint("after ", d), g.Sleep(d)
+			}).Into(&first)
+		}
+		v, err := first.Get(g)
+		fmt.Println(v)
+		return err
+	})
+	// Output: after 1s
+}
+
+func ExampleFuture_Link() {
+	onFakeClock(func(g *coop.Greenlet) error {
+		var answer coop.Future[int]
+		answer.Link(g.Loop(), func(f *coop.Future[int]) {
+			v, _ := f.TryGet()
+			fmt.Println("the answer is", v)
+		})
+		answer.Set(42)
+		fmt.Println("set")
+		return g.Yield()
+	})
+	// Output:
+	// set
+	// the answer is 42
+}
+
+// The first answer is enough. Without the Kill, leaving the scope would wait for the others.
+func ExampleScope_Kill() {
+	onFakeClock(func(g *coop.Greenlet) error {
+		return g.Scope(func(s *coop.Scope) error {
+			var servers []*coop.Task[string]
+			for i, d := range []time.Duration{3 * time.Second, time.Second, 2 * time.Second} {
+				servers = append(servers, coop.SpawnTask(s, func(g *coop.Greenlet) (string, error) {
+					return fmt.Sprint("server ", i), g.Sleep(d)
+				}))
+			}
+			first, err := coop.WaitAny(g, servers...)
+			if err != nil {
+				return err
+			}
+			s.Kill()
+			name, err := first.Get(g)
+			fmt.Println(name, "answered after", g.Loop().Now())
+			return err
+		})
+	})
+	// Output: server 1 answered after 1s
+}
