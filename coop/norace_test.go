@@ -1,0 +1,5 @@
+//go:build !race
+
+package coop_test
+
+const raceEnabled = false
