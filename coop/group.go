@@ -13,8 +13,8 @@ var ErrOtherLoop = errors.New("the greenlet lives on another loop")
 // A member costs about 400 bytes more than a greenlet outside of groups. The zero value is an empty
 // group. Loop only. gevent: Group.
 type Group struct {
-	members        map[*Greenlet]*member
 	oldest, newest *member // in the order in which they came
+	n              int
 	loop           *Loop
 	joiners        waitList
 	killing        int   // calls of KillAll
@@ -55,11 +55,8 @@ func (gr *Group) Add(x *Greenlet) error {
 func (gr *Group) add(x *Greenlet) *member {
 	m := &member{g: x, group: gr, prev: gr.newest}
 	m.place.state, m.place.giveUp = standing, m
-	if gr.members == nil {
-		gr.members = make(map[*Greenlet]*member)
-	}
 	gr.loop = x.loop
-	gr.members[x] = m
+	gr.n++
 	if m.prev != nil {
 		m.prev.next = m
 	} else {
@@ -78,7 +75,7 @@ func (gr *Group) add(x *Greenlet) *member {
 
 // Discard takes x out of the group. It goes on as it would have without.
 func (gr *Group) Discard(x *Greenlet) {
-	if m := gr.members[x]; m != nil {
+	if m := gr.find(x); m != nil {
 		m.place.on.remove(&m.place)
 		m.leave()
 	}
@@ -99,7 +96,7 @@ func (m *member) giveUp(*Greenlet) {}
 
 func (m *member) leave() {
 	gr := m.group
-	delete(gr.members, m.g)
+	gr.n--
 	if m.prev != nil {
 		m.prev.next = m.next
 	} else {
@@ -113,11 +110,8 @@ func (m *member) leave() {
 	if m.pool != nil {
 		m.pool.release()
 	}
-	if len(gr.members) == 0 {
-		gr.members = nil
-		if gr.joiners.n > 0 {
-			gr.joiners.wakeAll(gr.takeFailure())
-		}
+	if gr.n == 0 && gr.joiners.n > 0 {
+		gr.joiners.wakeAll(gr.takeFailure())
 	}
 }
 
@@ -127,17 +121,30 @@ func (gr *Group) takeFailure() error {
 	return err
 }
 
+// find looks among the joiners of x, which is in few groups and has few joiners when it is new.
+func (gr *Group) find(x *Greenlet) *member {
+	if x.loop != gr.loop {
+		return nil
+	}
+	for p := x.joiners.head; p != nil; p = p.next {
+		if m, ok := p.giveUp.(*member); ok && m.group == gr {
+			return m
+		}
+	}
+	return nil
+}
+
 // Has reports whether x is a member.
-func (gr *Group) Has(x *Greenlet) bool { return gr.members[x] != nil }
+func (gr *Group) Has(x *Greenlet) bool { return gr.find(x) != nil }
 
 // Len is the number of members.
-func (gr *Group) Len() int { return len(gr.members) }
+func (gr *Group) Len() int { return gr.n }
 
 // All yields those who are members when the iteration begins, in the order in which they came. The group
 // may change meanwhile.
 func (gr *Group) All() iter.Seq[*Greenlet] {
 	return func(yield func(*Greenlet) bool) {
-		snapshot := make([]*Greenlet, 0, len(gr.members))
+		snapshot := make([]*Greenlet, 0, gr.n)
 		for m := gr.oldest; m != nil; m = m.next {
 			snapshot = append(snapshot, m.g)
 		}
@@ -156,7 +163,7 @@ func (gr *Group) Join(g *Greenlet) error {
 	if gr.Has(g) {
 		return ErrSelfJoin
 	}
-	if len(gr.members) == 0 {
+	if gr.n == 0 {
 		return gr.takeFailure()
 	}
 	for m := gr.oldest; m != nil; m = m.next {

@@ -57,8 +57,8 @@ func Map[A, R any](g *Greenlet, p *Pool, in []A, fn func(*Greenlet, A) (R, error
 type Result[A, R any] struct {
 	Index int   // its place among the values, from 0; -1 if the mapping itself was broken off
 	In    A     // the value
-	Value R     // what the function made of it
-	Err   error // or its error; a *PanicError if it panicked, ErrKilled if its greenlet was killed
+	Value R     // what the function returned
+	Err   error // the error it returned; a *PanicError if it panicked, ErrKilled if its greenlet was killed
 }
 
 // IMap calls fn for each value of in, in greenlets of the pool, and yields the results in the order

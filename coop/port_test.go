@@ -60,7 +60,7 @@ func fromLoop(l *coop.Loop) func(portCall) *portWait {
 			began <- g
 			err := c.g(g)
 			w.done <- err
-			return err
+			return nil
 		})
 		w.giveUp = (<-began).Kill
 		return w

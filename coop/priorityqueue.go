@@ -1,7 +1,7 @@
 package coop
 
 // NewPriorityQueue returns a queue whose values come out by priority: a before b if before(a, b), and in
-// the order of arrival if neither is before the other. Which value a waiting getter gets is decided when it
+// the order of arrival if neither is before the other. Which value a waiting greenlet gets is decided when it
 // runs, so that the most urgent of those that came meanwhile is first. Putters that wait for room are let in
 // first come, first served. Adding and taking grow with the logarithm. gevent: PriorityQueue.
 func NewPriorityQueue[T any](max int, before func(a, b T) bool) *Queue[T] {

@@ -110,10 +110,6 @@ func (q *Queue[T]) TryPut(v T) bool {
 // hand gives v to a getter, the first in line.
 func (q *Queue[T]) hand(g *Greenlet, v T) {
 	if g.state == standing {
-		if q.order == byPriority {
-			q.push(v)
-			v = q.pop()
-		}
 		g.giveUp.(*getCall[T]).v = v
 	} else {
 		q.push(v)

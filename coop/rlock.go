@@ -7,7 +7,8 @@ var ErrNotOwner = errors.New("lock released by one that does not hold it")
 
 // An RLock is a lock that its owner may take again; it is free when it was released as often. Greenlets need
 // no lock for what they do between two parks; this one is for what must not be interrupted by others
-// although it parks. It is fair like a [Semaphore]. The zero value is a free lock. Loop only.
+// although it parks. It is fair like a [Semaphore]. A greenlet that ends does not
+// release what it holds: defer it, or use With. The zero value is a free lock. Loop only.
 // gevent: RLock.
 type RLock struct {
 	owner   *Greenlet

@@ -84,6 +84,7 @@ func (o *outcome) want(t *testing.T, err error) {
 	}
 }
 
+// #47, #53, #57, #61, #62, #63, #66, #67, #68
 func TestWaitingIsWoken(t *testing.T) {
 	eachWaitable(t, func(t *testing.T, g *coop.Greenlet, w waitable) {
 		o := w.start(g)
@@ -132,6 +133,7 @@ var leaving = map[string]struct {
 	}},
 }
 
+// #48, #55, #56, #64: one that is killed or times out leaves no waiter behind.
 func TestWaitingOneThatGoesLosesNothing(t *testing.T) {
 	for how, c := range leaving {
 		t.Run(how, func(t *testing.T) {
@@ -147,6 +149,7 @@ func TestWaitingOneThatGoesLosesNothing(t *testing.T) {
 	}
 }
 
+// #55: two waiters, and one dies.
 func TestWaitingOneThatGoesLetsTheNextHaveIt(t *testing.T) {
 	for how, c := range leaving {
 		t.Run(how, func(t *testing.T) {
@@ -190,7 +193,7 @@ func TestWaitingWokenAndKilledAtOnce(t *testing.T) {
 	}
 }
 
-// TestWaitingWokenAndTimedOutAtOnce: both come due in one phase of timers, in both orders.
+// TestWaitingWokenAndTimedOutAtOnce, #56: both come due in one phase of timers, in both orders.
 func TestWaitingWokenAndTimedOutAtOnce(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(fmt.Sprintf("timeout first %v", late), func(t *testing.T) {
@@ -219,6 +222,7 @@ func TestWaitingWokenAndTimedOutAtOnce(t *testing.T) {
 	}
 }
 
+// #55, #63
 func TestWaitingIsServedInOrder(t *testing.T) {
 	eachWaitable(t, func(t *testing.T, g *coop.Greenlet, w waitable) {
 		var j journal
@@ -264,6 +268,7 @@ func TestWaitingOnlyTheRunningOneMayPark(t *testing.T) {
 	})
 }
 
+// #59
 func TestWaitingEndsWhenTheThingIsClosed(t *testing.T) {
 	eachWaitable(t, func(t *testing.T, g *coop.Greenlet, w waitable) {
 		if w.close == nil {
