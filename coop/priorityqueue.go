@@ -123,8 +123,8 @@ func (h *valueHeap[T]) pop() T {
 		h.items[i], h.items[least] = h.items[least], h.items[i]
 		i = least
 	}
-	if last == 0 && cap(h.items) > keptRing {
-		h.items = nil
+	if c := cap(h.items); c > keptRing && last < c/4 { // as a ring does
+		h.items = append(make([]heapValue[T], 0, c/2), h.items...)
 	}
 	return v
 }
