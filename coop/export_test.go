@@ -4,9 +4,12 @@ package coop
 // Loop only.
 func Parked(l *Loop) (n int) {
 	for g := l.live.newest; g != nil; g = g.older {
-		if g.state == parked || g.state == standing {
+		if g.state == parked {
 			n++
 		}
+	}
+	for p := l.places.newest; p != nil; p = p.older {
+		n++
 	}
 	return n
 }

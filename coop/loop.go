@@ -83,8 +83,9 @@ type Loop struct {
 	table    streamTable
 
 	live     liveList
-	idle     []*coro // coroutines without a greenlet
-	awaiting int     // goroutines at work for Await
+	places   liveList // of those who wait here and live elsewhere
+	idle     []*coro  // coroutines without a greenlet
+	awaiting int      // goroutines at work for Await
 	backlog  ring[awaitJob]
 	unwanted int // how many in the backlog nobody waits for any more
 

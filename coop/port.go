@@ -2,6 +2,7 @@ package coop
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 )
 
@@ -120,15 +121,13 @@ type cancelJob call
 
 func (j *cancelJob) RunOn(*Loop) { (*call)(j).withdraw() }
 
-// newPlace returns what stands in line for the asker. Among the live ones of the loop it takes part in
-// its closing.
+// newPlace returns what stands in line for the asker.
 func (c *call) newPlace() *Greenlet {
 	p := &Greenlet{loop: c.home, id: lastID.Add(1), state: standing, giveUp: c.op, name: "a goroutine's place"}
 	if c.g != nil {
 		p.name = "another loop's place"
 	}
-	p.top.Store(&p.root)
-	c.home.live.add(p)
+	c.home.places.add(p)
 	c.place = p
 	return p
 }
@@ -146,15 +145,26 @@ func (c *call) withdraw() {
 
 func (c *call) leave() {
 	c.place.state = dead
-	c.home.live.remove(c.place)
+	c.home.places.remove(c.place)
+}
+
+// endPlaces ends the waiting of all who are not of this loop, which is closing; new ones are refused. The oldest
+// first.
+func (l *Loop) endPlaces() {
+	var all []*Greenlet
+	for p := l.places.newest; p != nil; p = p.older {
+		all = append(all, p)
+	}
+	for _, p := range slices.Backward(all) {
+		if p.state == standing {
+			p.interrupt(ErrClosed)
+		}
+	}
 }
 
 // woken is called when its turn in the line has come, or the line is no more.
 func (c *call) woken(err error) {
 	c.leave()
-	if err == ErrKilled { // nobody can kill a place but the loop that closes
-		err = ErrClosed
-	}
 	c.settle(err)
 }
 
