@@ -95,8 +95,8 @@ func (c *putCall[T]) attempt() {
 		c.settle(ErrClosed)
 	case q.getters.waiting() || q.max < 0 || q.Len() < q.max:
 		if c.claim() {
+			c.settle(nil) // first, as in admit
 			q.accept(c.v)
-			c.settle(nil)
 		}
 	default:
 		q.await(c.v, c.newPlace())

@@ -91,7 +91,7 @@ func flush(ls ...*coop.Loop) {
 // do runs fn on the loop and waits for it.
 func do(l *coop.Loop, fn func()) {
 	done := make(chan struct{})
-	l.Post(func() { fn(); close(done) })
+	l.Post(func() { defer close(done); fn() })
 	<-done
 }
 
@@ -778,5 +778,96 @@ func TestPortStressClosingLoops52(t *testing.T) {
 		if n != 1 {
 			t.Errorf("value %d was got %d times", v, n)
 		}
+	}
+}
+
+// A comparison that panics is reported by the loop, and leaves nobody without an answer.
+func TestPortOfAQueueWhoseOrderPanics60(t *testing.T) {
+	panics := make(chan error, 2)
+	home := started(t, coop.LoopOptions{OnPanic: func(_ *coop.Loop, err *coop.PanicError) { panics <- err }})
+	q := coop.NewPriorityQueue(2, func(a, b int) bool { panic(errBoom) })
+	p := q.Port(home)
+	ctx := context.Background()
+	wantErr(t, p.PutContext(ctx, 1), nil) // nothing to compare with
+	wantErr(t, p.PutContext(ctx, 2), nil)
+	wantErr(t, <-panics, errBoom)
+	w := inLine(t, home, portSide{start: fromGoroutine}, portCall{ctx: func(ctx context.Context) error {
+		return p.PutContext(ctx, 3)
+	}})
+	do(home, func() { q.SetMax(9) })
+	wantErr(t, <-panics, errBoom)
+	wantErr(t, w.result(t), nil)
+}
+
+// Only the running greenlet may ask, also for what is at once to be had.
+func TestPortOnlyTheRunningOneMayPark52(t *testing.T) {
+	for name, thing := range portThings {
+		t.Run(name, func(t *testing.T) {
+			home, other := started(t, coop.LoopOptions{}), started(t, coop.LoopOptions{})
+			c, give, has, _, _ := thing(home)
+			on(t, other, func(g *coop.Greenlet) error {
+				sleeper := g.Spawn(func(g *coop.Greenlet) error { return g.Sleep(time.Hour) })
+				g.Yield()
+				wantErr(t, c.g(sleeper), coop.ErrNotRunning)
+				return nil
+			})
+			flush(home)
+			if n := places(home); n != 0 {
+				t.Errorf("%d places left", n)
+			}
+			do(home, give)
+			do(home, func() {
+				if !has() {
+					t.Error("lost")
+				}
+			})
+		})
+	}
+}
+
+// #52: two events between two sides, each waiting with little patience, over and over: no Set is lost, and
+// none counts twice.
+func TestPortStressEvents52(t *testing.T) {
+	const rounds = 300
+	home, other := started(t, coop.LoopOptions{}), started(t, coop.LoopOptions{})
+	var there, back coop.Event // each is cleared by the one who waits for it
+	turn := 0                  // whose it is; the events order the access
+	play := func(me int, mine, theirs coop.EventPort, wait func(coop.EventPort, time.Duration) error) error {
+		for n := range rounds {
+			for try := 0; ; try++ {
+				err := wait(mine, time.Duration(try%6)*20*time.Microsecond)
+				if err == nil {
+					break
+				}
+				if !errors.Is(err, context.DeadlineExceeded) {
+					return err
+				}
+			}
+			mine.Clear()
+			if turn != me {
+				return fmt.Errorf("round %d of side %d: woken out of turn", n, me)
+			}
+			turn = 1 - me
+			theirs.Set()
+		}
+		return nil
+	}
+	done := make(chan error, 2)
+	go func() {
+		done <- play(0, there.Port(home), back.Port(home), func(p coop.EventPort, d time.Duration) error {
+			ctx, cancel := context.WithTimeout(context.Background(), d)
+			defer cancel()
+			return p.WaitContext(ctx)
+		})
+	}()
+	other.Go(func(g *coop.Greenlet) error {
+		done <- play(1, back.Port(home), there.Port(home), func(p coop.EventPort, d time.Duration) error {
+			return g.WithTimeout(d, func() error { return p.Wait(g) })
+		})
+		return nil
+	})
+	there.Port(home).Set()
+	for range 2 {
+		wantErr(t, <-done, nil)
 	}
 }

@@ -194,8 +194,9 @@ func (q *Queue[T]) admit() {
 		if p == nil {
 			return
 		}
-		q.store(m.pending.removeAt(0))
-		p.wake(nil)
+		v := m.pending.removeAt(0)
+		p.wake(nil) // first: a comparison of priorities that panics must not leave it without an answer
+		q.store(v)
 	}
 }
 
