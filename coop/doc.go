@@ -81,7 +81,7 @@
 // callbacks (jobs, timers, flushers, stream handlers), and before [Loop.Start]. That is the greater part:
 // [Event], [Queue], [Semaphore], [RLock], [Group], [Pool], [Timer], [Stream], Spawn. They have no locks, and belong to the loop on
 // which they are first used; use by another goroutine is a data race, which the race detector finds.
-// Two greenlets of different loops that wait for the same event or queue get a panic that says so.
+// Two greenlets of different loops that wait for the same event or queue get a panic that says so; ports are for them.
 //
 // Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
 // from the loop itself, which would wait for its own end); on a Greenlet: Kill, Ended, Result, ID, Loop,

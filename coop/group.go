@@ -54,7 +54,7 @@ func (gr *Group) Add(x *Greenlet) error {
 
 func (gr *Group) add(x *Greenlet) *member {
 	m := &member{g: x, group: gr, prev: gr.newest}
-	m.place.state, m.place.giveUp = standing, m
+	m.place.loop, m.place.state, m.place.giveUp = x.loop, standing, m
 	gr.loop = x.loop
 	gr.n++
 	if m.prev != nil {

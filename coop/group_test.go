@@ -298,3 +298,35 @@ func TestPoolWithoutLimit68(t *testing.T) {
 		return p.KillAll(g)
 	})
 }
+
+// #67: one greenlet may be in several groups, and have joiners besides.
+func TestGroupsOverlap67(t *testing.T) {
+	run(t, func(g *coop.Greenlet) error {
+		x := g.Spawn(func(g *coop.Greenlet) error { return g.Sleep(time.Second) })
+		joiner := g.Spawn(x.Join)
+		g.Yield()
+		groups := make([]coop.Group, 3)
+		p := coop.NewPool(1)
+		for i := range groups {
+			wantErr(t, groups[i].Add(x), nil)
+		}
+		if !p.TryAdd(x) {
+			t.Error("there was room")
+		}
+		groups[1].Discard(x)
+		for i := range groups {
+			if groups[i].Has(x) != (i != 1) {
+				t.Errorf("group %d", i)
+			}
+		}
+		for i := range groups {
+			if err := groups[i].Join(g); err != nil {
+				return err
+			}
+		}
+		if !x.Ended() || p.Full() {
+			t.Error("the pool does not know that it is over")
+		}
+		return joiner.Join(g)
+	})
+}
