@@ -105,6 +105,9 @@ func TestIMapIsLazyAndOrdered69(t *testing.T) {
 						if asked++; asked-taken > c.most {
 							t.Errorf("asked for %d, taken %d", asked, taken)
 						}
+						if p.Full() {
+							t.Error("asked for a value that there is no room for")
+						}
 						if !yield(i) {
 							return
 						}

@@ -68,6 +68,29 @@ func TestPutBackIsBeforeItsEquals60(t *testing.T) {
 	}
 }
 
+// #55: a value that comes back while others are promised is the first of them: the getters get all in order.
+func TestPutBackAmongPromised55(t *testing.T) {
+	var got []int
+	err := RunWith(LoopOptions{Clock: NewFakeClock()}, func(g *Greenlet) error {
+		q := NewQueue[int](-1)
+		for range 3 {
+			g.Spawn(func(g *Greenlet) error {
+				v, err := q.Get(g)
+				got = append(got, v)
+				return err
+			})
+		}
+		g.Yield()
+		q.TryPut(2)
+		q.putBack(1)
+		q.TryPut(3)
+		return g.Yield()
+	})
+	if err != nil || !slices.Equal(got, []int{1, 2, 3}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
 // #65: a putter is taken on while the getter that was there leaves: its value is in nevertheless.
 func TestPutterIsServedWhileTheGetterGoes65(t *testing.T) {
 	inLoop(t, func(l *Loop) {

@@ -781,6 +781,87 @@ func TestPortStressClosingLoops52(t *testing.T) {
 	}
 }
 
+// hold keeps the loop from doing anything until release is called.
+func hold(l *coop.Loop) (release func()) {
+	held, c := make(chan struct{}), make(chan struct{})
+	l.Post(func() { close(held); <-c })
+	<-held
+	return func() { close(c) }
+}
+
+// #53: through a channel's port, a value goes from hand to hand, whoever comes first.
+func TestPortOfAChannel53(t *testing.T) {
+	eachSide(t, func(t *testing.T, home *coop.Loop, s portSide, _ func()) {
+		q := coop.NewQueue[int](0)
+		p := q.Port(home)
+		var got int
+		put := portCall{
+			func(g *coop.Greenlet) error { return p.Put(g, 7) },
+			func(ctx context.Context) error { return p.PutContext(ctx, 7) },
+		}
+		get := portCall{
+			func(g *coop.Greenlet) (err error) { got, err = p.Get(g); return err },
+			func(ctx context.Context) (err error) { got, err = p.GetContext(ctx); return err },
+		}
+		for _, order := range [][2]portCall{{put, get}, {get, put}} {
+			got = 0
+			first := inLine(t, home, s, order[0])
+			second := s.start(order[1])
+			wantErr(t, first.result(t), nil)
+			wantErr(t, second.result(t), nil)
+			if got != 7 {
+				t.Errorf("got %d", got)
+			}
+		}
+	})
+}
+
+// #53, #65: one who asked and gave up before the home knew of it has not moved anything.
+func TestPortAskedAndGaveUpAtOnce53(t *testing.T) {
+	home, other := started(t, coop.LoopOptions{}), started(t, coop.LoopOptions{})
+	q := coop.NewQueue[int](0)
+	p := q.Port(home)
+	putter := inLine(t, home, portSide{start: fromLoop(home)}, portCall{g: func(g *coop.Greenlet) error { return q.Put(g, 7) }})
+	release := hold(home)
+	getter := fromLoop(other)(portCall{g: func(g *coop.Greenlet) error { _, err := p.Get(g); return err }})
+	flush(other) // it has asked
+	getter.giveUp()
+	wantErr(t, getter.result(t), coop.ErrKilled)
+	release()
+	flush(home)
+	putter.stillWaits(t)
+	do(home, func() { wantValues(t, drain(q), 7) })
+	wantErr(t, putter.result(t), nil)
+}
+
+// #57, #65: what a putter who has given up held out is not there any more, though the home has not heard of it.
+func TestPortPeekAtOneWhoGaveUp57(t *testing.T) {
+	home := started(t, coop.LoopOptions{})
+	q := coop.NewQueue[int](0)
+	p := q.Port(home)
+	putter := inLine(t, home, portSide{start: fromGoroutine}, portCall{ctx: func(ctx context.Context) error {
+		return p.PutContext(ctx, 7)
+	}})
+	gaveUp := make(chan struct{})
+	seen := make(chan bool, 2)
+	home.Post(func() {
+		_, ok := q.TryPeek()
+		seen <- ok
+		<-gaveUp
+		_, ok = q.TryPeek()
+		seen <- ok
+	})
+	if !<-seen {
+		t.Error("did not see what is held out")
+	}
+	putter.giveUp()
+	wantErr(t, putter.result(t), context.Canceled)
+	close(gaveUp)
+	if <-seen {
+		t.Error("saw what was taken back")
+	}
+}
+
 // A comparison that panics is reported by the loop, and leaves nobody without an answer.
 func TestPortOfAQueueWhoseOrderPanics60(t *testing.T) {
 	panics := make(chan error, 2)
