@@ -123,10 +123,7 @@ func (j *cancelJob) RunOn(*Loop) { (*call)(j).withdraw() }
 
 // newPlace returns what stands in line for the asker.
 func (c *call) newPlace() *Greenlet {
-	p := &Greenlet{loop: c.home, id: lastID.Add(1), state: standing, giveUp: c.op, name: "a goroutine's place"}
-	if c.g != nil {
-		p.name = "another loop's place"
-	}
+	p := &Greenlet{loop: c.home, id: lastID.Add(1), state: standing, giveUp: c.op}
 	c.home.places.add(p)
 	c.place = p
 	return p
