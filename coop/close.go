@@ -69,6 +69,7 @@ func (closeJob) RunOn(l *Loop) {
 	for g := l.live.newest; g != nil; g = g.older {
 		all = append(all, g)
 	}
+	l.endPlaces()
 	for _, g := range slices.Backward(all) {
 		life := g.condemn(&ErrKilled)
 		g.interrupt(g.killError())

@@ -66,7 +66,7 @@
 //   - a *[TimeoutError], which is [ErrTimeout] to [errors.Is]: a scope of [Greenlet.WithTimeout] has lasted
 //     too long. It is returned by one park, once. Return it up to the scope, which returns it to its
 //     caller, where the next park works again. Scopes nest, and an inner one passes the outer's error on.
-//   - [ErrClosed]: the queue was closed.
+//   - [ErrClosed]: the queue was closed; through a port, also that its loop was.
 //
 // So the straight way is right: return the error of every park. A loop that goes on after ErrKilled
 // does not hold up others, and is ended by force when the loop closes, its deferred functions run.
@@ -87,14 +87,31 @@
 //
 // Whatever is marked "loop only" belongs to the loop: it may be called by its greenlets, from its
 // callbacks (jobs, timers, flushers, stream handlers), and before [Loop.Start]. That is the greater part:
-// [Event], [Future], [Queue], [Local], [Timer], [Stream], links, Spawn. They have no locks, and belong to the loop on
+// [Event], [Future], [Queue], [Semaphore], [RLock], [Group], [Pool], [Local], [Timer], [Stream], links, Spawn. They have
+// no locks, and belong to the loop on
 // which they are first used; use by another goroutine is a data race, which the race detector finds.
-// Two greenlets of different loops that wait for the same event or queue get a panic that says so.
+// Two greenlets of different loops that wait for the same event or queue get a panic that says so; ports are for them.
 //
 // Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
 // from the loop itself, which would wait for its own end); on a Greenlet: Kill, KillWith, Ended,
 // Successful, Result, Spawned, ID, Loop, and the methods of a context. A greenlet may [Greenlet.Join] one of another loop. Everything else
 // crosses over by a post.
+//
+// A queue, an event and a semaphore have ports ([Queue.Port]), which any goroutine and the greenlets of all
+// loops may use. A port posts to the loop at home, and parks the greenlet where it lives, or blocks the
+// goroutine until its context is done. Those who wait through a port stand in one line with the
+// greenlets of the home loop. What is handed over is handed to exactly one, and one who gives up has
+// nothing: if the answer is on its way when a kill or a timeout comes, it is waited for, and
+// the error is returned by the next park.
+//
+// # Working together
+//
+// [Event] wakes all who wait for it. [Queue] passes values on, in order, by priority ([NewPriorityQueue]) or
+// the last first ([NewLIFOQueue]); with limit zero it is a channel; [JoinableQueue] knows when all has been
+// dealt with. [Semaphore] limits how many do something, [RLock] is for one at a time. [Group] waits for many
+// greenlets or kills them, [Pool] is a group of limited size, [Map], [IMap] and [IMapUnordered] put it to
+// work on values. All of them serve those who wait in the order in which they came; the Try functions never
+// switch.
 //
 // # Failures and panics
 //

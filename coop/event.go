@@ -1,6 +1,7 @@
 package coop
 
-// An Event is a flag that greenlets can wait for. The zero value is a cleared event. Loop only.
+// An Event is a flag that greenlets can wait for. The zero value is a cleared event. Loop only;
+// [Event.Port] is for everyone else. gevent: Event.
 type Event struct {
 	set     bool
 	waiters waitList

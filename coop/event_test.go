@@ -51,6 +51,7 @@ func TestWaitersOfTwoLoopsAreRefused(t *testing.T) {
 			q := coop.NewQueue[int](0)
 			return func(g *coop.Greenlet) error { return q.Put(g, 1) }
 		},
+		"semaphore": func() func(g *coop.Greenlet) error { return new(coop.Semaphore).Acquire },
 	} {
 		t.Run(name, func(t *testing.T) {
 			hangs(t)

@@ -78,10 +78,19 @@ const (
 	deaf                  // waits, and nothing but a wake-up ends it
 	later                 // waits for its start
 	dead
+	standing // never runs: stands in a list for somebody else
 )
 
 // canceler is a thing waited for that has to know when a waiter gives up.
 type canceler interface{ giveUp(g *Greenlet) }
+
+// keeper is a canceler that may refuse: what is waited for has been handed over elsewhere and is on its
+// way. The park then goes on until it is here, and the interruption waits for the next park.
+type keeper interface{ keeps() bool }
+
+// standIn is the canceler of a standing greenlet: a place in a list that tells somebody else when its turn
+// has come, synchronously, instead of running.
+type standIn interface{ woken(err error) }
 
 // liveList holds the greenlets of a loop that have not ended, newest first.
 type liveList struct{ newest *Greenlet }
@@ -251,6 +260,10 @@ func (g *Greenlet) wake(err error) {
 		g.on.remove(g)
 	}
 	if g.giveUp != nil {
+		if g.state == standing {
+			g.giveUp.(standIn).woken(err)
+			return
+		}
 		g.giveUp = nil
 	}
 	g.state, g.wakeErr = ready, err
@@ -260,10 +273,13 @@ func (g *Greenlet) wake(err error) {
 // interrupt ends a park with an error from outside. It reports false if there is no park to end.
 func (g *Greenlet) interrupt(err error) bool {
 	switch g.state {
-	case parked:
+	case parked, standing:
 		// At once, not when g runs: the timer may be due in this very phase and would wake g again.
 		g.timer.Stop()
 		if g.giveUp != nil {
+			if k, ok := g.giveUp.(keeper); ok && k.keeps() {
+				return false
+			}
 			g.giveUp.giveUp(g)
 		}
 		g.wake(err)

@@ -89,6 +89,7 @@ type Loop struct {
 
 	live     liveList
 	idlers   waitList // greenlets that wait for the loop to have nothing to do
+	places   liveList // of those who wait here and live elsewhere
 	idle     []*coro  // coroutines without a greenlet
 	awaiting int      // goroutines at work for Await
 	backlog  ring[awaitJob]

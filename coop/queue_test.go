@@ -12,7 +12,8 @@ import (
 	"greenroom/coop"
 )
 
-func TestQueueZeroIsAHandOff(t *testing.T) {
+// #53: with limit zero Put returns when the value is taken.
+func TestQueueZeroIsAHandOff53(t *testing.T) {
 	var j journal
 	run(t, func(g *coop.Greenlet) error {
 		var q coop.Queue[int]
@@ -38,7 +39,8 @@ func TestQueueZeroIsAHandOff(t *testing.T) {
 	j.want(t, "get", "put 0", "put 1")
 }
 
-func TestQueueNewcomerDoesNotOvertake(t *testing.T) {
+// #55
+func TestQueueNewcomerDoesNotOvertake55(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		q := coop.NewQueue[string](-1)
 		var got string
@@ -60,7 +62,8 @@ func TestQueueNewcomerDoesNotOvertake(t *testing.T) {
 	})
 }
 
-func TestQueueKilledPutterTakesItsValueBack(t *testing.T) {
+// #55: senders that die.
+func TestQueueKilledPutterTakesItsValueBack55(t *testing.T) {
 	run(t, func(g *coop.Greenlet) error {
 		q := coop.NewQueue[int](1)
 		var gs []*coop.Greenlet
@@ -87,7 +90,8 @@ func TestQueueKilledPutterTakesItsValueBack(t *testing.T) {
 	})
 }
 
-func TestQueueClose(t *testing.T) {
+// #59
+func TestQueueClose59(t *testing.T) {
 	runWith(t, coop.LoopOptions{OnFailure: quiet}, func(g *coop.Greenlet) error {
 		q := coop.NewQueue[int](1)
 		q.TryPut(1)
@@ -121,9 +125,9 @@ func TestQueueClose(t *testing.T) {
 	})
 }
 
-// TestQueueModel compares a queue under random use with what must be true of any queue: every value
+// TestQueueModel53 compares a queue under random use with what must be true of any queue: every value
 // that was put is got exactly once, in order; refused values never; limits hold.
-func TestQueueModel(t *testing.T) {
+func TestQueueModel53(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		limit := rapid.IntRange(-1, 3).Draw(rt, "limit")
 		steps := rapid.SliceOfN(rapid.IntRange(0, 8), 1, 60).Draw(rt, "steps")

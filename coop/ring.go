@@ -26,6 +26,17 @@ func (r *ring[T]) push(v T) {
 	*r.at(r.n - 1) = v
 }
 
+func (r *ring[T]) pushFront(v T) {
+	if r.n == len(r.buf) {
+		r.resize(max(4, 2*len(r.buf)))
+	}
+	if r.head--; r.head < 0 {
+		r.head = len(r.buf) - 1
+	}
+	r.n++
+	*r.at(0) = v
+}
+
 // resize moves the content to a buffer of another size, which must be enough.
 func (r *ring[T]) resize(size int) {
 	buf := make([]T, size)

@@ -47,6 +47,35 @@ func (w *waitList) index(g *Greenlet) int {
 	return i
 }
 
+// first returns the greenlet whose turn it is, and nil if nobody waits. The caller must wake it with what
+// it waits for: if it stands for somebody off the loop, that one cannot give up any more from here on.
+func (w *waitList) first() *Greenlet {
+	for {
+		g := w.head
+		if g == nil || g.state != standing {
+			return g
+		}
+		c, remote := g.giveUp.(remote)
+		if !remote || c.claim() {
+			return g
+		}
+		c.withdraw()
+	}
+}
+
+// waiting reports whether anybody waits, leaving out those at the head who are off the loop and have given
+// up, but whose word of it is still on the way.
+func (w *waitList) waiting() bool {
+	for w.head != nil && w.head.state == standing {
+		c, remote := w.head.giveUp.(remote)
+		if !remote || !c.abandoned() {
+			break
+		}
+		c.withdraw()
+	}
+	return w.head != nil
+}
+
 // wakeAll wakes every greenlet in the list, in order, with err as the result of its park.
 func (w *waitList) wakeAll(err error) {
 	for w.head != nil {
