@@ -29,5 +29,5 @@ func (e *Event) Wait(g *Greenlet) error {
 	if e.set {
 		return nil
 	}
-	return g.waitOn(&e.waiters)
+	return g.waitOn(&e.waiters, ParkedEvent)
 }

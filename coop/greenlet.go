@@ -27,8 +27,9 @@ type Greenlet struct {
 	giveUp     canceler // told if the wait ends otherwise than by a wake-up
 	wakeErr    error    // what its park returns
 	state      state
-	doomed     bool // the loop ends it by force
-	owed       int  // timeouts that expired while it could not be told
+	why        ParkReason // what it is parked for, or was last
+	doomed     bool       // the loop ends it by force
+	owed       int        // timeouts that expired while it could not be told
 
 	fn     func(*Greenlet) error
 	timer  Timer // Sleep's
@@ -45,8 +46,9 @@ type Greenlet struct {
 	newer   *Greenlet     // of the loop's live ones
 	older   *Greenlet
 
-	id   uint64
-	name string
+	id    uint64
+	name  atomic.Pointer[string]
+	since time.Duration // the loop's time when it was last polled before it parked
 }
 
 type state uint8
@@ -98,12 +100,16 @@ func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
 	g := &Greenlet{loop: l, fn: fn, id: lastID.Add(1)}
 	g.timer.init(l, (*sleeper)(g))
 	g.top.Store(&g.root)
+	g.since = l.polled
 	l.live.add(g)
 	l.stats.greenlets.Add(1)
 	if l.phase != running {
 		g.root.end(scopeKilled)
 	}
 	l.ready.push(g)
+	if l.observer != nil {
+		l.observer.spawned(g)
+	}
 	return g
 }
 
@@ -124,16 +130,16 @@ func (g *Greenlet) Loop() *Loop { return g.loop }
 // ID is unique within the process. Any goroutine.
 func (g *Greenlet) ID() uint64 { return g.id }
 
-// Name is what SetName gave, or made of the ID.
+// Name is what SetName gave, or made of the ID. Any goroutine.
 func (g *Greenlet) Name() string {
-	if g.name == "" {
-		return fmt.Sprintf("greenlet-%d", g.id)
+	if name := g.name.Load(); name != nil {
+		return *name
 	}
-	return g.name
+	return fmt.Sprintf("greenlet-%d", g.id)
 }
 
-// SetName names the greenlet for logs.
-func (g *Greenlet) SetName(name string) { g.name = name }
+// SetName names the greenlet for logs, traces and dumps. Any goroutine.
+func (g *Greenlet) SetName(name string) { g.name.Store(&name) }
 
 // Ended reports whether the greenlet is over. Any goroutine.
 func (g *Greenlet) Ended() bool { return g.ended.Load() }
@@ -152,7 +158,7 @@ func (g *Greenlet) Yield() error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	g.state, g.wakeErr = yielding, nil
+	g.state, g.wakeErr, g.why = yielding, nil, ParkedYield
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -165,6 +171,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.why = ParkedSleep
 	g.timer.Reset(d)
 	return g.park()
 }
@@ -202,6 +209,7 @@ func (g *Greenlet) killed() bool { return g.root.state.Load() == scopeKilled }
 // here, but by way of the ready queue: one that ignores errors still lets the others run.
 func (g *Greenlet) enter() error {
 	if g.loop.current == g && g.owed == 0 && !g.killed() && !g.doomed {
+		g.why = ParkedWait
 		return nil
 	}
 	return g.refuse()
@@ -228,18 +236,19 @@ func (g *Greenlet) overdue() error {
 	return g.earliestTimeout()
 }
 
-// waitOn parks in a list.
-func (g *Greenlet) waitOn(w *waitList) error {
+// waitOn parks in a list, for the reason given.
+func (g *Greenlet) waitOn(w *waitList, why ParkReason) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.why = why
 	w.push(g)
 	return g.park()
 }
 
 // park waits for a wake-up; enter must have been called.
 func (g *Greenlet) park() error {
-	g.state = parked
+	g.state, g.since = parked, g.loop.polled
 	return g.switchOut()
 }
 
@@ -270,6 +279,9 @@ func (g *Greenlet) wake(err error) {
 	}
 	g.state, g.wakeErr = ready, err
 	g.loop.ready.push(g)
+	if g.loop.observer != nil {
+		g.loop.observer.woken(g)
+	}
 }
 
 // interrupt ends a park with an error from outside. It reports false if there is no park to end.
@@ -305,12 +317,18 @@ func (l *Loop) runReady() {
 		l.switches++
 		l.current = g
 		g.state = active
+		if l.observer != nil {
+			l.observer.resumed(g)
+		}
 		g.co.next()
 		for l.errand != nil {
 			l.runErrand(g)
 			g.co.next()
 		}
 		l.current = nil
+		if l.observer != nil {
+			l.observer.left(g)
+		}
 	}
 }
 

@@ -25,6 +25,9 @@ type LoopOptions struct {
 	// stream's handler. The loop goes on. nil logs through slog.
 	OnPanic func(l *Loop, err *PanicError)
 
+	// Trace records what the loop does, from its first tick; nil for none.
+	Trace *Trace
+
 	// MaxAwait bounds the goroutines that run functions given to [Await] for this loop; further
 	// ones wait in order. 0 is 1024.
 	MaxAwait int
@@ -61,6 +64,8 @@ type Loop struct {
 	now      time.Duration // the clock's reading, if nowValid
 	nowValid bool
 
+	observer *observer // who looks on, nil when nobody does
+
 	timers   timerHeap
 	timerSeq uint64
 
@@ -72,6 +77,7 @@ type Loop struct {
 	flushAt  int
 
 	ticks   uint64
+	doing   activity
 	skipped int // ticks since I/O was polled
 	polled  time.Duration
 
@@ -146,7 +152,11 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 	if o.Clock == nil {
 		o.Clock = realClock{time.Now()}
 	}
-	return &Loop{o: o, clock: o.Clock, poller: p, done: make(chan struct{})}, nil
+	l := &Loop{o: o, clock: o.Clock, poller: p, done: make(chan struct{})}
+	if o.Trace != nil {
+		o.Trace.attach(l)
+	}
+	return l, nil
 }
 
 func logFailure(g *Greenlet, err error) {
@@ -265,10 +275,15 @@ func (l *Loop) tick() {
 	if l.ticks%64 == 0 {
 		l.publishStats()
 	}
+	l.doing = doingJobs
 	l.runJobs()
+	l.doing = doingGreenlets
 	l.runReady()
+	l.doing = doingTimers
 	l.runTimers()
+	l.doing = doingFlush
 	l.runFlushers()
+	l.doing = doingIO
 	l.runIO()
 	if l.phase != running {
 		l.wind()

@@ -41,6 +41,7 @@ func (q *Queue[T]) Put(g *Greenlet, v T) error {
 	}
 	q.values.push(v)
 	q.putters.push(g)
+	g.why = ParkedPut
 	g.giveUp = q
 	return g.park()
 }
@@ -78,7 +79,7 @@ func (q *Queue[T]) Get(g *Greenlet) (T, error) {
 	if q.closed {
 		return v, ErrClosed
 	}
-	if err := g.waitOn(&q.getters); err != nil {
+	if err := g.waitOn(&q.getters, ParkedGet); err != nil {
 		return v, err
 	}
 	q.handed--
