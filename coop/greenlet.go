@@ -46,9 +46,10 @@ type Greenlet struct {
 	newer   *Greenlet     // of the loop's live ones
 	older   *Greenlet
 
-	id    uint64
-	name  atomic.Pointer[string]
-	since time.Duration // the loop's time when it was last polled before it parked
+	id      uint64
+	spawner uint64 // the id of whoever spawned it, 0: no greenlet
+	name    atomic.Pointer[string]
+	since   time.Duration // the loop's time when it was last polled before it parked
 }
 
 type state uint8
@@ -101,6 +102,9 @@ func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
 	g.timer.init(l, (*sleeper)(g))
 	g.top.Store(&g.root)
 	g.since = l.polled
+	if l.current != nil {
+		g.spawner = l.current.id
+	}
 	l.live.add(g)
 	l.stats.greenlets.Add(1)
 	if l.phase != running {

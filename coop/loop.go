@@ -35,9 +35,10 @@ type LoopOptions struct {
 
 const defaultMaxAwait = 1024
 
-// LoopStats are counters of a loop. Switches, Ticks lag by up to 64 ticks while the loop is busy.
+// LoopStats are counters of a loop. Ready, Switches and Ticks lag by up to 64 ticks while the loop is busy.
 type LoopStats struct {
 	Greenlets int64  // alive now
+	Ready     int64  // greenlets that can go on, when last looked at
 	Streams   int64  // open now
 	Switches  uint64 // times that a greenlet was resumed
 	Posts     uint64 // jobs taken in
@@ -106,7 +107,7 @@ type Loop struct {
 	clock  Clock
 	poller *poll.Poller
 	inbox  inbox
-	stats  struct{ greenlets, streams, switches, ticks atomic.Int64 }
+	stats  struct{ greenlets, ready, streams, switches, ticks atomic.Int64 }
 
 	attached struct { // streams that were attached but not started
 		sync.Mutex
@@ -198,6 +199,7 @@ func (l *Loop) Scratch() []byte {
 func (l *Loop) Stats() LoopStats {
 	return LoopStats{
 		Greenlets: l.stats.greenlets.Load(),
+		Ready:     l.stats.ready.Load(),
 		Streams:   l.stats.streams.Load(),
 		Switches:  uint64(l.stats.switches.Load()),
 		Posts:     l.inbox.posted(),
@@ -206,6 +208,7 @@ func (l *Loop) Stats() LoopStats {
 }
 
 func (l *Loop) publishStats() {
+	l.stats.ready.Store(int64(l.ready.n))
 	l.stats.switches.Store(int64(l.switches))
 	l.stats.ticks.Store(int64(l.ticks))
 }
