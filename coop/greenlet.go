@@ -350,8 +350,8 @@ func (l *Loop) begin(g *Greenlet) bool {
 	return true
 }
 
-// main is the root of the greenlet's stack.
-func (g *Greenlet) main() {
+// main is the root of the greenlet's stack, which it marks.
+func (g *Greenlet) main(stackMark) {
 	returned := false
 	var err error
 	defer func() {

@@ -104,6 +104,7 @@ type Loop struct {
 
 	o      LoopOptions
 	id     int
+	serial uint64 // unique in the process
 	clock  Clock
 	poller *poll.Poller
 	inbox  inbox
@@ -153,12 +154,15 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 	if o.Clock == nil {
 		o.Clock = realClock{time.Now()}
 	}
-	l := &Loop{o: o, clock: o.Clock, poller: p, done: make(chan struct{})}
+	l := &Loop{o: o, serial: lastLoop.Add(1), clock: o.Clock, poller: p, done: make(chan struct{})}
 	if o.Trace != nil {
 		o.Trace.attach(l)
 	}
 	return l, nil
 }
+
+// lastLoop counts the loops of the process.
+var lastLoop atomic.Uint64
 
 func logFailure(g *Greenlet, err error) {
 	args := []any{"loop", g.loop.o.Name, "greenlet", g.Name(), "err", err}
@@ -230,14 +234,14 @@ func (l *Loop) run() {
 		go l.run()
 	}()
 	for !l.halt {
-		l.turn()
+		l.turn(stackMark{l.serial, loopMark})
 	}
 }
 
 // turn ticks until the loop is to halt or a callback panics. A single deferred recover outside of the
 // ticks costs nothing per callback; the state of a batch lives in the loop, so that the next turn
 // goes on with what follows the culprit.
-func (l *Loop) turn() {
+func (l *Loop) turn(stackMark) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := recovered(v)

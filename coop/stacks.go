@@ -19,20 +19,29 @@ func allStacks() []byte {
 	}
 }
 
-// stackOf finds a greenlet's stack among all: the runtime prints a method's receiver, so that the
-// root frame names the greenlet. "" if it has none, or the compiler kept the receiver elsewhere.
+// A stackMark is an argument by which a stack is found in what the runtime prints: an array is passed
+// in memory, where it stays, and not in registers, which the runtime can only guess at.
+type stackMark [2]uint64
+
+const (
+	greenletMark = 0x9e3779b97f4a7c15 // no number that a stack is likely to hold by chance
+	loopMark     = 0xc2b2ae3d27d4eb4f
+)
+
+// stackOf finds a greenlet's stack among all, "" if it has none.
 func stackOf(stacks []byte, g *Greenlet) string {
-	return stackWith(stacks, fmt.Sprintf("coop.(*Greenlet).main(%p", g))
+	return stackWith(stacks, stackMark{g.id, greenletMark})
 }
 
 // stackOfLoop finds the stack of a loop's own goroutine.
 func stackOfLoop(stacks []byte, l *Loop) string {
-	return stackWith(stacks, fmt.Sprintf("coop.(*Loop).tick(%p", l))
+	return stackWith(stacks, stackMark{l.serial, loopMark})
 }
 
-func stackWith(stacks []byte, frame string) string {
+func stackWith(stacks []byte, mark stackMark) string {
+	printed := fmt.Appendf(nil, "{%#x, %#x}", mark[0], mark[1])
 	for s := range bytes.SplitSeq(stacks, []byte("\n\n")) {
-		if bytes.Contains(s, []byte(frame)) {
+		if bytes.Contains(s, printed) {
 			return string(s)
 		}
 	}

@@ -2,6 +2,7 @@ package coop
 
 import (
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -178,6 +179,9 @@ func (w *Watchdog) report(wl *watchedLoop, held time.Duration) {
 	}
 	if b.Greenlet != nil {
 		b.Stack = stackOf(stacks, b.Greenlet)
+		if strings.Contains(b.Stack, "coop.(*Greenlet).OnLoop(") { // what it wants done has the loop's stack
+			b.Stack += "\n\n" + stackOfLoop(stacks, wl.loop)
+		}
 	} else {
 		b.Stack = stackOfLoop(stacks, wl.loop)
 	}

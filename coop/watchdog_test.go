@@ -29,7 +29,11 @@ func TestWatchdogNamesWhoHoldsTheLoop(t *testing.T) {
 		l.Go(func(g *coop.Greenlet) error {
 			defer close(ended)
 			g.SetName("glutton")
-			holdTheLoop(&stop)
+			if round == 0 {
+				holdTheLoop(&stop)
+			} else {
+				g.OnLoop(func() { holdTheLoop(&stop) })
+			}
 			return nil
 		})
 		b := <-blocks
