@@ -46,25 +46,13 @@ func dumpLoop(out *bufio.Writer, o DumpOptions, l *Loop) {
 	if name == "" {
 		name = fmt.Sprintf("loop %d", l.id)
 	}
-	stats := l.Stats()
+	c := &census{max: o.Max, done: make(chan struct{})}
+	problem := c.take(l, o.Wait)
+	stats := l.Stats() // the census has brought them up to date
 	fmt.Fprintf(out, "%s: %d greenlets, %d ready, %d streams, %d switches, %d ticks\n",
 		name, stats.Greenlets, stats.Ready, stats.Streams, stats.Switches, stats.Ticks)
-	if !l.started() {
-		fmt.Fprintln(out, "  has not been started")
-		return
-	}
-	c := &census{max: o.Max, done: make(chan struct{})}
-	if !l.PostJob(c) {
-		fmt.Fprintln(out, "  has been closed")
-		return
-	}
-	patience := time.NewTimer(o.Wait)
-	defer patience.Stop()
-	select {
-	case <-c.done:
-	case <-patience.C:
-		fmt.Fprintf(out, "  is held: no answer within %v\n", o.Wait)
-		fmt.Fprintf(out, "%s\n", stackOfLoop(allStacks(), l))
+	if problem != "" {
+		fmt.Fprintf(out, "  %s\n", problem)
 		return
 	}
 	var stacks []byte
@@ -100,8 +88,27 @@ type censusEntry struct {
 	spawner uint64
 }
 
+// take waits for the loop's answer, and says what is wrong when there is none.
+func (c *census) take(l *Loop, wait time.Duration) (problem string) {
+	if !l.started() {
+		return "has not been started"
+	}
+	if !l.PostJob(c) {
+		return "has been closed"
+	}
+	patience := time.NewTimer(wait)
+	defer patience.Stop()
+	select {
+	case <-c.done:
+		return ""
+	case <-patience.C:
+		return fmt.Sprintf("is held: no answer within %v\n%s", wait, stackOfLoop(allStacks(), l))
+	}
+}
+
 func (c *census) RunOn(l *Loop) {
 	defer close(c.done)
+	l.publishStats()
 	now := l.Now()
 	n := int(l.stats.greenlets.Load())
 	for g := l.live.newest; g != nil; g = g.older {
