@@ -15,8 +15,8 @@ var (
 	errMemoryBroken = errors.New("connection in memory: the peer has closed")
 )
 
-// LinkOptions configure [Link]. The zero value is ready to use.
-type LinkOptions struct {
+// PipeOptions configure [Pipe]. The zero value is ready to use.
+type PipeOptions struct {
 	Addr string // both ends' address, for logs
 
 	// Carry, if not nil, is asked about every piece on its way, on the sender's loop: how long the
@@ -25,11 +25,11 @@ type LinkOptions struct {
 	Carry func(bytes int) (delay time.Duration, n int)
 }
 
-// Link joins two streams in memory, on one loop or two: what one writes the other reads. They behave as
+// Pipe joins two streams in memory, on one loop or two: what one writes the other reads. They behave as
 // two ends of a socket do, without descriptors or system calls, and on fake clocks: for simulations,
 // and for many more connections than a process may open. Both must be started. It reports [ErrClosed] when
 // a loop has been closed. Any goroutine.
-func Link(a, b *Loop, ha, hb StreamHandler, o LinkOptions) (*Stream, *Stream, error) {
+func Pipe(a, b *Loop, ha, hb StreamHandler, o PipeOptions) (*Stream, *Stream, error) {
 	sa, ea := newMemoryStream(a, ha, o)
 	sb, eb := newMemoryStream(b, hb, o)
 	ea.peer, eb.peer = eb, ea
@@ -43,7 +43,7 @@ func Link(a, b *Loop, ha, hb StreamHandler, o LinkOptions) (*Stream, *Stream, er
 	return sa, sb, nil
 }
 
-func newMemoryStream(l *Loop, h StreamHandler, o LinkOptions) (*Stream, *memoryEnd) {
+func newMemoryStream(l *Loop, h StreamHandler, o PipeOptions) (*Stream, *memoryEnd) {
 	s := &Stream{loop: l, h: h, remote: memoryAddr(o.Addr), fd: -1, slot: -1}
 	e := &memoryEnd{s: s, carry: o.Carry, room: memoryWindow}
 	s.via = e

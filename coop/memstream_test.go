@@ -12,11 +12,11 @@ import (
 	"greenroom/coop"
 )
 
-// linked joins two handlers on loops of their own, or on one.
-func linked(t *testing.T, a, b *coop.Loop, o coop.LinkOptions) (sa, sb *coop.Stream, ha, hb *handler) {
+// piped joins two handlers on loops of their own, or on one.
+func piped(t *testing.T, a, b *coop.Loop, o coop.PipeOptions) (sa, sb *coop.Stream, ha, hb *handler) {
 	t.Helper()
 	ha, hb = newHandler(), newHandler()
-	sa, sb, err := coop.Link(a, b, ha, hb, o)
+	sa, sb, err := coop.Pipe(a, b, ha, hb, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func pump(h *handler, s *coop.Stream, data []byte) {
 
 // Whatever the loops, the size of pieces and the pauses of the reader: every byte arrives, in order, then
 // the end.
-func TestLinkCarriesEverything(t *testing.T) {
+func TestPipeCarriesEverything(t *testing.T) {
 	data := make([]byte, 1<<20)
 	for i := range data {
 		data[i] = byte(i >> 8 * i)
@@ -61,11 +61,11 @@ func TestLinkCarriesEverything(t *testing.T) {
 			if !c.same {
 				b = started(t, coop.LoopOptions{})
 			}
-			o := coop.LinkOptions{Addr: "there"}
+			o := coop.PipeOptions{Addr: "there"}
 			if c.choppy {
 				o.Carry = chop(a)
 			}
-			sa, sb, ha, hb := linked(t, a, b, o)
+			sa, sb, ha, hb := piped(t, a, b, o)
 			var got []byte
 			reads := 0
 			hb.read = func(s *coop.Stream, p []byte) {
@@ -97,10 +97,10 @@ func TestLinkCarriesEverything(t *testing.T) {
 }
 
 // A writer whose peer does not read is held up, as a socket's is.
-func TestLinkHoldsUpTheWriter(t *testing.T) {
+func TestPipeHoldsUpTheWriter(t *testing.T) {
 	hangs(t)
 	l := started(t, coop.LoopOptions{})
-	sa, sb, ha, hb := linked(t, l, l, coop.LinkOptions{})
+	sa, sb, ha, hb := piped(t, l, l, coop.PipeOptions{})
 	writable := make(chan struct{}, 1)
 	ha.writable = func(*coop.Stream) { writable <- struct{}{} }
 	onLoop(t, l, func() {
@@ -123,10 +123,10 @@ func TestLinkHoldsUpTheWriter(t *testing.T) {
 	}
 }
 
-func TestLinkResets(t *testing.T) {
+func TestPipeResets(t *testing.T) {
 	hangs(t)
 	l := started(t, coop.LoopOptions{})
-	sa, sb, ha, hb := linked(t, l, l, coop.LinkOptions{})
+	sa, sb, ha, hb := piped(t, l, l, coop.PipeOptions{})
 	onLoop(t, l, func() {
 		sa.Start()
 		sb.Start()
@@ -142,7 +142,7 @@ func TestLinkResets(t *testing.T) {
 	}
 }
 
-func TestLinkEndsWithItsLoops(t *testing.T) {
+func TestPipeEndsWithItsLoops(t *testing.T) {
 	hangs(t)
 	a, err := coop.NewLoop(coop.LoopOptions{})
 	if err != nil {
@@ -150,10 +150,10 @@ func TestLinkEndsWithItsLoops(t *testing.T) {
 	}
 	a.Start()
 	b := started(t, coop.LoopOptions{})
-	sa, sb, ha, hb := linked(t, a, b, coop.LinkOptions{})
+	sa, sb, ha, hb := piped(t, a, b, coop.PipeOptions{})
 	onLoop(t, b, sb.Start)
 	onLoop(t, a, sa.Start)
-	_, _, h1, h2 := linked(t, a, b, coop.LinkOptions{}) // never started
+	_, _, h1, h2 := piped(t, a, b, coop.PipeOptions{}) // never started
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -169,16 +169,16 @@ func TestLinkEndsWithItsLoops(t *testing.T) {
 	if h2.calls.Load() != 0 {
 		t.Error("a stream that was never started heard of its end before its loop's")
 	}
-	if _, _, err := coop.Link(a, b, newHandler(), newHandler(), coop.LinkOptions{}); !errors.Is(err, coop.ErrClosed) {
-		t.Errorf("linking a closed loop: %v", err)
+	if _, _, err := coop.Pipe(a, b, newHandler(), newHandler(), coop.PipeOptions{}); !errors.Is(err, coop.ErrClosed) {
+		t.Errorf("piping a closed loop: %v", err)
 	}
-	if _, _, err := coop.Link(b, a, newHandler(), newHandler(), coop.LinkOptions{}); !errors.Is(err, coop.ErrClosed) {
-		t.Errorf("linking to a closed loop: %v", err)
+	if _, _, err := coop.Pipe(b, a, newHandler(), newHandler(), coop.PipeOptions{}); !errors.Is(err, coop.ErrClosed) {
+		t.Errorf("piping to a closed loop: %v", err)
 	}
 }
 
 // On a fake clock the same pieces arrive in the same order at the same times.
-func TestLinkIsReproducible(t *testing.T) {
+func TestPipeIsReproducible(t *testing.T) {
 	once := func() (log []int) {
 		run(t, func(g *coop.Greenlet) error {
 			l, r := g.Loop(), rand.New(rand.NewPCG(7, 7))
@@ -186,7 +186,7 @@ func TestLinkIsReproducible(t *testing.T) {
 			over := coop.NewEvent()
 			hb.read = func(_ *coop.Stream, p []byte) { log = append(log, int(l.Now()), len(p)) }
 			hb.over = func(*coop.Stream) { over.Set() }
-			sa, sb, err := coop.Link(l, l, ha, hb, coop.LinkOptions{
+			sa, sb, err := coop.Pipe(l, l, ha, hb, coop.PipeOptions{
 				Carry: func(n int) (time.Duration, int) { return time.Duration(r.IntN(1000)), 1 + r.IntN(n) },
 			})
 			if err != nil {
