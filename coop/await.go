@@ -18,7 +18,7 @@ func Await[T any](g *Greenlet, fn func() (T, error)) (T, error) {
 		a.queued = true
 		l.backlog.push(a)
 	}
-	g.giveUp = a
+	g.giveUp, g.why = a, ParkedAwait
 	if err := g.park(); err != nil {
 		var zero T // fn may be writing to a.v
 		return zero, err

@@ -60,6 +60,13 @@ func (l *Loop) Close() error {
 	}
 }
 
+// started reports whether the loop runs, or did.
+func (l *Loop) started() bool {
+	l.control.Lock()
+	defer l.control.Unlock()
+	return l.control.started
+}
+
 type closeJob struct{}
 
 // RunOn kills everyone, the oldest first.
@@ -101,6 +108,9 @@ func (l *Loop) wind() {
 	l.dropCoros()
 	for len(l.timers) > 0 {
 		l.timers.remove(len(l.timers) - 1)
+	}
+	if o := l.observer; o != nil && o.trace != nil {
+		o.trace.handOver()
 	}
 	l.publishStats()
 	l.over, l.halt = true, true

@@ -25,7 +25,7 @@ func (l *Loop) takeCoro() *coro {
 	c.next, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.yield = yield
 		for {
-			c.g.main()
+			c.g.main(stackMark{c.g.id, greenletMark})
 			c.g = nil
 			if l.phase != running || len(l.idle) >= keptCoros {
 				return

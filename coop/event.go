@@ -28,9 +28,12 @@ func (e *Event) IsSet() bool { return e.set }
 
 // Wait parks g until the flag is up; it returns at once when it is. An error means that g was
 // killed or timed out.
-func (e *Event) Wait(g *Greenlet) error {
+func (e *Event) Wait(g *Greenlet) error { return e.wait(g, ParkedEvent) }
+
+// wait is Wait for those for whom the event stands for something else.
+func (e *Event) wait(g *Greenlet, why ParkReason) error {
 	if e.set {
 		return nil
 	}
-	return g.waitOn(&e.waiters)
+	return g.waitOn(&e.waiters, why)
 }

@@ -40,7 +40,7 @@ func (f *Future[T]) settle(v T, err error) bool {
 // Get parks g until there is an outcome, and returns it; at once if there is one. The error is the one
 // given to Fail, or says that g was killed or timed out.
 func (f *Future[T]) Get(g *Greenlet) (T, error) {
-	if err := f.done.Wait(g); err != nil {
+	if err := f.done.wait(g, ParkedResult); err != nil {
 		var zero T
 		return zero, err
 	}

@@ -27,8 +27,9 @@ type Greenlet struct {
 	giveUp     canceler // told if the wait ends otherwise than by a wake-up
 	wakeErr    error    // what its park returns
 	state      state
-	doomed     bool  // the loop ends it by force
-	owed       int32 // timeouts that expired while it could not be told
+	why        ParkReason // what it is parked for, or was last
+	doomed     bool       // the loop ends it by force
+	owed       int32      // timeouts that expired while it could not be told
 
 	fn     func(*Greenlet) error
 	timer  Timer                 // Sleep's, and SpawnLater's
@@ -47,9 +48,10 @@ type Greenlet struct {
 	more    *extra // what few greenlets have
 
 	id     uint64
-	name   string
+	name   atomic.Pointer[string]
 	parent *Greenlet
-	place  uintptr // where it was spawned, a program counter
+	place  uintptr       // where it was spawned, a program counter
+	since  time.Duration // the loop's time when it was last polled before it parked
 }
 
 // extra is what few greenlets have, so that the others do not pay for it.
@@ -126,16 +128,16 @@ func (g *Greenlet) Loop() *Loop { return g.loop }
 // ID is unique within the process. Any goroutine.
 func (g *Greenlet) ID() uint64 { return g.id }
 
-// Name is what SetName gave, or made of the ID.
+// Name is what SetName gave, or made of the ID. Any goroutine.
 func (g *Greenlet) Name() string {
-	if g.name == "" {
-		return fmt.Sprintf("greenlet-%d", g.id)
+	if name := g.name.Load(); name != nil {
+		return *name
 	}
-	return g.name
+	return fmt.Sprintf("greenlet-%d", g.id)
 }
 
-// SetName names the greenlet for logs.
-func (g *Greenlet) SetName(name string) { g.name = name }
+// SetName names the greenlet for logs, traces and dumps. Any goroutine.
+func (g *Greenlet) SetName(name string) { g.name.Store(&name) }
 
 // Ended reports whether the greenlet is over. Any goroutine.
 func (g *Greenlet) Ended() bool { return g.ended.Load() }
@@ -157,7 +159,7 @@ func (g *Greenlet) Yield() error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	g.state, g.wakeErr = yielding, nil
+	g.state, g.wakeErr, g.why = yielding, nil, ParkedYield
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -171,6 +173,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.why = ParkedSleep
 	if d != Forever {
 		g.timer.Reset(d)
 	}
@@ -185,6 +188,7 @@ func (s *sleeper) expire() { (*Greenlet)(s).wake(nil) }
 // here, but by way of the ready queue: one that ignores errors still lets the others run.
 func (g *Greenlet) enter() error {
 	if g.loop.current == g && g.owed == 0 && !g.killed() && !g.doomed {
+		g.why = ParkedWait
 		return nil
 	}
 	return g.refuse()
@@ -211,18 +215,19 @@ func (g *Greenlet) overdue() error {
 	return g.earliestTimeout()
 }
 
-// waitOn parks in a list.
-func (g *Greenlet) waitOn(w *waitList) error {
+// waitOn parks in a list, for the reason given.
+func (g *Greenlet) waitOn(w *waitList, why ParkReason) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.why = why
 	w.push(g)
 	return g.park()
 }
 
 // park waits for a wake-up; enter must have been called.
 func (g *Greenlet) park() error {
-	g.state = parked
+	g.state, g.since = parked, g.loop.polled
 	return g.switchOut()
 }
 
@@ -233,7 +238,7 @@ func (g *Greenlet) waitDeaf(e *Event) {
 		return
 	}
 	e.waiters.push(g)
-	g.state = deaf
+	g.state, g.why, g.since = deaf, ParkedJoin, g.loop.polled
 	g.switchOut()
 }
 
@@ -268,6 +273,9 @@ func (g *Greenlet) wake(err error) {
 	}
 	g.state, g.wakeErr = ready, err
 	g.loop.ready.push(g)
+	if g.loop.observer != nil {
+		g.loop.observer.woken(g)
+	}
 }
 
 // interrupt ends a park with an error from outside. It reports false if there is no park to end.
@@ -310,12 +318,18 @@ func (l *Loop) runReady() {
 		l.switches++
 		l.current = g
 		g.state = active
+		if l.observer != nil {
+			l.observer.resumed(g)
+		}
 		g.co.next()
 		for l.errand != nil {
 			l.runErrand(g)
 			g.co.next()
 		}
 		l.current = nil
+		if l.observer != nil {
+			l.observer.left(g)
+		}
 	}
 }
 
@@ -333,8 +347,8 @@ func (l *Loop) begin(g *Greenlet) bool {
 	return true
 }
 
-// main is the root of the greenlet's stack.
-func (g *Greenlet) main() {
+// main is the root of the greenlet's stack, which it marks.
+func (g *Greenlet) main(stackMark) {
 	returned := false
 	var err error
 	defer func() {

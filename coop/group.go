@@ -169,7 +169,7 @@ func (gr *Group) Join(g *Greenlet) error {
 	for m := gr.oldest; m != nil; m = m.next {
 		m.g.joined.Store(true)
 	}
-	return g.waitOn(&gr.joiners)
+	return g.waitOn(&gr.joiners, ParkedJoin)
 }
 
 // Kill kills all members. It does not wait for their ends.

@@ -33,7 +33,7 @@ func (target *Greenlet) await(g *Greenlet) error {
 	case target.ended.Load():
 		return nil
 	case target.loop == g.loop:
-		return g.waitOn(&target.joiners)
+		return g.waitOn(&target.joiners, ParkedJoin)
 	default:
 		return target.awaitRemote(g)
 	}

@@ -44,7 +44,7 @@ func (j *JoinableQueue[T]) Join(g *Greenlet) error {
 	if j.tasks.n == 0 {
 		return nil
 	}
-	return g.waitOn(&j.tasks.joiners)
+	return g.waitOn(&j.tasks.joiners, ParkedJoin)
 }
 
 // Unfinished is the number of tasks not done.

@@ -29,6 +29,8 @@ type LoopOptions struct {
 	// OnSpawn is told of every new greenlet, on the loop, before it can run. It must not park. A panic in it goes to
 	// OnPanic.
 	OnSpawn func(g *Greenlet)
+	// Trace records what the loop does, from its first tick; nil for none.
+	Trace *Trace
 
 	// MaxAwait bounds the goroutines that run functions given to [Await] for this loop; further
 	// ones wait in order. 0 is 1024.
@@ -37,9 +39,10 @@ type LoopOptions struct {
 
 const defaultMaxAwait = 1024
 
-// LoopStats are counters of a loop. Switches, Ticks lag by up to 64 ticks while the loop is busy.
+// LoopStats are counters of a loop. Ready, Switches and Ticks lag by up to 64 ticks while the loop is busy.
 type LoopStats struct {
 	Greenlets int64  // alive now
+	Ready     int64  // greenlets that can go on, when last looked at
 	Streams   int64  // open now
 	Switches  uint64 // times that a greenlet was resumed
 	Posts     uint64 // jobs taken in
@@ -66,6 +69,8 @@ type Loop struct {
 	now      time.Duration // the clock's reading, if nowValid
 	nowValid bool
 
+	observer *observer // who looks on, nil when nobody does
+
 	timers   timerHeap
 	timerSeq uint64
 
@@ -77,6 +82,7 @@ type Loop struct {
 	flushAt  int
 
 	ticks   uint64
+	doing   activity
 	skipped int // ticks since I/O was polled
 	polled  time.Duration
 
@@ -104,10 +110,11 @@ type Loop struct {
 
 	o      LoopOptions
 	id     int
+	serial uint64 // unique in the process
 	clock  Clock
 	poller *poll.Poller
 	inbox  inbox
-	stats  struct{ greenlets, streams, switches, ticks atomic.Int64 }
+	stats  struct{ greenlets, ready, streams, switches, ticks atomic.Int64 }
 
 	attached struct { // streams that were attached but not started
 		sync.Mutex
@@ -153,8 +160,15 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 	if o.Clock == nil {
 		o.Clock = realClock{time.Now()}
 	}
-	return &Loop{o: o, clock: o.Clock, poller: p, done: make(chan struct{})}, nil
+	l := &Loop{o: o, serial: lastLoop.Add(1), clock: o.Clock, poller: p, done: make(chan struct{})}
+	if o.Trace != nil {
+		o.Trace.attach(l)
+	}
+	return l, nil
 }
+
+// lastLoop counts the loops of the process.
+var lastLoop atomic.Uint64
 
 func logFailure(g *Greenlet, err error) {
 	at := g.Spawned()
@@ -196,6 +210,7 @@ func (l *Loop) Scratch() []byte {
 func (l *Loop) Stats() LoopStats {
 	return LoopStats{
 		Greenlets: l.stats.greenlets.Load(),
+		Ready:     l.stats.ready.Load(),
 		Streams:   l.stats.streams.Load(),
 		Switches:  uint64(l.stats.switches.Load()),
 		Posts:     l.inbox.posted(),
@@ -204,6 +219,7 @@ func (l *Loop) Stats() LoopStats {
 }
 
 func (l *Loop) publishStats() {
+	l.stats.ready.Store(int64(l.ready.n))
 	l.stats.switches.Store(int64(l.switches))
 	l.stats.ticks.Store(int64(l.ticks))
 }
@@ -225,14 +241,14 @@ func (l *Loop) run() {
 		go l.run()
 	}()
 	for !l.halt {
-		l.turn()
+		l.turn(stackMark{l.serial, loopMark})
 	}
 }
 
 // turn ticks until the loop is to halt or a callback panics. A single deferred recover outside of the
 // ticks costs nothing per callback; the state of a batch lives in the loop, so that the next turn
 // goes on with what follows the culprit.
-func (l *Loop) turn() {
+func (l *Loop) turn(stackMark) {
 	defer func() {
 		if v := recover(); v != nil {
 			p := recovered(v)
@@ -273,10 +289,15 @@ func (l *Loop) tick() {
 	if l.ticks%64 == 0 {
 		l.publishStats()
 	}
+	l.doing = doingJobs
 	l.runJobs()
+	l.doing = doingGreenlets
 	l.runReady()
+	l.doing = doingTimers
 	l.runTimers()
+	l.doing = doingFlush
 	l.runFlushers()
+	l.doing = doingIO
 	l.runIO()
 	if l.phase != running {
 		l.wind()

@@ -217,7 +217,7 @@ func (m *mapping[A, R]) progress() bool {
 	if m.hasResult() {
 		return m.yield(m.tasks.removeAt(0).Result)
 	}
-	if err := m.g.waitOn(&m.ready); err != nil {
+	if err := m.g.waitOn(&m.ready, ParkedResult); err != nil {
 		return m.breakOff(err)
 	}
 	return true
@@ -232,7 +232,7 @@ func (m *mapping[A, R]) breakOff(err error) bool {
 func (m *mapping[A, R]) end() {
 	m.abort()
 	for len(m.workers) > 0 {
-		if m.g.waitOn(&m.ready) != nil {
+		if m.g.waitOn(&m.ready, ParkedResult) != nil {
 			return // g is in a hurry; the workers end without it
 		}
 	}

@@ -118,7 +118,7 @@ func (p *Pool) admit(x *Greenlet) error {
 // TrySpawn succeeds. Those who wait in Spawn and Add go first.
 func (p *Pool) WaitAvailable(g *Greenlet) error {
 	for p.Full() {
-		if err := g.waitOn(&p.seekers); err != nil {
+		if err := g.waitOn(&p.seekers, ParkedPool); err != nil {
 			return err
 		}
 	}

@@ -75,6 +75,7 @@ func (q *Queue[T]) Put(g *Greenlet, v T) error {
 		return err
 	}
 	q.await(v, g)
+	g.why = ParkedPut
 	g.giveUp = q
 	return g.park()
 }
@@ -156,7 +157,7 @@ func (q *Queue[T]) Get(g *Greenlet) (T, error) {
 	if q.closed {
 		return v, ErrClosed
 	}
-	if err := g.waitOn(&q.getters); err != nil {
+	if err := g.waitOn(&q.getters, ParkedGet); err != nil {
 		return v, err
 	}
 	q.promised--
@@ -212,7 +213,7 @@ func (q *Queue[T]) Peek(g *Greenlet) (T, error) {
 		if q.closed {
 			return v, ErrClosed
 		}
-		if err := g.waitOn(&q.extra().peekers); err != nil {
+		if err := g.waitOn(&q.extra().peekers, ParkedGet); err != nil {
 			return v, err
 		}
 	}

@@ -25,7 +25,7 @@ func (r *RLock) Acquire(g *Greenlet) error {
 	if r.TryAcquire(g) {
 		return nil
 	}
-	return g.waitOn(&r.waiters) // Release makes g the owner
+	return g.waitOn(&r.waiters, ParkedLock) // Release makes g the owner
 }
 
 // TryAcquire takes the lock for g if it is free or g's already. It never switches.

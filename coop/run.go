@@ -38,7 +38,7 @@ func (l *Loop) drive() (err error) {
 		err = l.Close()
 	}()
 	for !l.halt {
-		l.turn()
+		l.turn(stackMark{l.serial, loopMark})
 	}
 	return nil
 }

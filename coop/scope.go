@@ -32,7 +32,7 @@ func (g *Greenlet) Scope(fn func(s *Scope) error) error {
 		s.fail(err)
 	} else if s.alive > 0 {
 		s.over.Clear()
-		if err := s.over.Wait(g); err != nil {
+		if err := s.over.wait(g, ParkedJoin); err != nil {
 			s.fail(err)
 		}
 	}

@@ -23,7 +23,7 @@ func (s *Semaphore) Acquire(g *Greenlet) error {
 	if s.TryAcquire() {
 		return nil
 	}
-	return g.waitOn(&s.waiters)
+	return g.waitOn(&s.waiters, ParkedLock)
 }
 
 // TryAcquire takes a permit if one is free. It never switches.

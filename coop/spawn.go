@@ -54,7 +54,7 @@ func (g *Greenlet) SpawnLater(d time.Duration, fn func(*Greenlet) error) *Greenl
 
 // newGreenlet makes a greenlet that is in no queue yet.
 func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uintptr) *Greenlet {
-	g := &Greenlet{loop: l, fn: fn, id: lastID.Add(1), parent: parent, place: place}
+	g := &Greenlet{loop: l, fn: fn, id: lastID.Add(1), parent: parent, place: place, since: l.polled}
 	g.timer.init(l, (*sleeper)(g))
 	g.life.Store(&g.root)
 	g.top.Store(&g.root)
@@ -68,6 +68,9 @@ func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uin
 	}
 	if l.o.OnSpawn != nil {
 		l.observeSpawn(g)
+	}
+	if l.observer != nil {
+		l.observer.spawned(g)
 	}
 	return g
 }
@@ -102,6 +105,9 @@ func (g *Greenlet) start() {
 	g.timer.init(g.loop, (*sleeper)(g))
 	g.state = fresh
 	g.loop.ready.push(g)
+	if g.loop.observer != nil {
+		g.loop.observer.woken(g)
+	}
 }
 
 // Parent is the greenlet that spawned this one; nil if something else did, such as a posted function, or

@@ -24,16 +24,26 @@ type StreamHandler interface {
 // A Stream is a connection that a loop owns: bytes in both directions, never blocking. All methods
 // are loop only. On Linux a TCP or Unix connection is a bare descriptor in the loop's epoll set,
 // and costs this struct; anything else, such as TLS, and every connection on other systems, is served
-// by goroutines that hand their buffers to the loop.
+// by goroutines that hand their buffers to the loop. Two streams can also be joined in memory ([Pipe]).
 type Stream struct {
 	loop   *Loop
 	h      StreamHandler
 	remote net.Addr
-	err    error // why it was closed
-	pipe   *pipe // goroutines, or nil for a descriptor
+	err    error   // why it was closed
+	via    carrier // nil for a descriptor
 	fd     int32
 	slot   int32 // in the loop's table, -1 if none
 	flags  streamFlags
+}
+
+// carrier moves a stream's bytes where that is not a descriptor's doing: goroutines, or memory. All
+// methods are called on the loop.
+type carrier interface {
+	start()
+	write(p []byte) (int, error)
+	writev(bufs [][]byte) (int, error)
+	deliver() // what arrived, to the handler
+	end()     // the stream is closed
 }
 
 type streamFlags uint8
@@ -59,7 +69,7 @@ func (l *Loop) Attach(c net.Conn, h StreamHandler) (*Stream, error) {
 		return nil, err
 	}
 	if !bare {
-		s.pipe = newPipe(s, c)
+		s.via = newPipe(s, c)
 	}
 	if !l.keepAttached(s) {
 		if bare {
@@ -99,8 +109,8 @@ func (s *Stream) Start() {
 	delete(l.attached.set, s)
 	l.attached.Unlock()
 	token := l.table.add(s)
-	if s.pipe != nil {
-		s.pipe.start()
+	if s.via != nil {
+		s.via.start()
 		return
 	}
 	if err := s.register(token); err != nil {
@@ -122,8 +132,8 @@ func (s *Stream) Write(p []byte) (int, error) {
 		return 0, ErrClosed
 	case s.flags&streamFull != 0 || len(p) == 0:
 		return 0, nil
-	case s.pipe != nil:
-		return s.pipe.write(p)
+	case s.via != nil:
+		return s.via.write(p)
 	default:
 		return s.writeFD(p)
 	}
@@ -136,8 +146,8 @@ func (s *Stream) Writev(bufs [][]byte) (int, error) {
 		return 0, ErrClosed
 	case s.flags&streamFull != 0:
 		return 0, nil
-	case s.pipe != nil:
-		return s.pipe.writev(bufs)
+	case s.via != nil:
+		return s.via.writev(bufs)
 	default:
 		return s.writevFD(bufs)
 	}
@@ -179,8 +189,8 @@ func (s *Stream) fail(err error) {
 		l.attached.Unlock()
 	}
 	switch {
-	case s.pipe != nil:
-		s.pipe.end()
+	case s.via != nil:
+		s.via.end()
 	case err == ErrClosed:
 		s.drainFD()
 		s.releaseFD()
@@ -255,8 +265,8 @@ func (s *Stream) serve() {
 		if s.flags&streamBroken != 0 {
 			s.checkBroken()
 		}
-	case s.pipe != nil:
-		s.pipe.deliver()
+	case s.via != nil:
+		s.via.deliver()
 	default:
 		s.readFD()
 	}

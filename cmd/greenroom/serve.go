@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
+	"greenroom/coop"
 	"greenroom/hub"
 	"greenroom/transports/socketio"
 	"greenroom/transports/zeromq"
@@ -43,6 +45,7 @@ type serveCmd struct {
 	CorsOrigin []string `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
 	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON    bool     `name:"log-json" help:"Write the log as JSON."`
+	Debug      bool     `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
 }
 
 // Run serves until ctx is done, then stops in good order.
@@ -134,12 +137,16 @@ type server struct {
 	bridge   *zeromq.Bridge
 	http     *http.Server
 	listener net.Listener
+	watchdog *coop.Watchdog
 	failed   chan error
 	stopping atomic.Bool
+	quit     chan struct{} // closed when stopping begins
+	debug    bool
+	tracing  sync.Mutex // held while a trace is recorded
 }
 
 func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
-	s := &server{log: log, failed: make(chan error, 1)}
+	s := &server{log: log, failed: make(chan error, 1), quit: make(chan struct{}), debug: c.Debug}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.stop())
@@ -148,6 +155,7 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 	if s.hub, err = hub.New(hub.Options{Loops: c.Loops, Logger: log}); err != nil {
 		return s, err
 	}
+	s.watchdog = coop.Watch(coop.WatchdogOptions{OnBlock: s.held}, s.hub.Loops().All()...)
 	if err = s.hub.Handle("/", hub.Relay(hub.RelayOptions{})); err != nil {
 		return s, err
 	}
@@ -215,7 +223,8 @@ func (s *server) routes() http.Handler {
 		}
 		plain(w, http.StatusOK, "ready")
 	})
-	mux.Handle("GET /metrics", metricsHandler(s.hub))
+	mux.Handle("GET /metrics", metricsHandler(s.hub, s.watchdog))
+	s.debugRoutes(mux)
 	mux.Handle("/", web.Handler())
 	return mux
 }
@@ -233,6 +242,7 @@ func plain(w http.ResponseWriter, code int, text string) {
 // connection fetches its leave through it. It may be called on a server that has started in part only.
 func (s *server) stop() error {
 	s.stopping.Store(true)
+	close(s.quit)
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var errs []error
@@ -253,7 +263,15 @@ func (s *server) stop() error {
 	if s.hub != nil {
 		errs = append(errs, s.hub.Close())
 	}
+	if s.watchdog != nil {
+		s.watchdog.Stop()
+	}
 	return errors.Join(errs...)
+}
+
+// held reports a loop that does not get on.
+func (s *server) held(b coop.Block) {
+	s.log.Warn("a loop is held", "loop", b.Loop.Name(), "by", b.Who(), "for", b.For.Round(time.Millisecond), "stack", b.Stack)
 }
 
 // drain tells the clients and lets what waits for them leave. One that does not take it in time, such as a

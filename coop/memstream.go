@@ -1,0 +1,224 @@
+package coop
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// memoryWindow is how many bytes one end may have under way to the other, as a socket's buffers would.
+const memoryWindow = 64 << 10
+
+var (
+	errMemoryReset  = errors.New("connection in memory reset by peer")
+	errMemoryBroken = errors.New("connection in memory: the peer has closed")
+)
+
+// PipeOptions configure [Pipe]. The zero value is ready to use.
+type PipeOptions struct {
+	Addr string // both ends' address, for logs
+
+	// Carry, if not nil, is asked about every piece on its way, on the sender's loop: how long the
+	// piece takes, and how many of its bytes, at least one, arrive together before the next ones are
+	// asked about. Pieces never overtake each other.
+	Carry func(bytes int) (delay time.Duration, n int)
+}
+
+// Pipe joins two streams in memory, on one loop or two: what one writes the other reads. They behave as
+// two ends of a socket do, without descriptors or system calls, and on fake clocks: for simulations,
+// and for many more connections than a process may open. Both must be started. It reports [ErrClosed] when
+// a loop has been closed. Any goroutine.
+func Pipe(a, b *Loop, ha, hb StreamHandler, o PipeOptions) (*Stream, *Stream, error) {
+	sa, ea := newMemoryStream(a, ha, o)
+	sb, eb := newMemoryStream(b, hb, o)
+	ea.peer, eb.peer = eb, ea
+	if !a.keepAttached(sa) {
+		return nil, nil, ErrClosed
+	}
+	if !b.keepAttached(sb) {
+		a.Post(sa.Close)
+		return nil, nil, ErrClosed
+	}
+	return sa, sb, nil
+}
+
+func newMemoryStream(l *Loop, h StreamHandler, o PipeOptions) (*Stream, *memoryEnd) {
+	s := &Stream{loop: l, h: h, remote: memoryAddr(o.Addr), fd: -1, slot: -1}
+	e := &memoryEnd{s: s, carry: o.Carry, room: memoryWindow}
+	s.via = e
+	return s, e
+}
+
+// memoryAddr is the address of a stream in memory.
+type memoryAddr string
+
+func (memoryAddr) Network() string  { return "memory" }
+func (a memoryAddr) String() string { return string(a) }
+
+var _ net.Addr = memoryAddr("")
+
+// memoryEnd is one end of a link. Its fields belong to its stream's loop; ends talk by jobs.
+type memoryEnd struct {
+	s     *Stream
+	peer  *memoryEnd
+	carry func(int) (time.Duration, int)
+
+	in      []byte        // arrived, not yet read
+	over    error         // what follows it: io.EOF or a reset
+	room    int           // bytes that may still be sent
+	arrival time.Duration // when the last piece under way arrives, on the sender's clock
+	flying  int           // pieces that wait for their time
+	deaf    bool          // the peer has gone: it takes no more
+}
+
+func (e *memoryEnd) start() {
+	if len(e.in) > 0 || e.over != nil {
+		e.s.flags |= streamUnread
+		e.s.loop.queueStream(e.s)
+	}
+}
+
+func (e *memoryEnd) write(p []byte) (int, error) {
+	if e.deaf {
+		err := &net.OpError{Op: "write", Net: "memory", Addr: e.s.remote, Err: errMemoryBroken}
+		e.s.fail(err)
+		return 0, err
+	}
+	n := min(len(p), e.room)
+	if n < len(p) {
+		e.s.flags |= streamFull
+	}
+	if n > 0 {
+		e.room -= n
+		e.send(append([]byte(nil), p[:n]...))
+	}
+	return n, nil
+}
+
+func (e *memoryEnd) writev(bufs [][]byte) (int, error) {
+	total := 0
+	for _, b := range bufs {
+		n, err := e.write(b)
+		total += n
+		if err != nil || n < len(b) {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// send puts bytes on their way.
+func (e *memoryEnd) send(b []byte) {
+	for len(b) > 0 {
+		n := len(b)
+		var delay time.Duration
+		if e.carry != nil {
+			delay, n = e.carry(len(b))
+			n = min(max(n, 1), len(b))
+		}
+		e.transmit(delay, &memoryPiece{to: e.peer, bytes: b[:n]})
+		b = b[n:]
+	}
+}
+
+// transmit delivers a piece after a delay, and after all that was sent before it.
+func (e *memoryEnd) transmit(delay time.Duration, p *memoryPiece) {
+	l := e.s.loop
+	now := l.Now()
+	e.arrival = max(e.arrival, now+max(delay, 0))
+	if e.arrival > now || e.flying > 0 {
+		e.flying++
+		l.AfterFunc(e.arrival-now, func() {
+			e.flying--
+			p.to.s.loop.PostJob(p)
+		})
+		return
+	}
+	p.to.s.loop.PostJob(p)
+}
+
+// memoryPiece is a [Job] for the receiver's loop.
+type memoryPiece struct {
+	to    *memoryEnd
+	bytes []byte
+	over  error
+}
+
+func (p *memoryPiece) RunOn(l *Loop) {
+	e := p.to
+	if e.s.flags&streamClosed != 0 {
+		if p.over == nil {
+			// As a kernel does: data for nobody is answered by a reset.
+			e.transmit(0, &memoryPiece{to: e.peer, over: errMemoryReset})
+		}
+		return
+	}
+	e.in = append(e.in, p.bytes...)
+	switch p.over {
+	case nil:
+	case io.EOF:
+		e.over, e.deaf = io.EOF, true
+	default:
+		e.in, e.over, e.deaf = nil, p.over, true
+	}
+	if e.s.flags&streamStarted != 0 {
+		e.s.flags |= streamUnread
+		l.queueStream(e.s)
+	}
+}
+
+// deliver hands what has arrived to the handler, then makes room for more.
+func (e *memoryEnd) deliver() {
+	s := e.s
+	s.flags &^= streamUnread
+	if len(e.in) > 0 {
+		in := e.in
+		e.in = nil
+		s.onRead(in)
+		if s.flags&streamClosed != 0 {
+			return
+		}
+		e.peer.s.loop.PostJob(&memoryRoom{to: e.peer, bytes: len(in)})
+	}
+	switch {
+	case e.over == nil:
+	case s.flags&streamPaused != 0:
+		s.flags |= streamUnread // the end waits for ResumeRead
+	case e.over == io.EOF:
+		s.fail(io.EOF)
+	default:
+		s.fail(&net.OpError{Op: "read", Net: "memory", Addr: s.remote, Err: e.over})
+	}
+}
+
+// memoryRoom is a [Job] for the sender's loop: the receiver has read.
+type memoryRoom struct {
+	to    *memoryEnd
+	bytes int
+}
+
+func (r *memoryRoom) RunOn(l *Loop) {
+	e := r.to
+	e.room += r.bytes
+	if e.s.flags&(streamClosed|streamFull) == streamFull && e.room >= memoryWindow/2 {
+		e.s.flags |= streamWritable
+		l.queueStream(e.s)
+	}
+}
+
+// end tells the peer: by an end behind what was sent, or, if something it sent stays unread, a reset.
+func (e *memoryEnd) end() {
+	over := io.EOF
+	closing := e.s.loop.phase != running // its timers fire no more
+	if len(e.in) > 0 || closing && e.flying > 0 {
+		over = errMemoryReset
+	}
+	e.in = nil
+	last := &memoryPiece{to: e.peer, over: over}
+	if closing {
+		e.peer.s.loop.PostJob(last)
+		return
+	}
+	e.transmit(0, last)
+}

@@ -1,0 +1,90 @@
+package coop_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"greenroom/coop"
+)
+
+// holdTheLoop computes until it is told to stop: what a greenlet must not do.
+func holdTheLoop(stop *atomic.Bool) {
+	for !stop.Load() {
+	}
+}
+
+func TestWatchdogNamesWhoHoldsTheLoop(t *testing.T) {
+	loops, err := coop.NewLoops(2, coop.LoopOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := make(chan coop.Block, 10)
+	w := coop.Watch(coop.WatchdogOptions{Limit: 20 * time.Millisecond, OnBlock: func(b coop.Block) { blocks <- b }}, loops.All()...)
+	l := loops.All()[1]
+	for round := range 2 {
+		var stop atomic.Bool
+		ended := make(chan struct{})
+		l.Go(func(g *coop.Greenlet) error {
+			defer close(ended)
+			g.SetName("glutton")
+			if round == 0 {
+				holdTheLoop(&stop)
+			} else {
+				g.OnLoop(func() { holdTheLoop(&stop) })
+			}
+			return nil
+		})
+		b := <-blocks
+		if b.Loop != l || b.Who() != "glutton" || b.For < 20*time.Millisecond || !strings.Contains(b.Stack, "holdTheLoop") {
+			t.Errorf("round %d: loop %v held by %q for %v at\n%s", round, b.Loop.ID(), b.Who(), b.For, b.Stack)
+		}
+		stop.Store(true)
+		<-ended
+	}
+	waitUntil(t, func() bool { return w.Lag().Counts[len(coop.LagBounds)] > 0 || w.Lag().Sum > 40*time.Millisecond })
+	if err := loops.Close(); err != nil {
+		t.Error(err)
+	}
+	w.Stop()
+	w.Stop()
+	for len(blocks) > 0 { // a busy machine may hold a loop, too; but no offence of ours is told twice
+		if b := <-blocks; b.Who() == "glutton" {
+			t.Errorf("told again: held by %q", b.Who())
+		}
+	}
+}
+
+func TestWatchdogSeesCallbacks(t *testing.T) {
+	l := started(t, coop.LoopOptions{})
+	blocks := make(chan coop.Block, 10)
+	w := coop.Watch(coop.WatchdogOptions{Limit: 20 * time.Millisecond, OnBlock: func(b coop.Block) { blocks <- b }}, l)
+	defer w.Stop()
+	var stop atomic.Bool
+	l.Post(func() { holdTheLoop(&stop) })
+	b := <-blocks
+	stop.Store(true)
+	if b.Greenlet != nil || b.Who() != "a callback of the loop" || !strings.Contains(b.Stack, "holdTheLoop") {
+		t.Errorf("held by %q at\n%s", b.Who(), b.Stack)
+	}
+}
+
+func TestWatchdogLetsGo(t *testing.T) {
+	l := started(t, coop.LoopOptions{})
+	unstarted, err := coop.NewLoop(coop.LoopOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := coop.Watch(coop.WatchdogOptions{Limit: 2 * time.Millisecond, OnBlock: func(coop.Block) {}}, l, unstarted)
+	waitUntil(t, func() bool { return w.Lag().Count > 3 })
+	w.Stop()
+	n := w.Lag().Count
+	on(t, l, func(g *coop.Greenlet) error { return g.Sleep(10 * time.Millisecond) })
+	if got := w.Lag().Count; got != n {
+		t.Errorf("%d answers counted after Stop, %d before", got, n)
+	}
+	if err := unstarted.Close(); err != nil {
+		t.Error(err)
+	}
+}
