@@ -28,6 +28,10 @@ var (
 	// one, or was made outside of any greenlet: only the running greenlet can park itself.
 	ErrNotRunning = errors.New("only the running greenlet can park")
 
+	// ErrOtherLoop is returned to a greenlet that uses what belongs to another loop and would hold up
+	// its own loop by waiting for it.
+	ErrOtherLoop = errors.New("belongs to another loop")
+
 	// ErrGoexit is the result of a greenlet that left through [runtime.Goexit].
 	ErrGoexit = errors.New("greenlet called runtime.Goexit")
 )

@@ -305,6 +305,7 @@ func (l *Loop) runReady() {
 		l.switches++
 		l.current = g
 		g.state = active
+		l.self.runner.Store(g.co.goroutine)
 		g.co.next()
 		for l.errand != nil {
 			l.runErrand(g)

@@ -44,7 +44,8 @@ func (target *Greenlet) await(g *Greenlet) error {
 type remoteJoin struct {
 	target *Greenlet
 	home   *Loop
-	over   Event // home's
+	over   Event         // home's
+	done   chan struct{} // instead of the two, when a goroutine waits: see Call
 }
 
 func (target *Greenlet) awaitRemote(g *Greenlet) error {
@@ -68,7 +69,13 @@ func (r *remoteJoin) RunOn(*Loop) {
 	r.target.remotes = append(r.target.remotes, r)
 }
 
-func (r *remoteJoin) notify() { r.home.PostJob((*remoteOver)(r)) }
+func (r *remoteJoin) notify() {
+	if r.done != nil {
+		close(r.done)
+		return
+	}
+	r.home.PostJob((*remoteOver)(r))
+}
 
 type remoteOver remoteJoin
 

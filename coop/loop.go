@@ -56,6 +56,7 @@ type Loop struct {
 	quota    int        // how many of them still belong to this tick
 	current  *Greenlet  // the one that runs
 	errand   func()     // what it wants done on the loop's stack
+	self     identity   // which goroutines are the loop's
 	switches uint64
 
 	now      time.Duration // the clock's reading, if nowValid
@@ -207,7 +208,9 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 
 // run is the loop's goroutine.
 func (l *Loop) run() {
+	l.self.enter(l)
 	defer func() {
+		l.self.leave(l)
 		if l.over {
 			close(l.done)
 			return
