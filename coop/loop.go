@@ -82,6 +82,7 @@ type Loop struct {
 	fetchAt  int
 	ending   []*Stream // closed, OnClose still to be called
 	table    streamTable
+	io       pacer // of connections
 
 	live     liveList
 	idle     []*coro // coroutines without a greenlet

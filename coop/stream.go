@@ -36,7 +36,7 @@ type Stream struct {
 	flags  streamFlags
 }
 
-type streamFlags uint8
+type streamFlags uint16
 
 const (
 	streamStarted  streamFlags = 1 << iota
@@ -47,6 +47,7 @@ const (
 	streamBroken               // nothing can be read or written
 	streamFull                 // a Write was short
 	streamWritable             // OnWritable is due
+	streamPulled               // a Conn fetches what there is to read
 )
 
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
@@ -251,6 +252,8 @@ func (s *Stream) serve() {
 	switch {
 	case s.flags&streamClosed != 0:
 	case s.flags&streamUnread == 0:
+	case s.flags&streamPulled != 0:
+		(*Conn)(s.h.(*connHandler)).readable()
 	case s.flags&streamPaused != 0:
 		if s.flags&streamBroken != 0 {
 			s.checkBroken()
