@@ -51,6 +51,20 @@ type Conn struct {
 // NewConn hands a connection over to a loop. If it succeeds, the connection must not be used any more but
 // through the Conn; if not, it is still the caller's. Any goroutine.
 func NewConn(l *Loop, nc net.Conn) (*Conn, error) {
+	c, err := newConn(l, nc)
+	if err != nil {
+		return nil, err
+	}
+	if l.isCaller() {
+		c.start()
+	} else if !l.Post(c.start) {
+		return nil, ErrClosed // the loop has closed the connection
+	}
+	return c, nil
+}
+
+// newConn is NewConn without the start, which is the loop's to make.
+func newConn(l *Loop, nc net.Conn) (*Conn, error) {
 	c := &Conn{loop: l, local: nc.LocalAddr(), peer: nc.RemoteAddr()}
 	c.r.init(c, "read")
 	c.w.init(c, "write")
@@ -59,11 +73,6 @@ func NewConn(l *Loop, nc net.Conn) (*Conn, error) {
 		return nil, err
 	}
 	c.s = s
-	if l.isCaller() {
-		c.start()
-	} else if !l.Post(c.start) {
-		return nil, ErrClosed // the loop has closed the connection
-	}
 	return c, nil
 }
 

@@ -102,5 +102,8 @@ type call struct {
 func (c *call) RunOn(l *Loop) {
 	c.g = l.Spawn(c.fn)
 	c.g.joined.Store(true)
-	c.g.remotes = append(c.g.remotes, &remoteJoin{done: c.done})
+	c.g.atEnd(func() { close(c.done) })
 }
+
+// atEnd has fn called when the greenlet has ended, whether it ever began or not, within its last moments.
+func (g *Greenlet) atEnd(fn func()) { g.remotes = append(g.remotes, &remoteJoin{ended: fn}) }

@@ -44,8 +44,8 @@ func (target *Greenlet) await(g *Greenlet) error {
 type remoteJoin struct {
 	target *Greenlet
 	home   *Loop
-	over   Event         // home's
-	done   chan struct{} // instead of the two, when a goroutine waits: see Call
+	over   Event  // home's
+	ended  func() // instead of the two: see atEnd
 }
 
 func (target *Greenlet) awaitRemote(g *Greenlet) error {
@@ -70,8 +70,8 @@ func (r *remoteJoin) RunOn(*Loop) {
 }
 
 func (r *remoteJoin) notify() {
-	if r.done != nil {
-		close(r.done)
+	if r.ended != nil {
+		r.ended()
 		return
 	}
 	r.home.PostJob((*remoteOver)(r))

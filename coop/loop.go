@@ -104,10 +104,11 @@ type Loop struct {
 	inbox  inbox
 	stats  struct{ greenlets, streams, switches, ticks atomic.Int64 }
 
-	attached struct { // streams that were attached but not started
+	attached struct { // streams that were attached but not started, and listeners
 		sync.Mutex
-		set    map[*Stream]struct{}
-		closed bool
+		set       map[*Stream]struct{}
+		listeners map[*Listener]struct{}
+		closed    bool
 	}
 
 	control struct { // Start and Close

@@ -292,6 +292,7 @@ func (l *Loop) closeStreams() {
 	waiting := l.attached.set
 	l.attached.set = nil
 	l.attached.Unlock()
+	l.closeListeners()
 	for s := range waiting {
 		s.fail(ErrClosed)
 	}
