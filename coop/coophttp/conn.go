@@ -1,0 +1,308 @@
+package coophttp
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"greenroom/coop"
+)
+
+// conn is a connection of the server and its greenlet's state.
+type conn struct {
+	s      *Server
+	g      *coop.Greenlet
+	c      net.Conn
+	bare   *coop.Conn // c, if it is not TLS
+	remote string
+	ctx    requestContext
+	tls    *tls.ConnectionState
+
+	r        *bufio.Reader // while there is a request, or bytes of the next one
+	*buffers               // likewise
+	left     int64         // of the head's limit
+
+	idle     bool // waits for a request's first byte
+	reading  bool // a head
+	hijacked bool
+	broken   error // of writing
+}
+
+// requestContext is the context of all requests of a connection.
+type requestContext struct {
+	*coop.Greenlet
+	local net.Addr
+}
+
+type greenletKey struct{}
+
+func (c *requestContext) Value(key any) any {
+	switch key {
+	case greenletKey{}:
+		return c.Greenlet
+	case http.LocalAddrContextKey:
+		return c.local
+	default:
+		return nil
+	}
+}
+
+// Greenlet is the one in which the handler of r runs, or nil on a goroutine, as under [Blocking].
+func Greenlet(r *http.Request) *coop.Greenlet { return greenletOf(r.Context()) }
+
+func greenletOf(ctx context.Context) *coop.Greenlet {
+	g, _ := ctx.Value(greenletKey{}).(*coop.Greenlet)
+	return g
+}
+
+// buffers are for what is to be written.
+type buffers struct {
+	head []byte // of a response, while it is not complete
+	body []byte // what has gathered of it
+	out  []byte // what is to be written next
+}
+
+// Connections that idle hold neither of these.
+var (
+	readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+	writers = sync.Pool{New: func() any { return new(buffers) }}
+)
+
+// keptBuffer is the capacity up to which a buffer is kept, in bytes.
+const keptBuffer = 16 << 10
+
+func newConn(s *Server, g *coop.Greenlet, c net.Conn) *conn {
+	k := &conn{s: s, g: g, c: c, remote: c.RemoteAddr().String()}
+	k.bare, _ = c.(*coop.Conn)
+	k.ctx = requestContext{g, c.LocalAddr()}
+	if t, ok := c.(*coop.TLSConn); ok {
+		state := t.ConnectionState()
+		k.tls = &state
+	}
+	return k
+}
+
+func (k *conn) release() {
+	delete(k.s.conns, k)
+	if !k.hijacked {
+		k.dropReader()
+	}
+	k.dropOut()
+}
+
+func (k *conn) dropReader() {
+	if k.r != nil {
+		k.r.Reset(nil)
+		readers.Put(k.r)
+		k.r = nil
+	}
+}
+
+func (k *conn) dropOut() {
+	b := k.buffers
+	k.buffers = nil
+	if b != nil && cap(b.out) <= keptBuffer && cap(b.head) <= keptBuffer {
+		b.out, b.head, b.body = b.out[:0], b.head[:0], b.body[:0]
+		writers.Put(b)
+	}
+}
+
+// next waits for a request's first byte.
+func (k *conn) next() bool {
+	if k.r != nil && k.r.Buffered() > 0 {
+		return true // pipelined
+	}
+	if k.s.stopped || !k.flush() {
+		return false
+	}
+	k.idle = true
+	defer func() { k.idle = false }()
+	k.c.SetReadDeadline(time.Now().Add(k.s.IdleTimeout))
+	if k.bare != nil {
+		k.dropReader()
+		k.dropOut()
+		if k.bare.WaitRead(k.g) != nil {
+			return false
+		}
+	}
+	if k.r == nil {
+		k.r = readers.Get().(*bufio.Reader)
+		k.r.Reset((*source)(k))
+	}
+	_, err := k.r.Peek(1)
+	return err == nil
+}
+
+// source is what the bufio.Reader reads: it bounds heads and has bodies keep moving.
+type source conn
+
+var errHeadTooLong = errors.New("request head too long")
+
+func (s *source) Read(p []byte) (int, error) {
+	switch {
+	case s.idle:
+	case !s.reading:
+		s.c.SetReadDeadline(time.Now().Add(s.s.StallTimeout))
+	case s.left <= 0:
+		return 0, errHeadTooLong
+	}
+	// What waits to be written may be what the peer waits for.
+	if !s.idle && !(*conn)(s).flush() {
+		return 0, s.broken
+	}
+	n, err := s.c.Read(p)
+	s.left -= int64(n)
+	return n, err
+}
+
+// writePiece is what is written under one deadline, in bytes.
+const writePiece = 64 << 10
+
+// write sends p, behind what waits.
+func (k *conn) write(p []byte) bool {
+	if !k.flush() {
+		return false
+	}
+	return k.send(p)
+}
+
+// flush sends what waits.
+func (k *conn) flush() bool {
+	if k.buffers == nil || len(k.out) == 0 {
+		return k.broken == nil
+	}
+	ok := k.send(k.out)
+	k.out = k.out[:0]
+	return ok
+}
+
+func (k *conn) send(p []byte) bool {
+	for len(p) > 0 && k.broken == nil {
+		k.c.SetWriteDeadline(time.Now().Add(k.s.StallTimeout))
+		n, err := k.c.Write(p[:min(len(p), writePiece)])
+		p, k.broken = p[n:], err
+	}
+	return k.broken == nil
+}
+
+// serve reads a request and answers it. It reports whether there may be another.
+func (k *conn) serve() bool {
+	if k.buffers == nil {
+		k.buffers = writers.Get().(*buffers)
+	}
+	start := time.Now()
+	r, err := k.readRequest(start)
+	if err != nil {
+		k.refuse(err)
+		return false
+	}
+	r = r.WithContext(&k.ctx)
+	r.RemoteAddr, r.TLS = k.remote, k.tls
+	w := k.response(r)
+	w.close = r.Close || k.s.stopped
+	w.expect(r)
+	ok := w.refused || k.s.call(w, r)
+	if k.hijacked {
+		return false
+	}
+	again := w.finish(ok)
+	if k.s.Log != nil {
+		k.s.Log(Access{Request: r, Status: w.status, Bytes: w.written, Start: start, Took: time.Since(start), Cut: w.cut})
+	}
+	if w.cut {
+		return false
+	}
+	if !again {
+		k.part(w.unread)
+		return false
+	}
+	return true
+}
+
+func (k *conn) readRequest(start time.Time) (*http.Request, error) {
+	k.reading, k.left = true, int64(k.s.MaxHeaderBytes)
+	defer func() { k.reading = false }()
+	k.c.SetReadDeadline(start.Add(k.s.HeaderTimeout))
+	r, err := http.ReadRequest(k.r)
+	if err != nil {
+		return nil, err
+	}
+	return r, check(r)
+}
+
+// A refusal is a request that gets no further, and the answer.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (e *refusal) Error() string { return e.why }
+
+// check is for what net/http's server checks after http.ReadRequest.
+func check(r *http.Request) error {
+	switch {
+	case r.ProtoMajor != 1:
+		return &refusal{http.StatusHTTPVersionNotSupported, "unsupported protocol version"}
+	case r.Host == "" && r.ProtoAtLeast(1, 1) && r.Method != http.MethodConnect:
+		return &refusal{http.StatusBadRequest, "missing required Host header"}
+	case strings.ContainsAny(r.Host, " \t/\\@,\"<>"):
+		return &refusal{http.StatusBadRequest, "malformed Host header"}
+	}
+	for _, values := range r.Header {
+		for _, v := range values {
+			for i := range len(v) {
+				if v[i] < ' ' && v[i] != '\t' || v[i] == 0x7f {
+					return &refusal{http.StatusBadRequest, "invalid header value"}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// refuse answers what could not be read as a request, unless the peer has just gone.
+func (k *conn) refuse(err error) {
+	status, why := http.StatusBadRequest, ""
+	var no *refusal
+	var ne net.Error
+	switch {
+	case errors.As(err, &no):
+		status, why = no.status, no.why
+	case errors.Is(err, errHeadTooLong):
+		status = http.StatusRequestHeaderFieldsTooLarge
+	case errors.As(err, &ne) && ne.Timeout():
+		status = http.StatusRequestTimeout
+	case errors.As(err, &ne), errors.Is(err, coop.ErrKilled):
+		return
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && k.r.Buffered() == 0:
+		return
+	}
+	k.out = appendRefusal(k.out, status, why)
+	k.part(true)
+}
+
+// part ends the connection behind what was written. If the peer is still sending, closing at once would
+// reset the connection, and the answer with it.
+func (k *conn) part(unread bool) {
+	if !k.flush() || !unread {
+		return
+	}
+	h, ok := k.c.(interface{ CloseWrite() error })
+	if !ok || h.CloseWrite() != nil {
+		return
+	}
+	k.c.SetReadDeadline(time.Now().Add(partingTime))
+	io.CopyN(io.Discard, k.c, partingBytes)
+}
+
+const (
+	partingTime  = 500 * time.Millisecond
+	partingBytes = 1 << 20
+)

@@ -1,0 +1,501 @@
+package coophttp
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A response is the http.ResponseWriter. Its head and body gather in the connection's buffers, so that
+// a short answer leaves in one write with its Content-Length; a longer or flushed one goes in chunks.
+type response struct {
+	k       *conn
+	r       *http.Request
+	header  http.Header
+	status  int   // 0 until WriteHeader
+	length  int64 // declared, -1 if it was not
+	written int64 // by the handler
+	trailer []string
+
+	close   bool // no request after this one
+	chunked bool
+	sent    bool // the head is complete
+	noBody  bool // by method or status
+	mayAsk  bool // the peer waits for 100 Continue
+	refused bool
+	aborted bool
+	cut     bool // the response is not complete
+	unread  bool // the peer may still be sending
+}
+
+var (
+	_ http.Flusher  = (*response)(nil)
+	_ http.Hijacker = (*response)(nil)
+)
+
+// maxGathered is how much of a body waits for its end, in bytes.
+const maxGathered = 4 << 10
+
+func (k *conn) response(r *http.Request) *response {
+	k.head, k.body = k.head[:0], k.body[:0]
+	return &response{k: k, r: r, header: make(http.Header), length: -1}
+}
+
+func (w *response) Header() http.Header { return w.header }
+
+// expect looks at what the request announces.
+func (w *response) expect(r *http.Request) {
+	limit := w.k.s.MaxBodyBytes
+	switch expect := r.Header.Get("Expect"); {
+	case expect == "":
+	case strings.EqualFold(expect, "100-continue"):
+		w.mayAsk = r.ProtoAtLeast(1, 1) && r.ContentLength != 0
+	default:
+		w.refuse(http.StatusExpectationFailed)
+		return
+	}
+	switch {
+	case r.Body == http.NoBody:
+	case limit < 0:
+		r.Body = &body{w: w, ReadCloser: r.Body}
+	case r.ContentLength > limit:
+		w.refuse(http.StatusRequestEntityTooLarge)
+	default:
+		r.Body = &body{w: w, ReadCloser: http.MaxBytesReader(nil, r.Body, limit)}
+	}
+}
+
+func (w *response) refuse(status int) {
+	w.refused, w.close = true, true
+	http.Error(w, http.StatusText(status), status)
+}
+
+// body is a request's body. Reading it tells the peer to go on, if it waits for that.
+type body struct {
+	w *response
+	io.ReadCloser
+	over bool
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if w := b.w; w.mayAsk {
+		w.mayAsk = false
+		if !w.sent {
+			w.k.out = append(w.k.out, "HTTP/1.1 100 Continue\r\n\r\n"...)
+			if !w.k.flush() {
+				return 0, w.k.broken
+			}
+		}
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.over = true
+	}
+	return n, err
+}
+
+// Close does nothing: what was not read is seen to at the end.
+func (b *body) Close() error { return nil }
+
+// WriteHeader fixes the head as it is now, but for what describes the body. 1xx are sent at once.
+func (w *response) WriteHeader(status int) {
+	switch {
+	case w.k.hijacked || w.status != 0:
+		return
+	case status < 100 || status > 999:
+		panic("coophttp: invalid status " + strconv.Itoa(status))
+	case status < 200 && status != http.StatusSwitchingProtocols:
+		w.k.out = appendStatus(w.k.out, w.r, status)
+		w.k.out = append(appendHeader(w.k.out, w.header), "\r\n"...)
+		w.k.flush()
+		return
+	}
+	w.status = status
+	w.noBody = w.r.Method == http.MethodHead || !bodyAllowed(status)
+	if v := w.header.Get("Content-Length"); v != "" {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err == nil && n >= 0 {
+			w.length = n
+		}
+	}
+	if strings.EqualFold(w.header.Get("Connection"), "close") {
+		w.close = true
+	}
+	w.declareTrailers()
+	w.k.head = appendStatus(w.k.head, w.r, status)
+	w.k.head = appendHeader(w.k.head, w.header)
+	if _, set := w.header["Date"]; !set {
+		w.k.head = w.k.s.date.append(w.k.head)
+	}
+}
+
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+func (w *response) declareTrailers() {
+	for _, line := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(line, ",") {
+			w.trailer = append(w.trailer, http.CanonicalHeaderKey(strings.TrimSpace(name)))
+		}
+	}
+}
+
+func (w *response) Write(p []byte) (int, error) { return write(w, p) }
+
+// WriteString spares io.WriteString a copy.
+func (w *response) WriteString(s string) (int, error) { return write(w, s) }
+
+func write[T []byte | string](w *response, p T) (int, error) {
+	k := w.k
+	if k.hijacked {
+		return 0, http.ErrHijacked
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	switch {
+	case k.broken != nil:
+		return 0, k.broken
+	case !bodyAllowed(w.status):
+		return 0, http.ErrBodyNotAllowed
+	case w.length >= 0 && w.written+int64(len(p)) > w.length:
+		return 0, http.ErrContentLength
+	}
+	w.written += int64(len(p))
+	if w.noBody {
+		return len(p), nil
+	}
+	if len(w.k.body)+len(p) <= maxGathered {
+		w.k.body = append(w.k.body, p...)
+		return len(p), nil
+	}
+	w.sendHead(false)
+	w.sendBody()
+	if len(p) <= maxGathered {
+		w.k.body = append(w.k.body, p...)
+	} else {
+		w.piece([]byte(p))
+	}
+	if k.broken != nil {
+		return 0, k.broken
+	}
+	return len(p), nil
+}
+
+// sendHead completes the head in the buffer. final says that the body is all there.
+func (w *response) sendHead(final bool) {
+	if w.sent {
+		return
+	}
+	w.sent = true
+	k, r := w.k, w.r
+	out := append(k.out, k.head...)
+	if _, set := w.header["Content-Type"]; !set && len(w.k.body) > 0 && w.header.Get("Content-Encoding") == "" {
+		out = append(out, "Content-Type: "...)
+		out = append(out, http.DetectContentType(w.k.body)...)
+		out = append(out, "\r\n"...)
+	}
+	switch {
+	case !bodyAllowed(w.status):
+	case final && w.length < 0 && len(w.trailer) == 0 && !w.lateTrailers():
+		if r.Method != http.MethodHead || w.written > 0 {
+			w.length = w.written
+		}
+	case w.length < 0 && r.ProtoAtLeast(1, 1):
+		w.chunked = true
+	case w.length < 0:
+		w.close = true // HTTP/1.0 knows no chunks: the end of the connection is the end
+	}
+	if w.length >= 0 && bodyAllowed(w.status) {
+		out = append(out, "Content-Length: "...)
+		out = strconv.AppendInt(out, w.length, 10)
+		out = append(out, "\r\n"...)
+	}
+	if w.chunked {
+		out = append(out, "Transfer-Encoding: chunked\r\n"...)
+	}
+	w.close = w.close || w.mayAsk || k.s.stopped
+	switch {
+	case w.status == http.StatusSwitchingProtocols:
+		out = append(out, "Connection: "...)
+		out = append(out, w.header.Get("Connection")...)
+		out = append(out, "\r\n"...)
+	case w.close:
+		out = append(out, "Connection: close\r\n"...)
+	case !r.ProtoAtLeast(1, 1):
+		out = append(out, "Connection: keep-alive\r\n"...)
+	}
+	k.out = append(out, "\r\n"...)
+	if w.noBody {
+		w.chunked = false
+	}
+}
+
+// sendBody moves what was gathered to the buffer.
+func (w *response) sendBody() {
+	if len(w.k.body) > 0 {
+		w.piece(w.k.body)
+		w.k.body = w.k.body[:0]
+	}
+}
+
+// piece sends a piece of the body, as a chunk if need be.
+func (w *response) piece(p []byte) {
+	k := w.k
+	if w.chunked {
+		k.out = strconv.AppendInt(k.out, int64(len(p)), 16)
+		k.out = append(k.out, "\r\n"...)
+	}
+	if len(p) <= maxGathered {
+		k.out = append(k.out, p...)
+	} else {
+		k.write(p)
+	}
+	if w.chunked {
+		k.out = append(k.out, "\r\n"...)
+	}
+}
+
+// Flush sends what was written so far.
+func (w *response) Flush() { w.FlushError() }
+
+// FlushError is Flush for [http.ResponseController].
+func (w *response) FlushError() error {
+	if w.k.hijacked {
+		return http.ErrHijacked
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.sendHead(false)
+	w.sendBody()
+	w.k.flush()
+	return w.k.broken
+}
+
+// SetReadDeadline is for [http.ResponseController]. It holds for the next read of the connection only, since
+// each gets [Server].StallTimeout.
+func (w *response) SetReadDeadline(t time.Time) error { return w.k.c.SetReadDeadline(t) }
+
+// SetWriteDeadline is for [http.ResponseController], like SetReadDeadline.
+func (w *response) SetWriteDeadline(t time.Time) error { return w.k.c.SetWriteDeadline(t) }
+
+// EnableFullDuplex is for [http.ResponseController]: it always is.
+func (w *response) EnableFullDuplex() error { return nil }
+
+// Hijack hands the connection over, with what was read ahead. It stays a [coop.Conn] or [coop.TLSConn] of this loop.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	k := w.k
+	switch {
+	case k.hijacked:
+		return nil, nil, http.ErrHijacked
+	case w.sent || w.status != 0:
+		return nil, nil, errors.New("coophttp: Hijack after the response has begun")
+	case !k.flush():
+		return nil, nil, k.broken
+	}
+	k.hijacked = true
+	k.c.SetDeadline(time.Time{})
+	r := bufio.NewReader(k.c)
+	if n := k.r.Buffered(); n > 0 {
+		ahead, _ := k.r.Peek(n)
+		r = bufio.NewReader(io.MultiReader(strings.NewReader(string(ahead)), k.c))
+		r.Peek(n)
+	}
+	k.dropReader()
+	return k.c, bufio.NewReadWriter(r, bufio.NewWriter(k.c)), nil
+}
+
+// lateTrailers reports whether the handler has set trailers that it did not declare.
+func (w *response) lateTrailers() bool {
+	for name := range w.header {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish completes the response. It reports whether the connection can be used on.
+func (w *response) finish(ok bool) bool {
+	if !ok && !w.fail() {
+		w.cut = true
+		return false
+	}
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	w.sendHead(true)
+	w.sendBody()
+	if w.chunked {
+		w.k.out = append(w.k.out, "0\r\n"...)
+		w.k.out = append(w.appendTrailers(w.k.out), "\r\n"...)
+	}
+	if !w.noBody && w.length >= 0 && w.written < w.length {
+		w.k.flush()
+		w.cut = true // the peer waits for more
+		return false
+	}
+	if w.k.broken != nil {
+		w.cut = true
+		return false
+	}
+	return w.seeToBody() && !w.close
+}
+
+// fail makes a 500 of a panic, if nothing was sent.
+func (w *response) fail() bool {
+	if w.aborted || w.sent || w.k.broken != nil {
+		return false
+	}
+	mayAsk := w.mayAsk
+	*w = *w.k.response(w.r)
+	w.close, w.mayAsk = true, mayAsk
+	http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+	return true
+}
+
+func (w *response) appendTrailers(out []byte) []byte {
+	for _, name := range w.trailer {
+		for _, v := range w.header[name] {
+			out = appendLine(out, name, v)
+		}
+	}
+	for name, values := range w.header {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			for _, v := range values {
+				out = appendLine(out, after, v)
+			}
+		}
+	}
+	return out
+}
+
+// maxDiscarded is how much of a body that nobody read is read to keep the connection, in bytes.
+const maxDiscarded = 256 << 10
+
+// seeToBody reads the rest of the request's body. It reports false if that is not worth it.
+func (w *response) seeToBody() bool {
+	b, ok := w.r.Body.(*body)
+	switch {
+	case w.r.Body == http.NoBody:
+		return true
+	case w.mayAsk:
+		w.unread = true // the peer may send the body all the same, or not: nobody knows
+		return false
+	case ok && b.over:
+		return true
+	case w.close:
+		w.unread = true
+		return false
+	}
+	if _, err := io.CopyN(io.Discard, w.r.Body, maxDiscarded); err != io.EOF {
+		w.unread = true
+		return false
+	}
+	return true
+}
+
+// appendStatus appends the status line.
+func appendStatus(out []byte, r *http.Request, status int) []byte {
+	if r.ProtoAtLeast(1, 1) {
+		out = append(out, "HTTP/1.1 "...)
+	} else {
+		out = append(out, "HTTP/1.0 "...)
+	}
+	out = strconv.AppendInt(out, int64(status), 10)
+	out = append(out, ' ')
+	out = append(out, http.StatusText(status)...)
+	return append(out, "\r\n"...)
+}
+
+// appendHeader appends the lines of h that are the handler's to decide, by name.
+func appendHeader(out []byte, h http.Header) []byte {
+	var few [16]string
+	names := few[:0]
+	for name := range h {
+		switch {
+		case name == "Content-Length", name == "Transfer-Encoding", name == "Connection":
+		case strings.HasPrefix(name, http.TrailerPrefix):
+		default:
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, v := range h[name] {
+			out = appendLine(out, name, v)
+		}
+	}
+	return out
+}
+
+// appendLine appends a header's line. What would end the line is made a space; a name that is not one
+// is left out.
+func appendLine(out []byte, name, value string) []byte {
+	if !isToken(name) {
+		return out
+	}
+	out = append(out, name...)
+	out = append(out, ": "...)
+	for i := range len(value) {
+		c := value[i]
+		if c == '\r' || c == '\n' || c == 0 {
+			c = ' '
+		}
+		out = append(out, c)
+	}
+	return append(out, "\r\n"...)
+}
+
+// isToken: RFC 9110, section 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// appendRefusal appends an answer to what was no request.
+func appendRefusal(out []byte, status int, why string) []byte {
+	text := strconv.Itoa(status) + " " + http.StatusText(status)
+	out = append(out, "HTTP/1.1 "...)
+	out = append(out, text...)
+	out = append(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"...)
+	out = append(out, text...)
+	if why != "" {
+		out = append(out, ": "...)
+		out = append(out, why...)
+	}
+	return out
+}
+
+// dateLine is the Date header, made once a second.
+type dateLine struct {
+	second int64
+	line   []byte
+}
+
+func (d *dateLine) append(out []byte) []byte {
+	now := time.Now()
+	if s := now.Unix(); s != d.second || d.line == nil {
+		d.second = s
+		d.line = append(d.line[:0], "Date: "...)
+		d.line = now.UTC().AppendFormat(d.line, http.TimeFormat)
+		d.line = append(d.line, "\r\n"...)
+	}
+	return append(out, d.line...)
+}
