@@ -32,6 +32,7 @@ type conn struct {
 	idle     bool // waits for a request's first byte
 	reading  bool // a head
 	hijacked bool
+	failed   error // of reading a head
 	broken   error // of writing
 }
 
@@ -151,6 +152,7 @@ func (s *source) Read(p []byte) (int, error) {
 	case !s.reading:
 		s.c.SetReadDeadline(time.Now().Add(s.s.StallTimeout))
 	case s.left <= 0:
+		s.failed = errHeadTooLong
 		return 0, errHeadTooLong
 	}
 	// What waits to be written may be what the peer waits for.
@@ -159,6 +161,9 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.c.Read(p)
 	s.left -= int64(n)
+	if s.reading && err != nil {
+		s.failed = err // bufio.Reader.ReadLine keeps it to itself when there is half a line
+	}
 	return n, err
 }
 
@@ -230,11 +235,22 @@ func (k *conn) readRequest(start time.Time) (*http.Request, error) {
 	k.reading, k.left = true, int64(k.s.MaxHeaderBytes)
 	defer func() { k.reading = false }()
 	k.c.SetReadDeadline(start.Add(k.s.HeaderTimeout))
+	k.skipBlank()
 	r, err := http.ReadRequest(k.r)
 	if err != nil {
 		return nil, err
 	}
 	return r, check(r)
+}
+
+// skipBlank skips empty lines before a request: RFC 9112, section 2.2.
+func (k *conn) skipBlank() {
+	for range 4 {
+		if b, err := k.r.Peek(1); err != nil || b[0] != '\r' && b[0] != '\n' {
+			return
+		}
+		k.r.Discard(1)
+	}
 }
 
 // A refusal is a request that gets no further, and the answer.
@@ -255,13 +271,9 @@ func check(r *http.Request) error {
 	case strings.ContainsAny(r.Host, " \t/\\@,\"<>"):
 		return &refusal{http.StatusBadRequest, "malformed Host header"}
 	}
-	for _, values := range r.Header {
-		for _, v := range values {
-			for i := range len(v) {
-				if v[i] < ' ' && v[i] != '\t' || v[i] == 0x7f {
-					return &refusal{http.StatusBadRequest, "invalid header value"}
-				}
-			}
+	for name := range r.Header { // values are checked by ReadRequest
+		if !isToken(name) {
+			return &refusal{http.StatusBadRequest, "invalid header name"}
 		}
 	}
 	return nil
@@ -269,6 +281,9 @@ func check(r *http.Request) error {
 
 // refuse answers what could not be read as a request, unless the peer has just gone.
 func (k *conn) refuse(err error) {
+	if k.failed != nil {
+		err = k.failed
+	}
 	status, why := http.StatusBadRequest, ""
 	var no *refusal
 	var ne net.Error
@@ -281,7 +296,7 @@ func (k *conn) refuse(err error) {
 		status = http.StatusRequestTimeout
 	case errors.As(err, &ne), errors.Is(err, coop.ErrKilled):
 		return
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && k.r.Buffered() == 0:
+	case errors.Is(err, io.EOF):
 		return
 	}
 	k.out = appendRefusal(k.out, status, why)

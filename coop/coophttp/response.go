@@ -94,8 +94,11 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		b.over = true
+	case err != nil:
+		b.w.close = true
 	}
 	return n, err
 }
