@@ -115,27 +115,31 @@ func (w *response) WriteHeader(status int) {
 		panic("coophttp: invalid status " + strconv.Itoa(status))
 	case status < 200 && status != http.StatusSwitchingProtocols:
 		w.k.out = appendStatus(w.k.out, w.r, status)
-		w.k.out = append(appendHeader(w.k.out, w.header), "\r\n"...)
+		w.k.out = append(appendHeader(w.k.out, w.header, nil), "\r\n"...)
 		w.k.flush()
 		return
 	}
 	w.status = status
 	w.noBody = w.r.Method == http.MethodHead || !bodyAllowed(status)
-	if v := w.header.Get("Content-Length"); v != "" {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err == nil && n >= 0 {
-			w.length = n
-		}
-	}
+	w.length = declaredLength(w.header)
 	if strings.EqualFold(w.header.Get("Connection"), "close") {
 		w.close = true
 	}
 	w.declareTrailers()
 	w.k.head = appendStatus(w.k.head, w.r, status)
-	w.k.head = appendHeader(w.k.head, w.header)
+	w.k.head = appendHeader(w.k.head, w.header, w.trailer)
 	if _, set := w.header["Date"]; !set {
 		w.k.head = w.k.s.date.append(w.k.head)
 	}
+}
+
+// declaredLength is the Content-Length that a handler has set, or -1.
+func declaredLength(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }
 
 func bodyAllowed(status int) bool {
@@ -419,14 +423,15 @@ func appendStatus(out []byte, r *http.Request, status int) []byte {
 	return append(out, "\r\n"...)
 }
 
-// appendHeader appends the lines of h that are the handler's to decide, by name.
-func appendHeader(out []byte, h http.Header) []byte {
+// appendHeader appends the lines of h that are the handler's to decide and do not come later, by name.
+func appendHeader(out []byte, h http.Header, later []string) []byte {
 	var few [16]string
 	names := few[:0]
 	for name := range h {
 		switch {
 		case name == "Content-Length", name == "Transfer-Encoding", name == "Connection":
 		case strings.HasPrefix(name, http.TrailerPrefix):
+		case slices.Contains(later, name):
 		default:
 			names = append(names, name)
 		}
