@@ -170,6 +170,10 @@ func (c *Conn) WaitRead(g *Greenlet) error {
 	return nil
 }
 
+// CanRead reports whether Read would, as far as the loop has heard, not have to wait: there is
+// something, or the end. A pool asks it of idle connections. Greenlets of the loop only.
+func (c *Conn) CanRead() bool { return c.err != nil || c.s.flags&streamUnread != 0 }
+
 func (c *Conn) write(g *Greenlet, p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil

@@ -3,6 +3,7 @@ package coophttp
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -65,20 +66,21 @@ const maxVisit = 32 << 10
 // serve runs handler on a goroutine and does what it asks for.
 func (v *visitor) serve(g *coop.Greenlet, handler func()) {
 	defer v.leave()
+	failure := error(http.ErrAbortHandler) // if we are killed before the handler has ended
 	goroutine := g.Spawn(func(g *coop.Greenlet) error {
 		defer v.calls.Close()
 		_, err := coop.Await(g, func() (struct{}, error) { handler(); return struct{}{}, nil })
-		return err
+		if !errors.Is(err, coop.ErrKilled) {
+			failure = err
+		}
+		return nil
 	})
 	for c := range v.calls.All(g) {
 		c.run()
 	}
-	if !goroutine.Ended() && goroutine.Join(g) != nil {
-		goroutine.Kill() // and so were we
-		panic(http.ErrAbortHandler)
-	}
-	if err := goroutine.Result(); err != nil {
-		panic(err)
+	goroutine.Kill() // if it has not ended, we were killed
+	if failure != nil {
+		panic(failure)
 	}
 	if !v.hijacked {
 		if v.status == 0 {
