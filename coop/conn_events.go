@@ -113,7 +113,7 @@ func (c *Conn) drained(g *Greenlet) error {
 // within one turn it yields.
 const (
 	paceCalls = 64
-	paceBytes = readBudget
+	paceBytes = 256 << 10
 )
 
 // pacer counts what the running greenlet did without parking.

@@ -95,7 +95,11 @@ func (s *side) fail(err error) error {
 	if _, dressed := err.(*net.OpError); dressed {
 		return err
 	}
-	return &net.OpError{Op: s.op, Net: s.c.local.Network(), Source: s.c.local, Addr: s.c.peer, Err: err}
+	e := &net.OpError{Op: s.op, Source: s.c.local, Addr: s.c.peer, Err: err}
+	if s.c.peer != nil { // nobody knows the peer of some unnamed sockets
+		e.Net = s.c.peer.Network()
+	}
+	return e
 }
 
 // instant is a deadline on the loop's clock; 0 stands for none.

@@ -80,7 +80,10 @@ var (
 const keptBuffer = 16 << 10
 
 func newConn(s *Server, g *coop.Greenlet, c net.Conn) *conn {
-	k := &conn{s: s, g: g, c: c, remote: c.RemoteAddr().String()}
+	k := &conn{s: s, g: g, c: c}
+	if peer := c.RemoteAddr(); peer != nil {
+		k.remote = peer.String()
+	}
 	k.bare, _ = c.(*coop.Conn)
 	k.ctx = requestContext{g, c.LocalAddr()}
 	if t, ok := c.(*coop.TLSConn); ok {
