@@ -31,9 +31,9 @@ type pipe struct {
 	work    sync.Cond // out or ended has changed
 	out     []byte    // waits for the writer
 	spare   []byte
-	flying  int  // bytes the writer is sending
-	short   bool // a write was; tell the loop when there is room
-	writing bool // the writer runs
+	flying  int        // bytes the writer is sending
+	short   bool       // a write was; tell the loop when there is room
+	writing bool       // the writer runs
 	half    halfCloser // to be half closed behind what is in out, or nil
 	ended   bool
 	broken  bool        // nothing more can be sent

@@ -32,6 +32,8 @@ type conn struct {
 	idle     bool // waits for a request's first byte
 	reading  bool // a head
 	hijacked bool
+	readBy   time.Time // what the handler has set
+	writeBy  time.Time
 	failed   error // of reading a head
 	broken   error // of writing
 }
@@ -153,7 +155,7 @@ func (s *source) Read(p []byte) (int, error) {
 	switch {
 	case s.idle:
 	case !s.reading:
-		s.c.SetReadDeadline(time.Now().Add(s.s.StallTimeout))
+		s.c.SetReadDeadline(earlier(time.Now().Add(s.s.StallTimeout), s.readBy))
 	case s.left <= 0:
 		s.failed = errHeadTooLong
 		return 0, errHeadTooLong
@@ -193,7 +195,7 @@ func (k *conn) flush() bool {
 
 func (k *conn) send(p []byte) bool {
 	for len(p) > 0 && k.broken == nil {
-		k.c.SetWriteDeadline(time.Now().Add(k.s.StallTimeout))
+		k.c.SetWriteDeadline(earlier(time.Now().Add(k.s.StallTimeout), k.writeBy))
 		n, err := k.c.Write(p[:min(len(p), writePiece)])
 		p, k.broken = p[n:], err
 	}
@@ -220,7 +222,8 @@ func (k *conn) serve() bool {
 	if k.hijacked {
 		return false
 	}
-	again := w.finish(ok)
+	again := w.finish(ok) && k.flushUnlessPipelined()
+	k.readBy, k.writeBy = time.Time{}, time.Time{}
 	if k.s.Log != nil {
 		k.s.Log(Access{Request: r, Status: w.status, Bytes: w.written, Start: start, Took: time.Since(start), Cut: w.cut})
 	}
@@ -232,6 +235,17 @@ func (k *conn) serve() bool {
 		return false
 	}
 	return true
+}
+
+// flushUnlessPipelined sends the answer, unless there is another to come at once.
+func (k *conn) flushUnlessPipelined() bool { return k.r.Buffered() > 0 || k.flush() }
+
+// earlier is the first of two deadlines, the second of which may be none.
+func earlier(t, u time.Time) time.Time {
+	if u.IsZero() || t.Before(u) {
+		return t
+	}
+	return u
 }
 
 func (k *conn) readRequest(start time.Time) (*http.Request, error) {

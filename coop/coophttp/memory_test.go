@@ -13,6 +13,9 @@ import (
 
 // An idle connection holds a greenlet and structs, no buffers.
 func TestServerIdleConnectionsAreSmall(t *testing.T) {
+	if race {
+		t.Skip("everything is larger")
+	}
 	const conns, limit = 500, 7 << 10
 	s := serve(t, &coophttp.Server{Handler: http.HandlerFunc(hello)})
 	var before, after runtime.MemStats

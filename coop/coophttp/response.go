@@ -17,6 +17,7 @@ import (
 type response struct {
 	k       *conn
 	r       *http.Request
+	in      *body // of the request, nil if it has none
 	header  http.Header
 	status  int   // 0 until WriteHeader
 	length  int64 // declared, -1 if it was not
@@ -32,7 +33,11 @@ type response struct {
 	aborted bool
 	cut     bool // the response is not complete
 	unread  bool // the peer may still be sending
+	over    bool // the handler has returned
 }
+
+// errOver is for those who go on after the handler has returned: the connection may be at another request.
+var errOver = errors.New("coophttp: used after the handler has returned")
 
 var (
 	_ http.Flusher  = (*response)(nil)
@@ -58,16 +63,19 @@ func (w *response) expect(r *http.Request) {
 		w.mayAsk = r.ProtoAtLeast(1, 1) && r.ContentLength != 0
 	default:
 		w.refuse(http.StatusExpectationFailed)
-		return
+		limit = -1
 	}
 	switch {
 	case r.Body == http.NoBody:
 	case limit < 0:
-		r.Body = &body{w: w, ReadCloser: r.Body}
-	case r.ContentLength > limit:
-		w.refuse(http.StatusRequestEntityTooLarge)
+		w.in = &body{w: w, ReadCloser: r.Body}
+		r.Body = w.in
 	default:
-		r.Body = &body{w: w, ReadCloser: http.MaxBytesReader(nil, r.Body, limit)}
+		w.in = &body{w: w, ReadCloser: http.MaxBytesReader(nil, r.Body, limit)}
+		r.Body = w.in
+	}
+	if limit >= 0 && r.ContentLength > limit {
+		w.refuse(http.StatusRequestEntityTooLarge)
 	}
 }
 
@@ -93,6 +101,9 @@ func (b *body) Read(p []byte) (int, error) {
 			}
 		}
 	}
+	if b.w.over {
+		return 0, errOver
+	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case err == io.EOF:
@@ -109,7 +120,7 @@ func (b *body) Close() error { return nil }
 // WriteHeader fixes the head as it is now, but for what describes the body. 1xx are sent at once.
 func (w *response) WriteHeader(status int) {
 	switch {
-	case w.k.hijacked || w.status != 0:
+	case w.k.hijacked || w.over || w.status != 0:
 		return
 	case status < 100 || status > 999:
 		panic("coophttp: invalid status " + strconv.Itoa(status))
@@ -161,10 +172,12 @@ func (w *response) WriteString(s string) (int, error) { return write(w, s) }
 
 func write[T []byte | string](w *response, p T) (int, error) {
 	k := w.k
-	if k.hijacked {
+	switch {
+	case w.over:
+		return 0, errOver
+	case k.hijacked:
 		return 0, http.ErrHijacked
-	}
-	if w.status == 0 {
+	case w.status == 0:
 		w.WriteHeader(http.StatusOK)
 	}
 	switch {
@@ -275,10 +288,12 @@ func (w *response) Flush() { w.FlushError() }
 
 // FlushError is Flush for [http.ResponseController].
 func (w *response) FlushError() error {
-	if w.k.hijacked {
+	switch {
+	case w.over:
+		return errOver
+	case w.k.hijacked:
 		return http.ErrHijacked
-	}
-	if w.status == 0 {
+	case w.status == 0:
 		w.WriteHeader(http.StatusOK)
 	}
 	w.sendHead(false)
@@ -287,12 +302,24 @@ func (w *response) FlushError() error {
 	return w.k.broken
 }
 
-// SetReadDeadline is for [http.ResponseController]. It holds for the next read of the connection only, since
-// each gets [Server].StallTimeout.
-func (w *response) SetReadDeadline(t time.Time) error { return w.k.c.SetReadDeadline(t) }
+// SetReadDeadline is for [http.ResponseController]. It bounds reading the body of this request, within
+// [Server].StallTimeout, which also goes on without.
+func (w *response) SetReadDeadline(t time.Time) error {
+	if w.over {
+		return errOver
+	}
+	w.k.readBy = t
+	return w.k.c.SetReadDeadline(earlier(time.Now().Add(w.k.s.StallTimeout), t))
+}
 
-// SetWriteDeadline is for [http.ResponseController], like SetReadDeadline.
-func (w *response) SetWriteDeadline(t time.Time) error { return w.k.c.SetWriteDeadline(t) }
+// SetWriteDeadline is for [http.ResponseController]. It bounds writing this response, as SetReadDeadline does.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	if w.over {
+		return errOver
+	}
+	w.k.writeBy = t
+	return w.k.c.SetWriteDeadline(earlier(time.Now().Add(w.k.s.StallTimeout), t))
+}
 
 // EnableFullDuplex is for [http.ResponseController]: it always is.
 func (w *response) EnableFullDuplex() error { return nil }
@@ -301,6 +328,8 @@ func (w *response) EnableFullDuplex() error { return nil }
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	k := w.k
 	switch {
+	case w.over:
+		return nil, nil, errOver
 	case k.hijacked:
 		return nil, nil, http.ErrHijacked
 	case w.sent || w.status != 0:
@@ -332,6 +361,7 @@ func (w *response) lateTrailers() bool {
 
 // finish completes the response. It reports whether the connection can be used on.
 func (w *response) finish(ok bool) bool {
+	defer func() { w.over = true }()
 	if !ok && !w.fail() {
 		w.cut = true
 		return false
@@ -362,9 +392,9 @@ func (w *response) fail() bool {
 	if w.aborted || w.sent || w.k.broken != nil {
 		return false
 	}
-	mayAsk := w.mayAsk
+	mayAsk, in := w.mayAsk, w.in
 	*w = *w.k.response(w.r)
-	w.close, w.mayAsk = true, mayAsk
+	w.close, w.mayAsk, w.in = true, mayAsk, in
 	http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	return true
 }
@@ -390,20 +420,20 @@ const maxDiscarded = 256 << 10
 
 // seeToBody reads the rest of the request's body. It reports false if that is not worth it.
 func (w *response) seeToBody() bool {
-	b, ok := w.r.Body.(*body)
+	b := w.in
 	switch {
-	case w.r.Body == http.NoBody:
+	case b == nil:
 		return true
 	case w.mayAsk:
 		w.unread = true // the peer may send the body all the same, or not: nobody knows
 		return false
-	case ok && b.over:
+	case b.over:
 		return true
 	case w.close:
 		w.unread = true
 		return false
 	}
-	if _, err := io.CopyN(io.Discard, w.r.Body, maxDiscarded); err != io.EOF {
+	if _, err := io.CopyN(io.Discard, b.ReadCloser, maxDiscarded); err != io.EOF {
 		w.unread = true
 		return false
 	}
