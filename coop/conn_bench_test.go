@@ -104,3 +104,68 @@ func echoStorm(b *testing.B, addr string) {
 	b.StopTimer()
 	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
 }
+
+// BenchmarkAccept has connections made, answered with a byte and closed, one after the other by each of 16 clients.
+func BenchmarkAccept(b *testing.B) {
+	storm := func(b *testing.B, addr string) {
+		b.ResetTimer()
+		before := cpuTime()
+		var wg sync.WaitGroup
+		for i := range 16 {
+			n := b.N / 16
+			if i < b.N%16 {
+				n++
+			}
+			wg.Go(func() {
+				var p [1]byte
+				for range n {
+					c, err := net.Dial("tcp", addr)
+					if err != nil {
+						b.Error(err)
+						return
+					}
+					c.Read(p[:])
+					c.(*net.TCPConn).SetLinger(0) // no TIME_WAIT
+					c.Close()
+				}
+			})
+		}
+		wg.Wait()
+		b.StopTimer()
+		b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	}
+	var one [1]byte
+	b.Run("coop", func(b *testing.B) {
+		nl, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		l, err := coop.NewLoop(coop.LoopOptions{OnFailure: quiet})
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.Start()
+		ln := coop.NewListener(l, nl)
+		s := &coop.StreamServer{Handler: func(_ *coop.Greenlet, c net.Conn) error { _, err := c.Write(one[:]); return err }}
+		l.Go(func(g *coop.Greenlet) error { return s.Serve(g, ln) })
+		storm(b, nl.Addr().String())
+		l.Close()
+	})
+	b.Run("net", func(b *testing.B) {
+		nl, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		go func() {
+			for {
+				c, err := nl.Accept()
+				if err != nil {
+					return
+				}
+				go func() { c.Write(one[:]); c.Close() }()
+			}
+		}()
+		storm(b, nl.Addr().String())
+		nl.Close()
+	})
+}

@@ -52,6 +52,7 @@ type Server struct {
 	OnPanic func(r *http.Request, err *coop.PanicError)
 
 	stream  coop.StreamServer
+	ln      *coop.Listener
 	conns   map[*conn]struct{}
 	stopped bool
 	ready   bool
@@ -70,6 +71,7 @@ func (s *Server) ListenAndServe(g *coop.Greenlet, address string) error {
 // Serve serves what ln accepts. It returns as [coop.StreamServer.Serve] does: nil after Stop.
 func (s *Server) Serve(g *coop.Greenlet, ln *coop.Listener) error {
 	s.prepare()
+	s.ln = ln
 	return s.stream.Serve(g, ln)
 }
 
@@ -113,6 +115,9 @@ func (s *Server) Conns() int { return s.stream.Conns() }
 func (s *Server) Stop(g *coop.Greenlet) error {
 	s.prepare()
 	s.stopped = true
+	if s.ln != nil {
+		s.ln.Close()
+	}
 	for k := range s.conns {
 		if k.idle {
 			k.c.Close()
