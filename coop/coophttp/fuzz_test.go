@@ -2,9 +2,11 @@ package coophttp_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -65,7 +67,9 @@ func FuzzServer(f *testing.F) {
 			return
 		}
 		for {
-			if _, err := r.Peek(1); err != nil {
+			if _, err := r.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("the connection does not end")
+			} else if err != nil {
 				return // over
 			}
 			resp, err := http.ReadResponse(r, nil)
