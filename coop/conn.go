@@ -43,6 +43,7 @@ type Conn struct {
 	err   error // why nothing can be done with it any more
 
 	r, w    side
+	reading bool     // somebody reads; parked, or woken and not yet back
 	writing bool     // somebody writes, or is about to
 	turn    waitList // who wants to, meanwhile
 	out     []byte   // accepted by push, goes first
@@ -122,15 +123,23 @@ func (c *Conn) visit(s *side, do func(*Greenlet, []byte) (int, error), p []byte)
 }
 
 func (c *Conn) read(g *Greenlet, p []byte) (int, error) {
-	if c.r.g != nil {
-		return 0, c.r.fail(ErrBusy)
-	}
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if err := c.loop.pace(g); err != nil {
 		return 0, err
 	}
+	if c.reading {
+		return 0, c.r.fail(ErrBusy)
+	}
+	c.reading = true
+	n, err := c.fetch(g, p)
+	c.reading = false
+	return n, err
+}
+
+// fetch is read for the one who may.
+func (c *Conn) fetch(g *Greenlet, p []byte) (int, error) {
 	for {
 		if err := c.r.check(); err != nil {
 			return 0, err
@@ -156,9 +165,11 @@ func (c *Conn) read(g *Greenlet, p []byte) (int, error) {
 // WaitRead parks g until Read has something to return, be it the end or an error. It may return early.
 // A connection that idles this way holds no buffer.
 func (c *Conn) WaitRead(g *Greenlet) error {
-	if c.r.g != nil {
+	if c.reading {
 		return c.r.fail(ErrBusy)
 	}
+	c.reading = true
+	defer func() { c.reading = false }()
 	for c.s.flags&streamUnread == 0 {
 		if err := c.r.check(); err != nil {
 			return err

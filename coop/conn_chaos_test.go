@@ -23,7 +23,7 @@ func TestConnChaos_77(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			hangs(t)
-			for seed := range uint64(30) {
+			for seed := range uint64(15) {
 				chaos(t, k, rand.New(rand.NewPCG(seed, 0)), func(err error) {
 					for _, a := range allowed {
 						if errors.Is(err, a) {

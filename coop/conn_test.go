@@ -268,3 +268,14 @@ func TestConnZeroLength_77(t *testing.T) {
 		}
 	})
 }
+
+// One who has been woken and did not run yet still reads.
+func TestConnSecondReaderIsRefusedWhileTheFirstWakes_77(t *testing.T) {
+	forConns(t, func(t *testing.T, g *coop.Greenlet, c *coop.Conn, _ net.Conn) {
+		first := parkedIn(g, func(*coop.Greenlet) error { return readOne(c) })
+		c.SetReadDeadline(time.Unix(1, 0)) // wakes it
+		wantErr(t, readOne(c), coop.ErrBusy)
+		wantErr(t, c.WaitRead(g), coop.ErrBusy)
+		wantErr(t, first.Join(g), os.ErrDeadlineExceeded)
+	})
+}
