@@ -17,7 +17,7 @@ var _ net.Conn = (*TLSConn)(nil)
 //
 // crypto/tls holds locks while it writes, and a greenlet that parks with one would hold up its loop
 // if another wanted it. So nothing parks in there: records are queued, and it is TLSConn that waits until
-// they are sent. After a failed Write the connection cannot be written to any more. A handshake wants
+// they are sent. The functions in a tls.Config run on the loop, and must not block it. After a failed Write the connection cannot be written to any more. A handshake wants
 // a stack of some 10 KB, which the greenlet keeps until the next garbage collection.
 type TLSConn struct {
 	c       *Conn
@@ -45,9 +45,13 @@ func TLSServer(c *Conn, config *tls.Config) *TLSConn {
 }
 
 // TLSClient is the client's end of TLS over c, which must not be used any more. config must name the
-// server.
+// server. Renegotiation, a thing of TLS 1.2, is refused.
 func TLSClient(c *Conn, config *tls.Config) *TLSConn {
 	t := &TLSConn{c: c}
+	if config.Renegotiation != tls.RenegotiateNever {
+		config = config.Clone()
+		config.Renegotiation = tls.RenegotiateNever // it reads, and so parks, with a lock that others take
+	}
 	t.tls = tls.Client(wire{c}, config)
 	return t
 }
@@ -96,11 +100,11 @@ func (t *TLSConn) read(g *Greenlet, p []byte) (int, error) {
 	if err := t.handshake(g); err != nil {
 		return 0, err
 	}
-	if t.reading {
-		return 0, t.c.r.fail(ErrBusy)
-	}
 	if err := t.c.loop.pace(g); err != nil {
 		return 0, err
+	}
+	if t.reading { // looked at after the last park: crypto/tls would take a lock
+		return 0, t.c.r.fail(ErrBusy)
 	}
 	t.reading = true
 	defer func() { t.reading = false }()

@@ -172,3 +172,42 @@ func TestTLSHandshakeKilled_77(t *testing.T) {
 		c.Close()
 	})
 }
+
+// Many readers and many small records: a second reader is told so, whenever it comes.
+func TestTLSReadersThatTakeTurns_77(t *testing.T) {
+	forTLS(t, true, func(g *coop.Greenlet, c *coop.TLSConn, remote *tls.Conn) {
+		const total = 2000
+		go func() {
+			for range total {
+				remote.Write([]byte("x"))
+			}
+			remote.CloseWrite()
+		}()
+		read := 0
+		var gs []*coop.Greenlet
+		for range 4 {
+			gs = append(gs, g.Spawn(func(g *coop.Greenlet) error {
+				for read < total {
+					n, err := c.Read(make([]byte, 1))
+					read += n
+					switch {
+					case err == io.EOF: // another got the last one
+						return nil
+					case errors.Is(err, coop.ErrBusy):
+						if err := g.Yield(); err != nil {
+							return err
+						}
+					case err != nil:
+						return err
+					}
+				}
+				return nil
+			}))
+		}
+		wantErr(t, coop.JoinAll(g, gs...), nil)
+		if read != total {
+			t.Errorf("read %d", read)
+		}
+		c.Close()
+	})
+}
