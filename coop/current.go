@@ -83,7 +83,7 @@ func (l *Loop) Call(fn func(*Greenlet) error) error {
 	case onAnyLoop():
 		return ErrOtherLoop
 	}
-	c := &call{fn: fn, done: make(chan struct{})}
+	c := &loopCall{fn: fn, done: make(chan struct{})}
 	if !l.PostJob(c) {
 		return ErrClosed
 	}
@@ -91,15 +91,15 @@ func (l *Loop) Call(fn func(*Greenlet) error) error {
 	return c.g.result
 }
 
-// call is a goroutine's wait for a greenlet.
-type call struct {
+// loopCall is a goroutine's wait for a greenlet.
+type loopCall struct {
 	fn   func(*Greenlet) error
 	g    *Greenlet
 	done chan struct{}
 }
 
 // RunOn spawns the greenlet.
-func (c *call) RunOn(l *Loop) {
+func (c *loopCall) RunOn(l *Loop) {
 	c.g = l.Spawn(c.fn)
 	c.g.joined.Store(true)
 	c.g.atEnd(func() { close(c.done) })
