@@ -152,7 +152,7 @@ func TestConnPartialWrite_77(t *testing.T) {
 					t.Errorf("got %v", err)
 				}
 				c.Close()
-				all := drain(remote)
+				all := gather(remote)
 				got, _ := coop.Await(g, func() ([]byte, error) { return all(), nil })
 				if n == 0 || len(got) != n {
 					t.Errorf("%d of %d bytes arrived", len(got), n)

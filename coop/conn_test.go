@@ -49,8 +49,8 @@ func parkedIn(g *coop.Greenlet, fn func(*coop.Greenlet) error) *coop.Greenlet {
 	return h
 }
 
-// drain reads everything on a goroutine of its own.
-func drain(remote net.Conn) (all func() []byte) {
+// gather reads everything on a goroutine of its own.
+func gather(remote net.Conn) (all func() []byte) {
 	done := make(chan []byte, 1)
 	go func() {
 		b, _ := io.ReadAll(remote)
@@ -173,7 +173,7 @@ func TestConnSecondReaderIsRefused_77(t *testing.T) {
 func TestConnWritersTakeTurns_77(t *testing.T) {
 	forConns(t, func(t *testing.T, g *coop.Greenlet, c *coop.Conn, remote net.Conn) {
 		const size = 1 << 20
-		all := drain(remote)
+		all := gather(remote)
 		var want []byte
 		var gs []*coop.Greenlet
 		for i := range byte(5) {
@@ -226,7 +226,7 @@ func TestConnCloseWakesEveryone_77(t *testing.T) {
 func TestConnHalfCloseAndEOF_77(t *testing.T) {
 	forConns(t, func(t *testing.T, g *coop.Greenlet, c *coop.Conn, remote net.Conn) {
 		question, answer := noise(1<<20), noise(300_000)
-		all := drain(remote)
+		all := gather(remote)
 		if _, err := c.Write(question); err != nil {
 			t.Fatal(err)
 		}

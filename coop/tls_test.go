@@ -50,7 +50,7 @@ func TestTLSBothWaysAtOnce_77(t *testing.T) {
 	for _, shaken := range []bool{true, false} {
 		forTLS(t, shaken, func(g *coop.Greenlet, c *coop.TLSConn, remote *tls.Conn) {
 			data := noise(4 << 20)
-			all := drain(remote)
+			all := gather(remote)
 			go remote.Write(data)
 			read := g.Spawn(func(*coop.Greenlet) error {
 				got := make([]byte, len(data))
