@@ -1,3 +1,5 @@
+//go:build !coop_portable
+
 package coophttp_test
 
 import (
