@@ -1,6 +1,10 @@
 package coop
 
-import "iter"
+import (
+	"iter"
+
+	"greenroom/coop/internal/gid"
+)
 
 // keptCoros is how many coroutines a loop keeps for the next greenlets: making one costs a
 // microsecond and six allocations.
@@ -12,6 +16,8 @@ type coro struct {
 	stop  func()                  // loop: make yield return false
 	yield func(struct{}) bool     // coroutine: back to the loop
 	g     *Greenlet
+
+	goroutine uintptr // it is this one; 0 until it has begun
 }
 
 func (l *Loop) takeCoro() *coro {
@@ -24,6 +30,9 @@ func (l *Loop) takeCoro() *coro {
 	c := new(coro)
 	c.next, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.yield = yield
+		c.goroutine = gid.Me()
+		l.self.runner.Store(c.goroutine)
+		defer l.self.runner.Store(0) // its descriptor may soon be another's
 		for {
 			c.g.main(stackMark{c.g.id, greenletMark})
 			c.g = nil
@@ -60,6 +69,7 @@ func (l *Loop) force(g *Greenlet) {
 		defer func() { done <- caught }()
 		defer func() { caught = recovered(recover()) }()
 		l.current = g
+		l.self.runner.Store(g.co.goroutine)
 		g.co.stop()
 	}()
 	caught := <-done

@@ -94,8 +94,9 @@
 //
 // Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
 // from the loop itself, which would wait for its own end); on a Greenlet: Kill, KillWith, Ended,
-// Successful, Result, Spawned, ID, Loop, and the methods of a context. A greenlet may [Greenlet.Join] one of another loop. Everything else
-// crosses over by a post.
+// Successful, Result, Spawned, ID, Loop, Name, and the methods of a context. A greenlet may [Greenlet.Join] one
+// of another loop. Everything else crosses over by a post, or by [Loop.Call], which waits for the
+// answer. A [Conn] may be used by anybody.
 //
 // A queue, an event and a semaphore have ports ([Queue.Port]), which any goroutine and the greenlets of all
 // loops may use. A port posts to the loop at home, and parks the greenlet where it lives, or blocks the
@@ -131,6 +132,30 @@
 // On Linux TCP and Unix connections are descriptors in the loop's epoll set. Connections that are more
 // than a descriptor (TLS, wrappers), and all connections on other systems or with the build tag
 // coop_portable, are served by goroutines with bounded buffers; the handler sees no difference.
+//
+// # Connections
+//
+// A [Conn] is a net.Conn on top of a stream: what is written for net, with bufio and deadlines, runs in
+// greenlets unchanged. [Dial] and [Listen] make them, [NewConn] takes one over, [TLSServer] and
+// [TLSClient] add TLS, a [StreamServer] runs a handler in a greenlet for each, and a [Dialer] serves the
+// hooks of drivers. The package coophttp is HTTP on top of that.
+//
+//	server := &coop.StreamServer{Handler: func(g *coop.Greenlet, c net.Conn) error {
+//		_, err := io.Copy(c, c) // parks g, not the loop
+//		return err
+//	}}
+//	coop.Run(func(g *coop.Greenlet) error { return server.ListenAndServe(g, "tcp", "127.0.0.1:7000") })
+//
+// Read and Write have no greenlet among their parameters. They find out who calls, by [Loop.Current]: a
+// greenlet parks, another goroutine blocks while a greenlet works for it, and one who would hold up a loop
+// is refused. So a connection that a driver uses from a goroutine of its own is slower, but safe.
+// [Loop.Call] is the same for any function. A library that takes locks around a connection's calls must
+// not be shared by greenlets of one loop: whoever parks with the lock stops the loop when another wants it.
+// Give each its own connection, or use [Await].
+//
+// Names are looked up and connections made on goroutines. For subprocesses there is no more than Await:
+// with exec.CommandContext(g.Context(), …) the end of the greenlet's wait ends the process, with
+// exec.Command it goes on.
 //
 // # Clocks
 //

@@ -35,6 +35,10 @@ var (
 	// say that the one who asked was killed.
 	ErrNoValue = errors.New("task was killed before it had a value")
 
+	// ErrOtherLoop is returned for what belongs to another loop: to a greenlet that would hold up its own
+	// loop by waiting for it, and to one who adds a greenlet to a group of another loop.
+	ErrOtherLoop = errors.New("belongs to another loop")
+
 	// ErrGoexit is the result of a greenlet that left through [runtime.Goexit].
 	ErrGoexit = errors.New("greenlet called runtime.Goexit")
 )

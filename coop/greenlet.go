@@ -321,6 +321,8 @@ func (l *Loop) runReady() {
 		if l.observer != nil {
 			l.observer.resumed(g)
 		}
+
+		l.self.runner.Store(g.co.goroutine)
 		g.co.next()
 		for l.errand != nil {
 			l.runErrand(g)

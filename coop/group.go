@@ -1,12 +1,6 @@
 package coop
 
-import (
-	"errors"
-	"iter"
-)
-
-// ErrOtherLoop is returned to one who adds a greenlet to a group of another loop.
-var ErrOtherLoop = errors.New("the greenlet lives on another loop")
+import "iter"
 
 // A Group is a set of greenlets of one loop that are waited for or killed together. A greenlet leaves it when
 // it ends. Failures of members come out of Join; those that nobody waits for are reported as any other.

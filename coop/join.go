@@ -44,7 +44,8 @@ func (target *Greenlet) await(g *Greenlet) error {
 type remoteJoin struct {
 	target *Greenlet
 	home   *Loop
-	over   Event // home's
+	over   Event  // home's
+	ended  func() // instead of the two: see atEnd
 }
 
 func (target *Greenlet) awaitRemote(g *Greenlet) error {
@@ -72,7 +73,13 @@ func (r *remoteJoin) RunOn(*Loop) {
 	m.remotes = append(m.remotes, r)
 }
 
-func (r *remoteJoin) notify() { r.home.PostJob((*remoteOver)(r)) }
+func (r *remoteJoin) notify() {
+	if r.ended != nil {
+		r.ended()
+		return
+	}
+	r.home.PostJob((*remoteOver)(r))
+}
 
 type remoteOver remoteJoin
 

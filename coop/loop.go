@@ -64,6 +64,7 @@ type Loop struct {
 	quota    int        // how many of them still belong to this tick
 	current  *Greenlet  // the one that runs
 	errand   func()     // what it wants done on the loop's stack
+	self     identity   // which goroutines are the loop's
 	switches uint64
 
 	now      time.Duration // the clock's reading, if nowValid
@@ -92,6 +93,7 @@ type Loop struct {
 	fetchAt  int
 	ending   []*Stream // closed, OnClose still to be called
 	table    streamTable
+	io       pacer // of connections
 
 	live     liveList
 	idlers   waitList // greenlets that wait for the loop to have nothing to do
@@ -116,10 +118,11 @@ type Loop struct {
 	inbox  inbox
 	stats  struct{ greenlets, ready, streams, switches, ticks atomic.Int64 }
 
-	attached struct { // streams that were attached but not started
+	attached struct { // streams that were attached but not started, and listeners
 		sync.Mutex
-		set    map[*Stream]struct{}
-		closed bool
+		set       map[*Stream]struct{}
+		listeners map[*Listener]struct{}
+		closed    bool
 	}
 
 	control struct { // Start and Close
@@ -231,7 +234,9 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 
 // run is the loop's goroutine.
 func (l *Loop) run() {
+	l.self.enter(l)
 	defer func() {
+		l.self.leave(l)
 		if l.over {
 			close(l.done)
 			return

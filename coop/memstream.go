@@ -81,8 +81,10 @@ func (e *memoryEnd) start() {
 
 func (e *memoryEnd) write(p []byte) (int, error) {
 	if e.deaf {
-		err := &net.OpError{Op: "write", Net: "memory", Addr: e.s.remote, Err: errMemoryBroken}
-		e.s.fail(err)
+		err := e.failure("write", errMemoryBroken)
+		if e.s.flags&streamPulled == 0 {
+			e.s.fail(err)
+		}
 		return 0, err
 	}
 	n := min(len(p), e.room)
@@ -142,7 +144,8 @@ func (e *memoryEnd) transmit(delay time.Duration, p *memoryPiece) {
 type memoryPiece struct {
 	to    *memoryEnd
 	bytes []byte
-	over  error
+	over  error // io.EOF or a reset
+	gone  bool  // the sender reads no more either
 }
 
 func (p *memoryPiece) RunOn(l *Loop) {
@@ -158,7 +161,7 @@ func (p *memoryPiece) RunOn(l *Loop) {
 	switch p.over {
 	case nil:
 	case io.EOF:
-		e.over, e.deaf = io.EOF, true
+		e.over, e.deaf = io.EOF, p.gone
 	default:
 		e.in, e.over, e.deaf = nil, p.over, true
 	}
@@ -179,7 +182,7 @@ func (e *memoryEnd) deliver() {
 		if s.flags&streamClosed != 0 {
 			return
 		}
-		e.peer.s.loop.PostJob(&memoryRoom{to: e.peer, bytes: len(in)})
+		e.consumed(len(in))
 	}
 	switch {
 	case e.over == nil:
@@ -188,8 +191,36 @@ func (e *memoryEnd) deliver() {
 	case e.over == io.EOF:
 		s.fail(io.EOF)
 	default:
-		s.fail(&net.OpError{Op: "read", Net: "memory", Addr: s.remote, Err: e.over})
+		s.fail(e.failure("read", e.over))
 	}
+}
+
+// pull takes what has arrived, and makes room for more. An end stays.
+func (e *memoryEnd) pull(p []byte) (int, error) {
+	n := copy(p, e.in)
+	if e.in = e.in[n:]; len(e.in) > 0 {
+		e.consumed(n)
+		return n, nil
+	}
+	e.in = nil
+	switch {
+	case n > 0:
+		e.consumed(n)
+	case e.over == io.EOF:
+		return 0, io.EOF
+	case e.over != nil:
+		return 0, e.failure("read", e.over)
+	}
+	if e.over == nil {
+		e.s.flags &^= streamUnread
+	}
+	return n, nil
+}
+
+// shutdown sends the end, and goes on reading.
+func (e *memoryEnd) shutdown() error {
+	e.transmit(0, &memoryPiece{to: e.peer, over: io.EOF})
+	return nil
 }
 
 // memoryRoom is a [Job] for the sender's loop: the receiver has read.
@@ -207,6 +238,13 @@ func (r *memoryRoom) RunOn(l *Loop) {
 	}
 }
 
+// consumed lets the peer send as much again.
+func (e *memoryEnd) consumed(n int) { e.peer.s.loop.PostJob(&memoryRoom{to: e.peer, bytes: n}) }
+
+func (e *memoryEnd) failure(op string, err error) error {
+	return &net.OpError{Op: op, Net: "memory", Addr: e.s.remote, Err: err}
+}
+
 // end tells the peer: by an end behind what was sent, or, if something it sent stays unread, a reset.
 func (e *memoryEnd) end() {
 	over := io.EOF
@@ -215,7 +253,7 @@ func (e *memoryEnd) end() {
 		over = errMemoryReset
 	}
 	e.in = nil
-	last := &memoryPiece{to: e.peer, over: over}
+	last := &memoryPiece{to: e.peer, over: over, gone: true}
 	if closing {
 		e.peer.s.loop.PostJob(last)
 		return

@@ -149,7 +149,10 @@ func (q *Queue[T]) putBack(v T) {
 
 // Get takes the next value, waiting for one. The error is [ErrClosed] when the queue is closed and
 // empty, or says that g was killed or timed out.
-func (q *Queue[T]) Get(g *Greenlet) (T, error) {
+func (q *Queue[T]) Get(g *Greenlet) (T, error) { return q.get(g, ParkedGet) }
+
+// get is Get for those for whom the queue stands for something else.
+func (q *Queue[T]) get(g *Greenlet, why ParkReason) (T, error) {
 	v, ok := q.TryGet()
 	if ok {
 		return v, nil
@@ -157,7 +160,7 @@ func (q *Queue[T]) Get(g *Greenlet) (T, error) {
 	if q.closed {
 		return v, ErrClosed
 	}
-	if err := g.waitOn(&q.getters, ParkedGet); err != nil {
+	if err := g.waitOn(&q.getters, why); err != nil {
 		return v, err
 	}
 	q.promised--

@@ -24,7 +24,9 @@ func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
 // It does so also when a greenlet takes the goroutine away with runtime.Goexit.
 func (l *Loop) drive() (err error) {
 	l.control.started = true
+	l.self.enter(l)
 	defer func() {
+		l.self.leave(l)
 		l.abandon(ErrGoexit)
 		l.until = nil
 		if l.over {

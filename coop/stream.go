@@ -42,11 +42,13 @@ type carrier interface {
 	start()
 	write(p []byte) (int, error)
 	writev(bufs [][]byte) (int, error)
-	deliver() // what arrived, to the handler
-	end()     // the stream is closed
+	deliver()                   // what arrived, to the handler
+	pull(p []byte) (int, error) // what arrived, to a Conn; see Stream.pull
+	shutdown() error            // ends the writing side
+	end()                       // the stream is closed
 }
 
-type streamFlags uint8
+type streamFlags uint16
 
 const (
 	streamStarted  streamFlags = 1 << iota
@@ -57,6 +59,7 @@ const (
 	streamBroken               // nothing can be read or written
 	streamFull                 // a Write was short
 	streamWritable             // OnWritable is due
+	streamPulled               // a Conn fetches what there is to read
 )
 
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
@@ -261,6 +264,8 @@ func (s *Stream) serve() {
 	switch {
 	case s.flags&streamClosed != 0:
 	case s.flags&streamUnread == 0:
+	case s.flags&streamPulled != 0:
+		(*Conn)(s.h.(*connHandler)).readable()
 	case s.flags&streamPaused != 0:
 		if s.flags&streamBroken != 0 {
 			s.checkBroken()
@@ -299,6 +304,7 @@ func (l *Loop) closeStreams() {
 	waiting := l.attached.set
 	l.attached.set = nil
 	l.attached.Unlock()
+	l.closeListeners()
 	for s := range waiting {
 		s.fail(ErrClosed)
 	}

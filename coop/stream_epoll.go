@@ -124,6 +124,15 @@ func (s *Stream) checkBroken() {
 }
 
 func (s *Stream) writeFD(p []byte) (int, error) {
+	n, err := s.sendFD(p)
+	if err != nil {
+		s.fail(err)
+	}
+	return n, err
+}
+
+// sendFD is writeFD for one who can still read after an error.
+func (s *Stream) sendFD(p []byte) (int, error) {
 	for n := 0; ; {
 		m, err := unix.Write(int(s.fd), p[n:])
 		switch {
@@ -132,9 +141,7 @@ func (s *Stream) writeFD(p []byte) (int, error) {
 			s.flags |= streamFull
 			return n, nil
 		case err != nil:
-			err = s.opError("write", err)
-			s.fail(err)
-			return n, err
+			return n, s.opError("write", err)
 		default:
 			if n += m; n == len(p) {
 				return n, nil
@@ -181,4 +188,34 @@ func (s *Stream) opError(op string, err error) error {
 		e.Net = s.remote.Network()
 	}
 	return e
+}
+
+// pullFD reads once, into a buffer of the caller's. 0 without an error: there is nothing for now.
+func (s *Stream) pullFD(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(s.fd), p)
+		switch {
+		case n > 0:
+			if n < len(p) && s.flags&streamEnding == 0 {
+				s.flags &^= streamUnread // as in readFD
+			}
+			return n, nil
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			s.flags &^= streamUnread
+			return 0, nil
+		case err == nil:
+			return 0, io.EOF
+		default:
+			return 0, s.opError("read", err)
+		}
+	}
+}
+
+// shutdownFD ends the writing side.
+func (s *Stream) shutdownFD() error {
+	if err := unix.Shutdown(int(s.fd), unix.SHUT_WR); err != nil {
+		return s.opError("shutdown", err)
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type pipe struct {
 	// The reader's until it has posted a readJob, the loop's until it sends on turn.
 	buf  []byte
 	n    int
+	off  int // of that, fetched by pull
 	err  error
 	turn chan struct{}
 
@@ -30,9 +31,10 @@ type pipe struct {
 	work    sync.Cond // out or ended has changed
 	out     []byte    // waits for the writer
 	spare   []byte
-	flying  int  // bytes the writer is sending
-	short   bool // a write was; tell the loop when there is room
-	writing bool // the writer runs
+	flying  int        // bytes the writer is sending
+	short   bool       // a write was; tell the loop when there is room
+	writing bool       // the writer runs
+	half    halfCloser // to be half closed behind what is in out, or nil
 	ended   bool
 	broken  bool        // nothing more can be sent
 	cut     *time.Timer // ends the lingering
@@ -204,6 +206,13 @@ func (p *pipe) take() []byte {
 		if p.ended {
 			return nil
 		}
+		if h := p.half; h != nil {
+			p.half = nil
+			p.mu.Unlock()
+			h.CloseWrite()
+			p.mu.Lock()
+			continue
+		}
 		p.work.Wait()
 	}
 	b := p.out
@@ -257,4 +266,10 @@ type pipeFailure struct {
 	err error
 }
 
-func (j *pipeFailure) RunOn(*Loop) { j.s.fail(j.err) }
+func (j *pipeFailure) RunOn(*Loop) {
+	if h, ok := j.s.h.(*connHandler); ok {
+		(*Conn)(h).writeFailed(j.err)
+		return
+	}
+	j.s.fail(j.err)
+}

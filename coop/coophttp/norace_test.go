@@ -1,0 +1,5 @@
+//go:build !race
+
+package coophttp_test
+
+const race = false
