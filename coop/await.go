@@ -11,6 +11,10 @@ func Await[T any](g *Greenlet, fn func() (T, error)) (T, error) {
 		return a.v, err
 	}
 	l := g.loop
+	if l.world != nil {
+		a.call()
+		return a.v, a.err
+	}
 	if l.awaiting < l.o.MaxAwait {
 		l.awaiting++
 		a.start(l)

@@ -109,6 +109,9 @@ func (l *Loop) instant(t time.Time) time.Duration {
 		return 0
 	}
 	at := l.Now() + time.Until(t)
+	if l.world != nil {
+		at = t.Sub(simEpoch)
+	}
 	if clock, ok := l.clock.(realClock); ok {
 		at = t.Sub(clock.start)
 	}

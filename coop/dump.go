@@ -60,9 +60,13 @@ func dumpLoop(out *bufio.Writer, o DumpOptions, l *Loop) {
 	if o.Stacks {
 		stacks = allStacks()
 	}
+	c.write(out, stacks)
+}
+
+// write prints the list.
+func (c *census) write(out io.Writer, stacks []byte) {
 	for _, e := range c.list {
-		fmt.Fprintf(out, "  #%d %s: %s", e.g.id, e.g.Name(), e.state)
-		fmt.Fprint(out, ", spawned")
+		fmt.Fprintf(out, "  #%d %s: %s, spawned", e.g.id, e.g.Name(), e.state)
 		if e.spawner != 0 {
 			fmt.Fprintf(out, " by #%d", e.spawner)
 		}

@@ -308,6 +308,9 @@ func (g *Greenlet) interrupt(err error) bool {
 func (l *Loop) runReady() {
 	if l.quota == 0 {
 		l.quota = l.ready.n
+		if l.world != nil && l.world.shuffle {
+			l.world.mix(&l.ready, l.quota)
+		}
 	}
 	for l.quota > 0 {
 		l.quota--
@@ -321,7 +324,6 @@ func (l *Loop) runReady() {
 		if l.observer != nil {
 			l.observer.resumed(g)
 		}
-
 		l.self.runner.Store(g.co.goroutine)
 		g.co.next()
 		for l.errand != nil {

@@ -18,6 +18,7 @@ type Listener struct {
 	ask     chan struct{} // has the goroutine accept one more
 	asked   bool
 	started bool
+	fed     bool // connections come by arrive, not from ln
 	closed  bool
 }
 
@@ -83,6 +84,9 @@ func (ln *Listener) Accept(g *Greenlet) (*Conn, error) {
 
 // want asks for one connection more.
 func (ln *Listener) want() {
+	if ln.fed {
+		return
+	}
 	if !ln.started {
 		ln.started = true
 		ln.loop.outside.Add(1)
@@ -125,19 +129,23 @@ type arrival struct {
 }
 
 func (a *arrival) RunOn(*Loop) {
-	ln := a.ln
-	ln.asked = false
+	a.ln.asked = false
+	if a.c != nil && !a.ln.closed {
+		a.c.start()
+	}
+	a.ln.arrive(a.c, a.err)
+}
+
+// arrive takes in a connection, or why there is none.
+func (ln *Listener) arrive(c *Conn, err error) {
 	switch {
-	case ln.closed && a.c != nil:
-		a.c.close()
+	case ln.closed && c != nil:
+		c.close()
 	case ln.closed:
-	case errors.Is(a.err, net.ErrClosed):
+	case errors.Is(err, net.ErrClosed):
 		ln.close() // by whoever else has the net.Listener
 	default:
-		if a.c != nil {
-			a.c.start()
-		}
-		ln.conns.TryPut(acceptance{a.c, a.err})
+		ln.conns.TryPut(acceptance{c, err})
 		if ln.conns.getters.n > 0 {
 			ln.want()
 		}

@@ -110,6 +110,7 @@ type Loop struct {
 	scratch []byte
 	readBuf []byte
 
+	world  *World // of a simulation, or nil
 	o      LoopOptions
 	id     int
 	serial uint64 // unique in the process
@@ -368,6 +369,10 @@ func (l *Loop) pollNow() {
 
 // sleep blocks until something happens or the next timer is due.
 func (l *Loop) sleep() {
+	if l.world != nil && len(l.timers) == 0 && l.phase == running {
+		l.world.deadlocked()
+		return
+	}
 	var deadline time.Time
 	if len(l.timers) > 0 {
 		next := l.timers[0].at

@@ -28,6 +28,9 @@ func (r *readyQueue) pop() *Greenlet {
 	return g
 }
 
+// at is the place of the i-th greenlet to run.
+func (r *readyQueue) at(i int) **Greenlet { return &r.buf[(r.head+i)&(len(r.buf)-1)] }
+
 func (r *readyQueue) grow() {
 	bigger := make([]*Greenlet, max(16, 2*len(r.buf)))
 	r.head &= max(len(r.buf), 1) - 1

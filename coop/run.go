@@ -6,10 +6,16 @@ package coop
 func Run(fn func(*Greenlet) error) error { return RunWith(LoopOptions{}, fn) }
 
 // RunWith is [Run] with options.
-func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
+func RunWith(o LoopOptions, fn func(*Greenlet) error) error { return runOn(o, nil, fn) }
+
+// runOn is RunWith on a loop that is prepared before anything runs on it.
+func runOn(o LoopOptions, prepare func(*Loop), fn func(*Greenlet) error) error {
 	l, err := NewLoop(o)
 	if err != nil {
 		return err
+	}
+	if prepare != nil {
+		prepare(l)
 	}
 	root := l.spawnFrom(fn)
 	root.joined.Store(true)

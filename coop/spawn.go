@@ -54,7 +54,7 @@ func (g *Greenlet) SpawnLater(d time.Duration, fn func(*Greenlet) error) *Greenl
 
 // newGreenlet makes a greenlet that is in no queue yet.
 func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uintptr) *Greenlet {
-	g := &Greenlet{loop: l, fn: fn, id: lastID.Add(1), parent: parent, place: place, since: l.polled}
+	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.polled}
 	g.timer.init(l, (*sleeper)(g))
 	g.life.Store(&g.root)
 	g.top.Store(&g.root)
