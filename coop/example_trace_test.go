@@ -49,10 +49,13 @@ func ExampleDump() {
 	}
 	defer loop.Close()
 	loop.Start()
+	asleep := make(chan struct{})
 	loop.Go(func(g *coop.Greenlet) error {
 		g.SetName("dreamer")
+		loop.Post(func() { close(asleep) }) // in the next tick
 		return g.Sleep(time.Hour)
 	})
+	<-asleep
 	var b strings.Builder
 	if err := coop.Dump(&b, coop.DumpOptions{}, loop); err != nil {
 		log.Fatal(err)
@@ -71,8 +74,13 @@ func ExampleWatch() {
 	loop.Start()
 	caught := make(chan string)
 	w := coop.Watch(coop.WatchdogOptions{
-		Limit:   10 * time.Millisecond,
-		OnBlock: func(b coop.Block) { caught <- b.Who() },
+		Limit: 10 * time.Millisecond,
+		OnBlock: func(b coop.Block) {
+			select {
+			case caught <- b.Who():
+			default: // nobody waits for it
+			}
+		},
 	}, loop)
 	defer w.Stop()
 	loop.Go(func(g *coop.Greenlet) error {
