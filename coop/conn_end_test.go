@@ -91,6 +91,12 @@ func TestConnWaitsOfAClosingLoop_77(t *testing.T) {
 			}
 			h := l.Spawn(func(h *coop.Greenlet) error { return wait(h, c) })
 			l.Start()
+			l.Call(func(g *coop.Greenlet) error { // until it waits
+				for range 10 {
+					g.Yield()
+				}
+				return nil
+			})
 			outside := make(chan error, 1)
 			go func() { outside <- readOne(c) }()
 			if err := l.Close(); err != nil {
