@@ -83,14 +83,14 @@ func ExampleWatch() {
 		},
 	}, loop)
 	defer w.Stop()
+	over := make(chan struct{})
 	loop.Go(func(g *coop.Greenlet) error {
+		defer close(over)
 		g.SetName("glutton")
 		fmt.Println(<-caught, "holds the loop") // an ordinary channel: it blocks the loop, not the greenlet
 		return nil
 	})
-	on := make(chan struct{})
-	loop.Post(func() { close(on) })
-	<-on
+	<-over
 	// Output: glutton holds the loop
 }
 
