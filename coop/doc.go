@@ -109,8 +109,9 @@
 //
 // # Clocks
 //
-// A loop reads its clock once a tick, and timers count from that reading: a greenlet that
-// has computed for a while before it sleeps wakes that much earlier. [FakeClock] stands still
+// A loop reads its clock once a tick, for [Loop.Now] and [Timer.Reset]. [Greenlet.Sleep],
+// [Greenlet.WithTimeout] and [Loop.AfterFunc] read it again, so that what was computed since then does
+// not shorten them: none of these ends early. [FakeClock] stands still
 // while there is anything to do and then jumps to the next deadline, so that tests of hours take no time
 // and come out the same each time. A [Clock] of one's own can do otherwise.
 //

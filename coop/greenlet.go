@@ -157,7 +157,7 @@ func (g *Greenlet) Yield() error {
 	return g.switchOut()
 }
 
-// Sleep parks for d, or until the greenlet is killed or times out. Zero or less is Yield.
+// Sleep parks for d, never less, or until the greenlet is killed or times out. Zero or less is Yield.
 func (g *Greenlet) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return g.Yield()
@@ -165,6 +165,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.loop.readClock() // what the greenlet has computed in this tick is not part of its sleep
 	g.timer.Reset(d)
 	return g.park()
 }

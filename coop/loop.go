@@ -167,13 +167,17 @@ func (l *Loop) ID() int { return l.id }
 // Name is what the options say. Any goroutine.
 func (l *Loop) Name() string { return l.o.Name }
 
-// Now is the loop's time: the clock's reading, taken once a tick. Loop only.
+// Now is the loop's time: the clock's reading, taken once a tick, and again when a greenlet sleeps or
+// opens a timeout. Loop only.
 func (l *Loop) Now() time.Duration {
 	if !l.nowValid {
-		l.now, l.nowValid = l.clock.Now(), true
+		l.readClock()
 	}
 	return l.now
 }
+
+// readClock makes Now tell the time as it is now.
+func (l *Loop) readClock() { l.now, l.nowValid = l.clock.Now(), true }
 
 // Scratch returns a buffer of [ScratchSize] bytes that all callers share: its content is lost as
 // soon as the caller parks, returns, or calls foreign code. Loop only.

@@ -13,7 +13,7 @@ type timeout struct {
 	owed  uint64 // order in which it expired, while the greenlet has not been told
 }
 
-// WithTimeout runs fn and returns its error. If fn has not returned after d, its current or next park
+// WithTimeout runs fn and returns its error. If fn has not returned after d, never less, its current or next park
 // returns a *[TimeoutError], once; it is up to fn to return it. A d of zero or less expires at
 // once, at the first park. Scopes nest: each has an error of its own, so that the error of an outer
 // scope passes through an inner one and can be told from the inner's. When WithTimeout returns,
@@ -23,6 +23,7 @@ func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
 	if l.current != g {
 		return ErrNotRunning
 	}
+	l.readClock()
 	t := &timeout{g: g, outer: g.inner, err: TimeoutError{D: d}}
 	t.scope.outer, t.limit = g.top.Load(), &t.err
 	t.clock, t.until = l.clock, l.in(d)
