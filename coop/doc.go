@@ -83,8 +83,8 @@
 // which they are first used; use by another goroutine is a data race, which the race detector finds.
 // Two greenlets of different loops that wait for the same event or queue get a panic that says so.
 //
-// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
-// from the loop itself, which would wait for its own end); on a Greenlet: Kill, Ended, Result, ID, Loop,
+// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (on the loop
+// itself, which would wait for its own end, it returns [ErrOnLoop]); on a Greenlet: Kill, Ended, Result, ID, Loop,
 // and the methods of a context. A greenlet may [Greenlet.Join] one of another loop. Everything else
 // crosses over by a post.
 //

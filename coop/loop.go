@@ -82,6 +82,7 @@ type Loop struct {
 	ending   []*Stream // closed, OnClose still to be called
 	table    streamTable
 
+	crew     crew
 	live     liveList
 	idle     []*coro // coroutines without a greenlet
 	awaiting int     // goroutines at work for Await
@@ -211,7 +212,9 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 
 // run is the loop's goroutine.
 func (l *Loop) run() {
+	l.crew.takeOver()
 	defer func() {
+		l.crew.leave()
 		if l.over {
 			close(l.done)
 			return

@@ -24,7 +24,9 @@ func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
 // It does so also when a greenlet takes the goroutine away with runtime.Goexit.
 func (l *Loop) drive() (err error) {
 	l.control.started = true
+	l.crew.takeOver()
 	defer func() {
+		l.crew.leave()
 		l.abandon(ErrGoexit)
 		l.until = nil
 		if l.over {
