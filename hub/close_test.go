@@ -290,3 +290,24 @@ func TestTaps(t *testing.T) {
 		t.Errorf("the other saw %q, want %q", one, want)
 	}
 }
+
+// A handler that closes its hub is told that it cannot, and the hub goes on and can still be closed.
+func TestCloseByAHandlerIsRefused(t *testing.T) {
+	h, err := New(Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	mustHandle(t, h, "/", func(s *Session) error {
+		refused <- h.Close()
+		return s.Sleep(time.Hour)
+	})
+	c := connect(t, h, 1, "/", "{}")
+	if err := <-refused; !errors.Is(err, coop.ErrOnLoop) {
+		t.Errorf("got %v", err)
+	}
+	c.on(func(*Session) {}) // the loop is alive
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
