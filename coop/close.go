@@ -74,8 +74,13 @@ func (closeJob) RunOn(l *Loop) {
 		all = append(all, g)
 	}
 	for _, g := range slices.Backward(all) {
-		g.markKilled()
+		g.root.mark(scopeKilled)
 		g.interrupt(ErrKilled)
+	}
+	// Last, because these call functions of AfterFunc, which may panic. Who is not told here is told when
+	// the greenlet ends.
+	for _, g := range slices.Backward(all) {
+		g.cancelAll()
 	}
 }
 

@@ -101,7 +101,7 @@ func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
 	l.live.add(g)
 	l.stats.greenlets.Add(1)
 	if l.phase != running {
-		g.root.end(scopeKilled)
+		g.root.mark(scopeKilled) // nobody watches it yet
 	}
 	l.ready.push(g)
 	return g
@@ -178,8 +178,9 @@ func (s *sleeper) expire() { (*Greenlet)(s).wake(nil) }
 // [ErrKilled], so that it can clean up but not live on. One that has not begun never will.
 // Killing twice, or killing the dead, does nothing. Any goroutine; the loop hears of it in its next tick.
 func (g *Greenlet) Kill() {
-	if !g.ended.Load() && g.markKilled() {
-		g.loop.PostJob((*killJob)(g))
+	if !g.ended.Load() && g.root.mark(scopeKilled) {
+		defer g.loop.PostJob((*killJob)(g)) // even if a function of AfterFunc panics
+		g.cancelAll()
 	}
 }
 
@@ -187,14 +188,12 @@ type killJob Greenlet
 
 func (k *killJob) RunOn(*Loop) { (*Greenlet)(k).interrupt(ErrKilled) }
 
-func (g *Greenlet) markKilled() bool {
-	if !g.root.end(scopeKilled) {
-		return false
-	}
+// cancelAll tells those who watch the greenlet or a timeout of it that it was killed.
+func (g *Greenlet) cancelAll() {
+	g.root.cancel()
 	for s := g.top.Load(); s != &g.root; s = s.outer {
 		s.cancel()
 	}
-	return true
 }
 
 func (g *Greenlet) killed() bool { return g.root.state.Load() == scopeKilled }
@@ -368,12 +367,12 @@ func (g *Greenlet) finish(err error) {
 	if g == l.until {
 		l.halt = true
 	}
-	g.root.end(scopeLeft)
+	g.root.mark(scopeLeft)
 	g.joiners.wakeAll(nil)
-	for _, r := range g.remotes {
-		r.notify()
+	if g.remotes != nil {
+		defer g.notifyRemotes() // even if one of the following panics
 	}
-	g.remotes = nil
+	g.root.cancel()
 	if _, panicked := err.(*PanicError); panicked || failed && !g.joined.Load() {
 		l.current = nil
 		l.o.OnFailure(g, err)

@@ -42,14 +42,16 @@ func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
 // expire tells the greenlet, or leaves word for its next park.
 func (t *timeout) expire() {
 	g := t.g
-	t.end(scopeExpired)
-	for s := g.top.Load(); s != &t.scope; s = s.outer {
-		s.cancel()
-	}
+	t.mark(scopeExpired)
 	if !g.interrupt(&t.err) {
 		g.loop.timerSeq++
 		t.owed = g.loop.timerSeq
 		g.owed++
+	}
+	// After the greenlet has its error, because these call functions of AfterFunc, which may panic.
+	t.cancel()
+	for s := g.top.Load(); s != &t.scope; s = s.outer {
+		s.cancel()
 	}
 }
 
@@ -59,9 +61,12 @@ func (t *timeout) leave() {
 	if t.owed != 0 {
 		g.owed--
 	}
-	t.end(scopeLeft)
-	g.inner = t.outer
-	g.top.Store(t.scope.outer)
+	defer func() { // even if a function of AfterFunc panics; not before they have asked g for its Err
+		g.inner = t.outer
+		g.top.Store(t.scope.outer)
+	}()
+	t.mark(scopeLeft)
+	t.cancel()
 }
 
 // earliestTimeout takes the timeout that has been owed for the longest time.
