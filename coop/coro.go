@@ -57,6 +57,7 @@ func (l *Loop) force(g *Greenlet) {
 		g.finish(ErrKilled)
 		return
 	}
+	g.interrupt(ErrKilled) // out of whatever it waits for, which must not wake it after its end
 	done := make(chan *PanicError, 1)
 	go func() {
 		var caught *PanicError

@@ -299,6 +299,9 @@ func (l *Loop) runReady() {
 	for l.quota > 0 {
 		l.quota--
 		g := l.ready.pop()
+		if g == nil || g.state == parked || g.state == active {
+			l.fatal(g)
+		}
 		if g.co == nil && !l.begin(g) {
 			continue
 		}
@@ -312,6 +315,20 @@ func (l *Loop) runReady() {
 		}
 		l.current = nil
 	}
+}
+
+// fatal ends the process because the ready queue is not what it should be: g, which it named, is nobody
+// or cannot go on. No call on the loop leads there. Someone has used what is loop only from
+// another goroutine, and has perhaps lost greenlets that way: to go on would be to hang, or to stumble over
+// the same place for ever.
+func (l *Loop) fatal(g *Greenlet) {
+	l.broken = true
+	what := "an empty place"
+	if g != nil {
+		what = fmt.Sprintf("greenlet %d in state %d", g.id, g.state)
+	}
+	panic(fmt.Sprintf("coop: the ready queue of loop %q holds %s (%d of %d left): "+
+		"something that is loop only was called from another goroutine", l.o.Name, what, l.ready.n, len(l.ready.buf)))
 }
 
 // begin gives a fresh greenlet a coroutine, or ends it if it was killed.

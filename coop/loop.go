@@ -116,6 +116,7 @@ type Loop struct {
 	until   *Greenlet      // Run: the one whose end stops the ticking
 	halt    bool           // tick no more
 	over    bool           // for good
+	broken  bool           // the ready queue is; the process is ending
 	done    chan struct{}  // closed after the last tick
 	outside sync.WaitGroup // goroutines that work for this loop: Await, portable streams
 }
@@ -214,6 +215,9 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 func (l *Loop) run() {
 	l.crew.takeOver()
 	defer func() {
+		if l.broken {
+			return // the process ends
+		}
 		l.crew.leave()
 		if l.over {
 			close(l.done)
@@ -233,6 +237,9 @@ func (l *Loop) run() {
 // goes on with what follows the culprit.
 func (l *Loop) turn() {
 	defer func() {
+		if l.broken {
+			return // panicking on, see fatal
+		}
 		if v := recover(); v != nil {
 			p := recovered(v)
 			l.abandon(p)

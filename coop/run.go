@@ -26,6 +26,9 @@ func (l *Loop) drive() (err error) {
 	l.control.started = true
 	l.crew.takeOver()
 	defer func() {
+		if l.broken {
+			return // the caller gets the panic; nothing of this loop can be saved
+		}
 		l.crew.leave()
 		l.abandon(ErrGoexit)
 		l.until = nil
