@@ -111,8 +111,9 @@ type goJob func(*Greenlet) error
 
 func (fn goJob) RunOn(l *Loop) { l.Spawn(fn) }
 
-// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. While it is
-// closing the greenlet is born killed, and fn does not run.
+// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. True promises the
+// greenlet, not that fn begins: one that is killed first, or spawned while the loop is closing, ends with
+// [ErrKilled] instead. Whoever must hear of something in any case uses [Loop.Post].
 func (l *Loop) Go(fn func(*Greenlet) error) bool { return l.PostJob(goJob(fn)) }
 
 // Spawn starts a greenlet on the same loop, as [Loop.Spawn] does.
