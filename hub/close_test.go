@@ -311,3 +311,40 @@ func TestCloseByAHandlerIsRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tap that panics does so in whoever publishes, and leaves no room locked behind it.
+func TestPanicOfATapLeavesNoRoomLocked(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	joined := make(chan error, 1)
+	mustHandle(t, h, "/", func(s *Session) error {
+		joined <- errors.Join(s.Join("a"), s.Join("b"))
+		return s.Sleep(time.Hour)
+	})
+	connect(t, h, 0, "/", "{}")
+	if err := <-joined; err != nil {
+		t.Fatal(err)
+	}
+	for name, publish := range map[string]func(){
+		"one":     func() { _ = h.To("a").Emit("x") },
+		"several": func() { _ = h.To("a", "b").Emit("x") },
+		"publish": func() { _, _ = h.Publish(Publication{Room: "a", Event: "x"}) },
+	} {
+		cancel := h.Tap(func(*Message) { panic("tap") })
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: the tap was not called", name)
+				}
+			}()
+			publish()
+		}()
+		cancel()
+		done := make(chan struct{})
+		go func() { publish(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: the room is locked", name)
+		}
+	}
+}
