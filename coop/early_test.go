@@ -8,16 +8,6 @@ import (
 	"greenroom/coop"
 )
 
-// workClock moves when a greenlet says that it has computed, and, like a fake one, when the loop sleeps.
-type workClock struct{ now time.Duration }
-
-func (c *workClock) Now() time.Duration { return c.now }
-
-func (c *workClock) WakeAt(t time.Duration) (time.Time, bool) {
-	c.now = max(c.now, t)
-	return time.Time{}, false
-}
-
 // What a greenlet computes before it sleeps is not part of the sleep, nor of a timeout or an AfterFunc.
 func TestWhatWasComputedDoesNotShortenASleep(t *testing.T) {
 	const work, d = 7 * time.Second, 10 * time.Second
@@ -37,7 +27,7 @@ func TestWhatWasComputedDoesNotShortenASleep(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			clock := new(workClock)
+			clock := new(stepClock)
 			runWith(t, coop.LoopOptions{Clock: clock}, func(g *coop.Greenlet) error {
 				g.Loop().Now() // the tick has read its clock
 				for range 3 {
@@ -58,7 +48,7 @@ func TestWhatWasComputedDoesNotShortenASleep(t *testing.T) {
 
 // A raw timer counts from the tick's reading, as documented.
 func TestATimerCountsFromTheTick(t *testing.T) {
-	clock := new(workClock)
+	clock := new(stepClock)
 	runWith(t, coop.LoopOptions{Clock: clock}, func(g *coop.Greenlet) error {
 		l := g.Loop()
 		begun := l.Now()
