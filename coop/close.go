@@ -33,9 +33,13 @@ func (l *Loop) startLocked() {
 // Close kills all greenlets, runs the loop until they have ended, closes the streams, runs what had been
 // posted, and returns when the loop's goroutine is gone. Greenlets that go on parking after
 // they were killed are unwound by force, their deferred functions run. The error says that functions
-// given to [Await] did not return within a few seconds. Any goroutine but the loop's own; closing
-// again waits for the same end.
+// given to [Await] did not return within a few seconds. Closing again waits for the same end. Called on
+// the loop itself, by a greenlet or a callback, it would wait for ever: it returns [ErrOnLoop] instead and
+// does nothing. Any goroutine.
 func (l *Loop) Close() error {
+	if l.crew.has(identity()) {
+		return ErrOnLoop
+	}
 	l.control.Lock()
 	l.startLocked()
 	if !l.control.closing {
@@ -70,8 +74,13 @@ func (closeJob) RunOn(l *Loop) {
 		all = append(all, g)
 	}
 	for _, g := range slices.Backward(all) {
-		g.markKilled()
+		g.root.mark(scopeKilled)
 		g.interrupt(ErrKilled)
+	}
+	// Last, because these call functions of AfterFunc, which may panic. Who is not told here is told when
+	// the greenlet ends.
+	for _, g := range slices.Backward(all) {
+		g.cancelAll()
 	}
 }
 

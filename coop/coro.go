@@ -12,6 +12,7 @@ type coro struct {
 	stop  func()                  // loop: make yield return false
 	yield func(struct{}) bool     // coroutine: back to the loop
 	g     *Greenlet
+	maker *runner
 }
 
 func (l *Loop) takeCoro() *coro {
@@ -21,9 +22,11 @@ func (l *Loop) takeCoro() *coro {
 		l.idle = l.idle[:n-1]
 		return c
 	}
-	c := new(coro)
+	c := &coro{maker: l.crew.now}
+	c.maker.coros++
 	c.next, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		c.yield = yield
+		defer l.crew.ended(c.maker)
 		for {
 			c.g.main()
 			c.g = nil
@@ -54,6 +57,7 @@ func (l *Loop) force(g *Greenlet) {
 		g.finish(ErrKilled)
 		return
 	}
+	g.interrupt(ErrKilled) // out of whatever it waits for, which must not wake it after its end
 	done := make(chan *PanicError, 1)
 	go func() {
 		var caught *PanicError

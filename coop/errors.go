@@ -28,6 +28,9 @@ var (
 	// one, or was made outside of any greenlet: only the running greenlet can park itself.
 	ErrNotRunning = errors.New("only the running greenlet can park")
 
+	// ErrOnLoop is returned to a greenlet or a callback that wants to wait for the end of its own loop.
+	ErrOnLoop = errors.New("a loop cannot be closed from within")
+
 	// ErrGoexit is the result of a greenlet that left through [runtime.Goexit].
 	ErrGoexit = errors.New("greenlet called runtime.Goexit")
 )

@@ -101,7 +101,7 @@ func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
 	l.live.add(g)
 	l.stats.greenlets.Add(1)
 	if l.phase != running {
-		g.root.end(scopeKilled)
+		g.root.mark(scopeKilled) // nobody watches it yet
 	}
 	l.ready.push(g)
 	return g
@@ -111,8 +111,9 @@ type goJob func(*Greenlet) error
 
 func (fn goJob) RunOn(l *Loop) { l.Spawn(fn) }
 
-// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. While it is
-// closing the greenlet is born killed, and fn does not run.
+// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. True promises the
+// greenlet, not that fn begins: one that is killed first, or spawned while the loop is closing, ends with
+// [ErrKilled] instead. Whoever must hear of something in any case uses [Loop.Post].
 func (l *Loop) Go(fn func(*Greenlet) error) bool { return l.PostJob(goJob(fn)) }
 
 // Spawn starts a greenlet on the same loop, as [Loop.Spawn] does.
@@ -157,7 +158,7 @@ func (g *Greenlet) Yield() error {
 	return g.switchOut()
 }
 
-// Sleep parks for d, or until the greenlet is killed or times out. Zero or less is Yield.
+// Sleep parks for d, never less, or until the greenlet is killed or times out. Zero or less is Yield.
 func (g *Greenlet) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return g.Yield()
@@ -165,6 +166,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	if err := g.enter(); err != nil {
 		return err
 	}
+	g.loop.readClock() // what the greenlet has computed in this tick is not part of its sleep
 	g.timer.Reset(d)
 	return g.park()
 }
@@ -177,8 +179,9 @@ func (s *sleeper) expire() { (*Greenlet)(s).wake(nil) }
 // [ErrKilled], so that it can clean up but not live on. One that has not begun never will.
 // Killing twice, or killing the dead, does nothing. Any goroutine; the loop hears of it in its next tick.
 func (g *Greenlet) Kill() {
-	if !g.ended.Load() && g.markKilled() {
-		g.loop.PostJob((*killJob)(g))
+	if !g.ended.Load() && g.root.mark(scopeKilled) {
+		defer g.loop.PostJob((*killJob)(g)) // even if a function of AfterFunc panics
+		g.cancelAll()
 	}
 }
 
@@ -186,14 +189,12 @@ type killJob Greenlet
 
 func (k *killJob) RunOn(*Loop) { (*Greenlet)(k).interrupt(ErrKilled) }
 
-func (g *Greenlet) markKilled() bool {
-	if !g.root.end(scopeKilled) {
-		return false
-	}
+// cancelAll tells those who watch the greenlet or a timeout of it that it was killed.
+func (g *Greenlet) cancelAll() {
+	g.root.cancel()
 	for s := g.top.Load(); s != &g.root; s = s.outer {
 		s.cancel()
 	}
-	return true
 }
 
 func (g *Greenlet) killed() bool { return g.root.state.Load() == scopeKilled }
@@ -299,6 +300,9 @@ func (l *Loop) runReady() {
 	for l.quota > 0 {
 		l.quota--
 		g := l.ready.pop()
+		if g == nil || g.state == parked || g.state == active {
+			l.fatal(g)
+		}
 		if g.co == nil && !l.begin(g) {
 			continue
 		}
@@ -312,6 +316,20 @@ func (l *Loop) runReady() {
 		}
 		l.current = nil
 	}
+}
+
+// fatal ends the process because the ready queue is not what it should be: g, which it named, is nobody
+// or cannot go on. No call on the loop leads there. Someone has used what is loop only from
+// another goroutine, and has perhaps lost greenlets that way: to go on would be to hang, or to stumble over
+// the same place for ever.
+func (l *Loop) fatal(g *Greenlet) {
+	l.broken = true
+	what := "an empty place"
+	if g != nil {
+		what = fmt.Sprintf("greenlet %d in state %d", g.id, g.state)
+	}
+	panic(fmt.Sprintf("coop: the ready queue of loop %q holds %s (%d of %d left): "+
+		"something that is loop only was called from another goroutine", l.o.Name, what, l.ready.n, len(l.ready.buf)))
 }
 
 // begin gives a fresh greenlet a coroutine, or ends it if it was killed.
@@ -367,12 +385,12 @@ func (g *Greenlet) finish(err error) {
 	if g == l.until {
 		l.halt = true
 	}
-	g.root.end(scopeLeft)
+	g.root.mark(scopeLeft)
 	g.joiners.wakeAll(nil)
-	for _, r := range g.remotes {
-		r.notify()
+	if g.remotes != nil {
+		defer g.notifyRemotes() // even if one of the following panics
 	}
-	g.remotes = nil
+	g.root.cancel()
 	if _, panicked := err.(*PanicError); panicked || failed && !g.joined.Load() {
 		l.current = nil
 		l.o.OnFailure(g, err)

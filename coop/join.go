@@ -68,6 +68,13 @@ func (r *remoteJoin) RunOn(*Loop) {
 	r.target.remotes = append(r.target.remotes, r)
 }
 
+func (g *Greenlet) notifyRemotes() {
+	for _, r := range g.remotes {
+		r.notify()
+	}
+	g.remotes = nil
+}
+
 func (r *remoteJoin) notify() { r.home.PostJob((*remoteOver)(r)) }
 
 type remoteOver remoteJoin

@@ -82,6 +82,7 @@ type Loop struct {
 	ending   []*Stream // closed, OnClose still to be called
 	table    streamTable
 
+	crew     crew
 	live     liveList
 	idle     []*coro // coroutines without a greenlet
 	awaiting int     // goroutines at work for Await
@@ -115,6 +116,7 @@ type Loop struct {
 	until   *Greenlet      // Run: the one whose end stops the ticking
 	halt    bool           // tick no more
 	over    bool           // for good
+	broken  bool           // the ready queue is; the process is ending
 	done    chan struct{}  // closed after the last tick
 	outside sync.WaitGroup // goroutines that work for this loop: Await, portable streams
 }
@@ -167,13 +169,17 @@ func (l *Loop) ID() int { return l.id }
 // Name is what the options say. Any goroutine.
 func (l *Loop) Name() string { return l.o.Name }
 
-// Now is the loop's time: the clock's reading, taken once a tick. Loop only.
+// Now is the loop's time: the clock's reading, taken once a tick, and again when a greenlet sleeps or
+// opens a timeout. Loop only.
 func (l *Loop) Now() time.Duration {
 	if !l.nowValid {
-		l.now, l.nowValid = l.clock.Now(), true
+		l.readClock()
 	}
 	return l.now
 }
+
+// readClock makes Now tell the time as it is now.
+func (l *Loop) readClock() { l.now, l.nowValid = l.clock.Now(), true }
 
 // Scratch returns a buffer of [ScratchSize] bytes that all callers share: its content is lost as
 // soon as the caller parks, returns, or calls foreign code. Loop only.
@@ -207,7 +213,12 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 
 // run is the loop's goroutine.
 func (l *Loop) run() {
+	l.crew.takeOver()
 	defer func() {
+		if l.broken {
+			return // the process ends
+		}
+		l.crew.leave()
 		if l.over {
 			close(l.done)
 			return
@@ -226,6 +237,9 @@ func (l *Loop) run() {
 // goes on with what follows the culprit.
 func (l *Loop) turn() {
 	defer func() {
+		if l.broken {
+			return // panicking on, see fatal
+		}
 		if v := recover(); v != nil {
 			p := recovered(v)
 			l.abandon(p)

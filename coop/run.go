@@ -24,7 +24,12 @@ func RunWith(o LoopOptions, fn func(*Greenlet) error) error {
 // It does so also when a greenlet takes the goroutine away with runtime.Goexit.
 func (l *Loop) drive() (err error) {
 	l.control.started = true
+	l.crew.takeOver()
 	defer func() {
+		if l.broken {
+			return // the caller gets the panic; nothing of this loop can be saved
+		}
+		l.crew.leave()
 		l.abandon(ErrGoexit)
 		l.until = nil
 		if l.over {

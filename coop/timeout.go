@@ -13,7 +13,7 @@ type timeout struct {
 	owed  uint64 // order in which it expired, while the greenlet has not been told
 }
 
-// WithTimeout runs fn and returns its error. If fn has not returned after d, its current or next park
+// WithTimeout runs fn and returns its error. If fn has not returned after d, never less, its current or next park
 // returns a *[TimeoutError], once; it is up to fn to return it. A d of zero or less expires at
 // once, at the first park. Scopes nest: each has an error of its own, so that the error of an outer
 // scope passes through an inner one and can be told from the inner's. When WithTimeout returns,
@@ -23,6 +23,7 @@ func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
 	if l.current != g {
 		return ErrNotRunning
 	}
+	l.readClock()
 	t := &timeout{g: g, outer: g.inner, err: TimeoutError{D: d}}
 	t.scope.outer, t.limit = g.top.Load(), &t.err
 	t.clock, t.until = l.clock, l.in(d)
@@ -41,14 +42,16 @@ func (g *Greenlet) WithTimeout(d time.Duration, fn func() error) error {
 // expire tells the greenlet, or leaves word for its next park.
 func (t *timeout) expire() {
 	g := t.g
-	t.end(scopeExpired)
-	for s := g.top.Load(); s != &t.scope; s = s.outer {
-		s.cancel()
-	}
+	t.mark(scopeExpired)
 	if !g.interrupt(&t.err) {
 		g.loop.timerSeq++
 		t.owed = g.loop.timerSeq
 		g.owed++
+	}
+	// After the greenlet has its error, because these call functions of AfterFunc, which may panic.
+	t.cancel()
+	for s := g.top.Load(); s != &t.scope; s = s.outer {
+		s.cancel()
 	}
 }
 
@@ -58,9 +61,12 @@ func (t *timeout) leave() {
 	if t.owed != 0 {
 		g.owed--
 	}
-	t.end(scopeLeft)
-	g.inner = t.outer
-	g.top.Store(t.scope.outer)
+	defer func() { // even if a function of AfterFunc panics; not before they have asked g for its Err
+		g.inner = t.outer
+		g.top.Store(t.scope.outer)
+	}()
+	t.mark(scopeLeft)
+	t.cancel()
 }
 
 // earliestTimeout takes the timeout that has been owed for the longest time.
