@@ -11,7 +11,8 @@ type Clock interface {
 	Now() time.Duration
 
 	// WakeAt is asked by a loop that has nothing to do before t. It returns the moment until which
-	// the loop should sleep, and true; or false when the clock has moved on to t by itself.
+	// the loop should sleep, and true; or false when the clock has moved on to t by itself. A clock that
+	// somebody moves on while the loop sleeps wakes nobody: whoever moves it has to post to the loop.
 	WakeAt(t time.Duration) (time.Time, bool)
 }
 

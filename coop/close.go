@@ -33,9 +33,13 @@ func (l *Loop) startLocked() {
 // Close kills all greenlets, runs the loop until they have ended, closes the streams, runs what had been
 // posted, and returns when the loop's goroutine is gone. Greenlets that go on parking after
 // they were killed are unwound by force, their deferred functions run. The error says that functions
-// given to [Await] did not return within a few seconds. Any goroutine but the loop's own; closing
-// again waits for the same end.
+// given to [Await] did not return within a few seconds. Closing again waits for the same end. Called on
+// the loop itself, by a greenlet or a callback, it would wait for ever: it returns [ErrOnLoop] instead and
+// does nothing. Any goroutine.
 func (l *Loop) Close() error {
+	if l.isCaller() {
+		return ErrOnLoop
+	}
 	l.control.Lock()
 	if !l.control.closing {
 		l.control.closing = true
@@ -77,10 +81,15 @@ func (closeJob) RunOn(l *Loop) {
 		all = append(all, g)
 	}
 	l.endPlaces()
+	var lives []*scope
 	for _, g := range slices.Backward(all) {
-		life := g.condemn(&ErrKilled)
+		lives = append(lives, g.condemn(&ErrKilled))
 		g.interrupt(g.killError())
-		if life != nil {
+	}
+	// Last, because these call functions of AfterFunc, which may panic. Who is not told here is told when
+	// the greenlet ends.
+	for i, g := range slices.Backward(all) {
+		if life := lives[len(all)-1-i]; life != nil {
 			g.announce(life)
 		}
 	}

@@ -78,6 +78,58 @@ func TestEveryAcceptedPostRuns(t *testing.T) {
 	}
 }
 
+// The same when the loop has to be closed by force, when its patience is at an end, because of a greenlet that
+// will not end, while jobs panic, end the loop's goroutine and spawn.
+func TestEveryAcceptedPostRunsInAForcedClose(t *testing.T) {
+	hangs(t)
+	l := started(t, coop.LoopOptions{OnFailure: quiet, OnPanic: func(*coop.Loop, *coop.PanicError) {}})
+	on(t, l, func(g *coop.Greenlet) error {
+		g.Spawn(func(g *coop.Greenlet) error {
+			for {
+				g.Sleep(time.Hour)
+			}
+		})
+		return g.Yield()
+	})
+	var accepted, ran atomic.Int64
+	const posters = 4
+	over := make(chan struct{})
+	for range posters {
+		go func() {
+			for i := 0; ; i++ {
+				if !l.Post(func() {
+					ran.Add(1)
+					switch i % 1000 {
+					case 1:
+						panic("job")
+					case 2:
+						runtime.Goexit()
+					case 3:
+						l.Spawn(func(g *coop.Greenlet) error { return g.Sleep(1) })
+					}
+				}) {
+					break
+				}
+				accepted.Add(1)
+				if i%16 == 0 {
+					runtime.Gosched() // a backlog of megabytes proves no more
+				}
+			}
+			over <- struct{}{}
+		}()
+	}
+	await(t, "posts run", func() bool { return ran.Load() > 1000 })
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	for range posters {
+		<-over
+	}
+	if a, r := accepted.Load(), ran.Load(); a != r {
+		t.Errorf("%d were accepted, %d ran", a, r)
+	}
+}
+
 // A job that posts itself for ever keeps a loop from closing in good order; then it closes by force, and
 // one that joins across loops still hears of the end.
 func TestCloseByForceStillTellsOtherLoops(t *testing.T) {

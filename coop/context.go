@@ -69,14 +69,9 @@ const (
 	scopeLeft
 )
 
-// end closes the scope for one reason; only the first counts.
-func (s *scope) end(why uint32) bool {
-	if !s.state.CompareAndSwap(scopeOpen, why) {
-		return false
-	}
-	s.cancel()
-	return true
-}
+// mark closes the scope for one reason; only the first counts. It reports whether it was the first. A cancel
+// has to follow.
+func (s *scope) mark(why uint32) bool { return s.state.CompareAndSwap(scopeOpen, why) }
 
 // cancel tells those who watch. The reason must be visible to Err already.
 func (s *scope) cancel() {
@@ -151,7 +146,7 @@ func (w *watch) fire() {
 	close(w.done)
 	w.mu.Unlock()
 	for f := range after {
-		(*f)()
+		defer (*f)() // deferred, so that all are called even if one panics
 	}
 }
 

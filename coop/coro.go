@@ -63,6 +63,7 @@ func (l *Loop) force(g *Greenlet) {
 		g.finish(g.killError())
 		return
 	}
+	g.interrupt(g.killError()) // out of whatever it waits for, which must not wake it after its end
 	done := make(chan *PanicError, 1)
 	go func() {
 		var caught *PanicError

@@ -92,8 +92,8 @@
 // which they are first used; use by another goroutine is a data race, which the race detector finds.
 // Two greenlets of different loops that wait for the same event or queue get a panic that says so; ports are for them.
 //
-// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (but not
-// from the loop itself, which would wait for its own end); on a Greenlet: Kill, KillWith, Ended,
+// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (on the loop
+// itself, which would wait for its own end, it returns [ErrOnLoop]); on a Greenlet: Kill, KillWith, Ended,
 // Successful, Result, Spawned, ID, Loop, Name, and the methods of a context. A greenlet may [Greenlet.Join] one
 // of another loop. Everything else crosses over by a post, or by [Loop.Call], which waits for the
 // answer. A [Conn] may be used by anybody.
@@ -159,8 +159,9 @@
 //
 // # Clocks
 //
-// A loop reads its clock once a tick, and timers count from that reading: a greenlet that
-// has computed for a while before it sleeps wakes that much earlier. [FakeClock] stands still
+// A loop reads its clock once a tick, for [Loop.Now] and [Timer.Reset]. [Greenlet.Sleep],
+// [Greenlet.WithTimeout] and [Loop.AfterFunc] read it again, so that what was computed since then does
+// not shorten them: none of these ends early. [FakeClock] stands still
 // while there is anything to do and then jumps to the next deadline, so that tests of hours take no time
 // and come out the same each time. A [Clock] of one's own can do otherwise.
 //

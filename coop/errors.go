@@ -39,6 +39,9 @@ var (
 	// loop by waiting for it, and to one who adds a greenlet to a group of another loop.
 	ErrOtherLoop = errors.New("belongs to another loop")
 
+	// ErrOnLoop is returned to a greenlet or a callback that wants to wait for the end of its own loop.
+	ErrOnLoop = errors.New("a loop cannot be closed from within")
+
 	// ErrGoexit is the result of a greenlet that left through [runtime.Goexit].
 	ErrGoexit = errors.New("greenlet called runtime.Goexit")
 )

@@ -164,8 +164,8 @@ func (g *Greenlet) Yield() error {
 	return g.switchOut()
 }
 
-// Sleep parks for d, or until the greenlet is killed or times out. Zero or less is Yield; [Forever] sets
-// no timer.
+// Sleep parks for d, never less, or until the greenlet is killed or times out. Zero or less is Yield;
+// [Forever] sets no timer.
 func (g *Greenlet) Sleep(d time.Duration) error {
 	if d <= 0 {
 		return g.Yield()
@@ -175,6 +175,7 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	}
 	g.why = ParkedSleep
 	if d != Forever {
+		g.loop.readClock() // what the greenlet has computed in this tick is not part of its sleep
 		g.timer.Reset(d)
 	}
 	return g.park()
@@ -315,6 +316,9 @@ func (l *Loop) runReady() {
 	for l.quota > 0 {
 		l.quota--
 		g := l.ready.pop()
+		if g == nil || g.state == parked || g.state == active || g.state == deaf || g.state == later {
+			l.fatal(g)
+		}
 		if g.co == nil && !l.begin(g) {
 			continue
 		}
@@ -335,6 +339,20 @@ func (l *Loop) runReady() {
 			l.observer.left(g)
 		}
 	}
+}
+
+// fatal ends the process because the ready queue is not what it should be: g, which it named, is nobody
+// or cannot go on. No call on the loop leads there. Someone has used what is loop only from
+// another goroutine, and has perhaps lost greenlets that way: to go on would be to hang, or to stumble over
+// the same place for ever.
+func (l *Loop) fatal(g *Greenlet) {
+	l.broken = true
+	what := "an empty place"
+	if g != nil {
+		what = fmt.Sprintf("greenlet %d in state %d", g.id, g.state)
+	}
+	panic(fmt.Sprintf("coop: the ready queue of loop %q holds %s (%d of %d left): "+
+		"something that is loop only was called from another goroutine", l.o.Name, what, l.ready.n, len(l.ready.buf)))
 }
 
 // begin gives a fresh greenlet a coroutine, or ends it if it was killed.
@@ -374,6 +392,21 @@ func (g *Greenlet) main(stackMark) {
 	returned = true
 }
 
+// bury tells everyone of the end. Functions of AfterFunc may panic on the way; the others hear of it all the same.
+func (g *Greenlet) bury() {
+	life := g.life.Load()
+	life.mark(scopeLeft)
+	g.parent = nil // or each would keep all its ancestors
+	g.joiners.wakeAll(nil)
+	if g.more != nil {
+		defer g.farewell()
+	}
+	defer life.cancel()
+	for g.inner != nil { // started, but not closed
+		g.inner.leave()
+	}
+}
+
 // farewell tells those who are not plain joiners of the end.
 func (g *Greenlet) farewell() {
 	m := g.more
@@ -401,15 +434,7 @@ func (g *Greenlet) finish(err error) {
 	if g == l.until {
 		l.halt = true
 	}
-	for g.inner != nil { // started, but not closed
-		g.inner.leave()
-	}
-	g.life.Load().end(scopeLeft)
-	g.parent = nil // or each would keep all its ancestors
-	g.joiners.wakeAll(nil)
-	if g.more != nil {
-		g.farewell()
-	}
+	g.bury()
 	if _, panicked := err.(*PanicError); panicked || failed && !g.joined.Load() {
 		l.current = nil
 		l.o.OnFailure(g, err)

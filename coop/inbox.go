@@ -77,8 +77,10 @@ func (in *inbox) posted() uint64 {
 // keptJobs is the capacity up to which a batch's memory is kept for the next batch.
 const keptJobs = 4096
 
-// Post has fn run on the loop, after everything posted before it. It reports false, and fn will
-// never run, when the loop has been closed. Any goroutine.
+// Post has fn run on the loop, after everything posted before it. True is a promise, also while the loop
+// closes, even by force: fn will have run when Close returns. It reports false, and fn will never run,
+// when the loop has been closed. Whoever waits for fn may therefore do so whenever Post says true. Any
+// goroutine.
 func (l *Loop) Post(fn func()) bool { return l.PostJob(jobFunc(fn)) }
 
 // PostJob is [Loop.Post] without the closure. Any goroutine.

@@ -133,6 +133,7 @@ type Loop struct {
 	until   *Greenlet      // Run: the one whose end stops the ticking
 	halt    bool           // tick no more
 	over    bool           // for good
+	broken  bool           // the ready queue is; the process is ending
 	done    chan struct{}  // closed after the last tick
 	outside sync.WaitGroup // goroutines that work for this loop: Await, portable streams
 }
@@ -193,13 +194,17 @@ func (l *Loop) ID() int { return l.id }
 // Name is what the options say. Any goroutine.
 func (l *Loop) Name() string { return l.o.Name }
 
-// Now is the loop's time: the clock's reading, taken once a tick. Loop only.
+// Now is the loop's time: the clock's reading, taken once a tick, and again when a greenlet sleeps or
+// opens a timeout. Loop only.
 func (l *Loop) Now() time.Duration {
 	if !l.nowValid {
-		l.now, l.nowValid = l.clock.Now(), true
+		l.readClock()
 	}
 	return l.now
 }
+
+// readClock makes Now tell the time as it is now.
+func (l *Loop) readClock() { l.now, l.nowValid = l.clock.Now(), true }
 
 // Scratch returns a buffer of [ScratchSize] bytes that all callers share: its content is lost as
 // soon as the caller parks, returns, or calls foreign code. Loop only.
@@ -237,6 +242,9 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 func (l *Loop) run() {
 	l.self.enter(l)
 	defer func() {
+		if l.broken {
+			return // the process ends
+		}
 		l.self.leave(l)
 		if l.over {
 			close(l.done)
@@ -256,6 +264,9 @@ func (l *Loop) run() {
 // goes on with what follows the culprit.
 func (l *Loop) turn(stackMark) {
 	defer func() {
+		if l.broken {
+			return // panicking on, see fatal
+		}
 		if v := recover(); v != nil {
 			p := recovered(v)
 			l.abandon(p)

@@ -52,8 +52,23 @@ func (ls *Loops) Least() *Loop {
 	return least
 }
 
-// Close closes all loops, at the same time, since their greenlets may be waiting for each other.
+// Here returns the loop on which the caller runs, in a greenlet or a callback; nil if it is none of
+// these. Any goroutine.
+func (ls *Loops) Here() *Loop {
+	for _, l := range ls.all {
+		if l.isCaller() {
+			return l
+		}
+	}
+	return nil
+}
+
+// Close closes all loops, at the same time, since their greenlets may be waiting for each other. On one
+// of the loops it returns [ErrOnLoop] and does nothing.
 func (ls *Loops) Close() error {
+	if ls.Here() != nil {
+		return ErrOnLoop
+	}
 	errs := make(chan error, len(ls.all))
 	for _, l := range ls.all {
 		go func() { errs <- l.Close() }()

@@ -64,12 +64,12 @@ type memoryEnd struct {
 	peer  *memoryEnd
 	carry func(int) (time.Duration, int)
 
-	in      []byte        // arrived, not yet read
-	over    error         // what follows it: io.EOF or a reset
-	room    int           // bytes that may still be sent
-	arrival time.Duration // when the last piece under way arrives, on the sender's clock
-	flying  int           // pieces that wait for their time
-	deaf    bool          // the peer has gone: it takes no more
+	in      []byte             // arrived, not yet read
+	over    error              // what follows it: io.EOF or a reset
+	room    int                // bytes that may still be sent
+	arrival time.Duration      // when the last piece under way arrives, on the sender's clock
+	flying  ring[*memoryPiece] // pieces that wait for their time
+	deaf    bool               // the peer has gone: it takes no more
 }
 
 func (e *memoryEnd) start() {
@@ -129,11 +129,12 @@ func (e *memoryEnd) transmit(delay time.Duration, p *memoryPiece) {
 	l := e.s.loop
 	now := l.Now()
 	e.arrival = max(e.arrival, now+max(delay, 0))
-	if e.arrival > now || e.flying > 0 {
-		e.flying++
+	if e.arrival > now || e.flying.n > 0 {
+		// Whichever timer fires first, the oldest piece goes.
+		e.flying.push(p)
 		l.AfterFunc(e.arrival-now, func() {
-			e.flying--
-			p.to.s.loop.PostJob(p)
+			next := e.flying.removeAt(0)
+			next.to.s.loop.PostJob(next)
 		})
 		return
 	}
@@ -249,7 +250,7 @@ func (e *memoryEnd) failure(op string, err error) error {
 func (e *memoryEnd) end() {
 	over := io.EOF
 	closing := e.s.loop.phase != running // its timers fire no more
-	if len(e.in) > 0 || closing && e.flying > 0 {
+	if len(e.in) > 0 || closing && e.flying.n > 0 {
 		over = errMemoryReset
 	}
 	e.in = nil

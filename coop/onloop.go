@@ -10,8 +10,8 @@ import "runtime"
 // out of OnLoop.
 func (g *Greenlet) OnLoop(fn func()) {
 	l := g.loop
-	if l.current != g || g.doomed {
-		fn() // on the loop's stack already, or on its way out
+	if l.current != g || g.doomed || fn == nil {
+		fn() // on the loop's stack already, or on its way out; nil panics here, where the mistake is
 		return
 	}
 	l.errand = fn

@@ -52,6 +52,17 @@ func TestOnLoopPanics(t *testing.T) {
 	}
 }
 
+// A greenlet that hands over nothing fails, and is not left behind for ever.
+func TestOnLoopOfNil(t *testing.T) {
+	err := coop.RunWith(coop.LoopOptions{OnFailure: quiet}, func(g *coop.Greenlet) error {
+		g.OnLoop(nil)
+		return nil
+	})
+	if p := (*coop.PanicError)(nil); !errors.As(err, &p) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestOnLoopGoexit(t *testing.T) {
 	l, err := coop.NewLoop(coop.LoopOptions{OnFailure: func(*coop.Greenlet, error) {}})
 	if err != nil {

@@ -1,7 +1,7 @@
 package coop
 
 // readyQueue is the FIFO of greenlets that can go on: a ring, since it is touched at every switch and
-// nothing ever leaves it from the middle.
+// nothing ever leaves it from the middle. A greenlet is in it at most once.
 type readyQueue struct {
 	buf  []*Greenlet // its length is a power of two
 	head int
@@ -19,7 +19,11 @@ func (r *readyQueue) push(g *Greenlet) {
 	r.n++
 }
 
+// pop takes the first greenlet; nil if there is none, or the queue is broken.
 func (r *readyQueue) pop() *Greenlet {
+	if len(r.buf) == 0 {
+		return nil
+	}
 	at := &r.buf[r.head&(len(r.buf)-1)]
 	g := *at
 	*at = nil

@@ -32,6 +32,9 @@ func (l *Loop) drive() (err error) {
 	l.control.started = true
 	l.self.enter(l)
 	defer func() {
+		if l.broken {
+			return // the caller gets the panic; nothing of this loop can be saved
+		}
 		l.self.leave(l)
 		l.abandon(ErrGoexit)
 		l.until = nil

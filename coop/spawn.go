@@ -33,8 +33,9 @@ func (l *Loop) spawnFrom(fn func(*Greenlet) error) *Greenlet {
 	return g
 }
 
-// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. While it is
-// closing the greenlet is born killed, and fn does not run.
+// Go spawns a greenlet from any goroutine. It reports false when the loop has been closed. True promises the
+// greenlet, not that fn begins: one that is killed first, or spawned while the loop is closing, ends with
+// [ErrKilled] instead. Whoever must hear of something in any case uses [Loop.Post].
 func (l *Loop) Go(fn func(*Greenlet) error) bool { return l.PostJob(goJob(fn)) }
 
 // SpawnLater makes a greenlet that begins after d, by the loop's clock, as if it were spawned then. Until
@@ -64,7 +65,7 @@ func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uin
 		g.inherit(parent.more.locals)
 	}
 	if l.phase != running {
-		g.root.end(scopeKilled)
+		g.root.mark(scopeKilled) // nobody watches it yet
 	}
 	if l.o.OnSpawn != nil {
 		l.observeSpawn(g)
@@ -92,6 +93,7 @@ func (g *Greenlet) startAfter(d time.Duration) {
 	case g.killed():
 		g.start()
 	case d != Forever:
+		g.loop.readClock()
 		g.timer.Reset(d)
 	}
 }

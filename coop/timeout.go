@@ -40,7 +40,7 @@ func (g *Greenlet) StartTimeout(d time.Duration) *Timeout { return g.StartTimeou
 func (g *Greenlet) StartTimeoutError(d time.Duration, err error) *Timeout {
 	t := &Timeout{g: g, err: TimeoutError{D: d}, custom: err}
 	if !t.open(d) {
-		t.in.end(scopeLeft)
+		t.in.mark(scopeLeft) // nobody watches it yet
 	}
 	return t
 }
@@ -51,6 +51,7 @@ func (t *Timeout) open(d time.Duration) bool {
 	if l.current != g {
 		return false
 	}
+	l.readClock()
 	t.outer = g.inner
 	t.in.outer, t.in.limit = g.top.Load(), t
 	t.timer.init(l, t)
@@ -95,6 +96,7 @@ func (t *Timeout) Reset(d time.Duration) bool {
 		return false
 	}
 	t.err.D = d // nobody has seen it
+	t.g.loop.readClock()
 	t.until.Store(t.end(d))
 	t.arm(d)
 	return true
@@ -142,26 +144,31 @@ func (t *Timeout) leave() {
 		t.owed = 0
 		g.owed--
 	}
-	t.in.end(scopeLeft) // before that, since contexts derived of the greenlet ask it why
-	g.inner = t.outer
-	if t.outer != nil {
-		g.top.Store(t.in.outer)
-	} else {
-		g.top.Store(g.life.Load()) // it may be another life than on entering
-	}
+	defer func() { // even if a function of AfterFunc panics; not before they have asked g for its Err
+		g.inner = t.outer
+		if t.outer != nil {
+			g.top.Store(t.in.outer)
+		} else {
+			g.top.Store(g.life.Load()) // it may be another life than on entering
+		}
+	}()
+	t.in.mark(scopeLeft)
+	t.in.cancel()
 }
 
 // expire tells the greenlet, or leaves word for its next park.
 func (t *Timeout) expire() {
 	g := t.g
-	t.in.end(scopeExpired)
-	for s := g.top.Load(); s != &t.in; s = s.outer {
-		s.cancel()
-	}
+	t.in.mark(scopeExpired)
 	if !g.interrupt(t.error()) {
 		g.loop.timerSeq++
 		t.owed = g.loop.timerSeq
 		g.owed++
+	}
+	// After the greenlet has its error, because these call functions of AfterFunc, which may panic.
+	t.in.cancel()
+	for s := g.top.Load(); s != &t.in; s = s.outer {
+		s.cancel()
 	}
 }
 

@@ -28,7 +28,9 @@ func (t *Timer) Init(l *Loop, fn func()) {
 
 func (t *Timer) init(l *Loop, do expirer) { t.loop, t.do = l, do }
 
-// Reset arms the timer to fire once, d after this tick's time, whether it was armed or not. Timers
+// Reset arms the timer to fire once, d after [Loop.Now], whether it was armed or not. That is cheap, but
+// the loop may have read its clock a while ago: after a long computation the timer fires that much
+// too early, where [Greenlet.Sleep], [Greenlet.WithTimeout] and [Loop.AfterFunc] would not. Timers
 // with the same deadline fire in the order in which they were reset. A d of zero or less fires in
 // this tick's timer phase, or in the next one's if it is over.
 func (t *Timer) Reset(d time.Duration) {
@@ -66,10 +68,11 @@ func (t *Timer) Stop() bool {
 // Active reports whether the timer is armed.
 func (t *Timer) Active() bool { return t.pos != 0 }
 
-// AfterFunc returns a new timer that calls fn once, after d. Loop only.
+// AfterFunc returns a new timer that calls fn once, after d, never earlier. Loop only.
 func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	t := new(Timer)
 	t.Init(l, fn)
+	l.readClock()
 	t.Reset(d)
 	return t
 }

@@ -62,9 +62,7 @@ func (t Target) Emit(event string, args ...any) error {
 // send gives m its place in each room and posts it to the loops that have members.
 func (t Target) send(m *Message) {
 	if len(t.rooms) == 0 {
-		t.ns.all.mu.Lock()
-		t.ns.all.sequence(m, &delivery{skip: t.skip, except: t.except})
-		t.ns.all.mu.Unlock()
+		t.ns.all.emit(m, &delivery{skip: t.skip, except: t.except})
 		return
 	}
 	if len(t.rooms) == 1 {
@@ -73,9 +71,7 @@ func (t Target) send(m *Message) {
 			return
 		}
 		if r := t.ns.lookupRoom(t.rooms[0]); r != nil {
-			r.mu.Lock()
-			r.sequence(m, &delivery{skip: t.skip, except: t.except})
-			r.mu.Unlock()
+			r.emit(m, &delivery{skip: t.skip, except: t.except})
 			return
 		}
 		// Nobody is there, but subscribers outside (ZeroMQ) may listen to the name.
@@ -106,6 +102,7 @@ func (t Target) sendMany(m *Message) {
 	d := &delivery{skip: t.skip, except: t.except, also: sessions}
 	for _, r := range rooms {
 		r.mu.Lock()
+		defer r.mu.Unlock() // see emit
 	}
 	loops := make([]bool, len(t.ns.hub.loops.All()))
 	for _, s := range sessions {
@@ -130,9 +127,6 @@ func (t Target) sendMany(m *Message) {
 	}
 	d.frame = MessageFrame(&shared)
 	d.post(t.ns.hub, func(i int) bool { return loops[i] })
-	for _, r := range rooms {
-		r.mu.Unlock()
-	}
 }
 
 // direct sends a frame to one session on whichever loop it lives.
@@ -145,6 +139,14 @@ func (t Target) direct(s *Session, f *Frame) {
 			s.send(f)
 		}
 	})
+}
+
+// emit sequences m. The lock is given back even if a tap panics: every publisher of the room would
+// stand still behind it, and the loops with them.
+func (r *Room) emit(m *Message, d *delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sequence(m, d)
 }
 
 // sequence gives m its place and posts it to the loops with members. The room's lock is held, so that

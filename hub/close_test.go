@@ -290,3 +290,61 @@ func TestTaps(t *testing.T) {
 		t.Errorf("the other saw %q, want %q", one, want)
 	}
 }
+
+// A handler that closes its hub is told that it cannot, and the hub goes on and can still be closed.
+func TestCloseByAHandlerIsRefused(t *testing.T) {
+	h, err := New(Options{Loops: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	mustHandle(t, h, "/", func(s *Session) error {
+		refused <- h.Close()
+		return s.Sleep(time.Hour)
+	})
+	c := connect(t, h, 1, "/", "{}")
+	if err := <-refused; !errors.Is(err, coop.ErrOnLoop) {
+		t.Errorf("got %v", err)
+	}
+	c.on(func(*Session) {}) // the loop is alive
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A tap that panics does so in whoever publishes, and leaves no room locked behind it.
+func TestPanicOfATapLeavesNoRoomLocked(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	joined := make(chan error, 1)
+	mustHandle(t, h, "/", func(s *Session) error {
+		joined <- errors.Join(s.Join("a"), s.Join("b"))
+		return s.Sleep(time.Hour)
+	})
+	connect(t, h, 0, "/", "{}")
+	if err := <-joined; err != nil {
+		t.Fatal(err)
+	}
+	for name, publish := range map[string]func(){
+		"one":     func() { _ = h.To("a").Emit("x") },
+		"several": func() { _ = h.To("a", "b").Emit("x") },
+		"publish": func() { _, _ = h.Publish(Publication{Room: "a", Event: "x"}) },
+	} {
+		cancel := h.Tap(func(*Message) { panic("tap") })
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: the tap was not called", name)
+				}
+			}()
+			publish()
+		}()
+		cancel()
+		done := make(chan struct{})
+		go func() { publish(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s: the room is locked", name)
+		}
+	}
+}

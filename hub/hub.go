@@ -75,8 +75,12 @@ func (h *Hub) callbackPanicked(l *coop.Loop, p *coop.PanicError) {
 }
 
 // Close ends all loops and sessions and waits for them. Transports should be closed first, so that
-// clients are told. Every call waits for the same end.
+// clients are told. Every call waits for the same end. A handler cannot wait for that: it gets
+// [coop.ErrOnLoop], and nothing is closed.
 func (h *Hub) Close() error {
+	if h.loops.Here() != nil {
+		return coop.ErrOnLoop
+	}
 	h.closing.Do(func() {
 		h.closed.Store(true)
 		h.closeErr = h.loops.Close()

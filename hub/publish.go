@@ -77,16 +77,21 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 		Namespace: name, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
-	r := ns.lockRoom(p.Room)
-	r.publishLocked(m, &p)
+	ns.drop(ns.publish(m, &p))
 	id = m.ID
-	over := r.emptiedLocked()
-	r.mu.Unlock()
-	ns.drop(over)
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
 	return id, nil
+}
+
+// publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
+// panics, see [Room.emit].
+func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
+	r := ns.lockRoom(p.Room)
+	defer r.mu.Unlock()
+	r.publishLocked(m, p)
+	return r.emptiedLocked()
 }
 
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.

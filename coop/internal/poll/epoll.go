@@ -96,8 +96,14 @@ func (p *Poller) Wait(deadline time.Time) ([]Event, error) {
 		}
 		p.deadline = deadline
 	}
-	p.n, p.err = 0, nil
-	if err := p.raw.Read(p.fetch); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	err := p.raw.Read(p.fetch)
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Read does not even look when the deadline has passed. A clock that names one again and again
+		// must not keep the descriptors from being seen.
+		p.fetchRaw(0)
+	default:
 		return nil, fmt.Errorf("wait for events: %w", err)
 	}
 	return p.translate(), p.err

@@ -1,6 +1,9 @@
 package poll
 
 import (
+	"math/rand/v2"
+	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -171,4 +174,44 @@ func TestCloseOfAPollerInUse(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Deadlines of all kinds, the same one again, one that has passed and none among them, while somebody wakes
+// at any moment: every Wait ends.
+func TestDeadlinesAmongWakes(t *testing.T) {
+	rounds := 300
+	if n, err := strconv.Atoi(os.Getenv("COOP_STORM")); err == nil {
+		rounds *= n
+	}
+	p := newPoller(t)
+	stop := make(chan struct{})
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(rand.IntN(400)) * time.Microsecond):
+			}
+			p.Wake()
+		}
+	}()
+	var deadline time.Time
+	for range rounds {
+		switch rand.IntN(6) {
+		case 0: // as it was
+		case 1:
+			deadline = time.Time{} // the next wake-up ends it
+		case 2:
+			deadline = time.Now().Add(-time.Microsecond)
+		case 3:
+			deadline = time.Now()
+		default:
+			deadline = time.Now().Add(time.Duration(rand.IntN(300)) * time.Microsecond)
+		}
+		wait(t, p, deadline)
+	}
+	close(stop)
+	<-over
 }
