@@ -62,7 +62,7 @@ func ExampleNew() {
 	// Ann hears 42["joined",{"name":"Bo"}]
 	// Ann hears 430[5]
 	// Bo hears 42["said","hello"]
-	// Ann hears 431[{"error":{"code":"bad_arguments","message":"say wants 1 arguments, got 0"},"ok":false}]
+	// Ann hears 431[{"error":{"code":"bad_arguments","message":"say: want 1 argument, got 0"},"ok":false}]
 	// Ann hears 42["left","client namespace disconnect"]
 }
 
