@@ -164,7 +164,7 @@ func TestAskEndsWithTheClient(t *testing.T) {
 		"hangs up":    func(c *client) { c.conn.Close() },
 		"breaks the rules": func(c *client) {
 			c.send(`4abc`)
-			c.wantClosed(1005)
+			c.wantClosed(1002)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
