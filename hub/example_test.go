@@ -25,7 +25,7 @@ func Example() {
 		for ev := range s.Events() { // parks this greenlet, not a thread; ends when the client leaves
 			var text string
 			switch {
-			case ev.Match("say", &text): // a client that says something else gets the error
+			case ev.Match("say", &text): // a say without a text is refused, and its ack gets the error
 				s.To("lobby").Emit("said", s.ID(), text) // everyone in the room but me
 				ev.Ack(len(text))
 			}

@@ -6,7 +6,10 @@
 //	err = h.Handle("/", func(s *hub.Session) error {
 //		s.Join("lobby")
 //		for ev := range s.Events() {
-//			s.To("lobby").Emit("said", s.ID(), ev.Raw()[0])
+//			var text string
+//			if ev.Match("say", &text) {
+//				s.To("lobby").Emit("said", s.ID(), text)
+//			}
 //		}
 //		return nil
 //	})
