@@ -212,8 +212,12 @@ func TestCheckOrigin(t *testing.T) {
 func TestCorsOrigin(t *testing.T) {
 	r := serve(t, "--cors-origin", "https://Rooms.example/")
 	for origin, want := range map[string]int{"https://rooms.example": 200, "https://other.example": 403} {
-		if code, body := getAs(t, r.url+"/socket.io/?EIO=4&transport=polling", "", origin); code != want {
+		code, body := getAs(t, r.url+"/socket.io/?EIO=4&transport=polling", "", origin)
+		if code != want {
 			t.Errorf("%s: %d %s", origin, code, body)
+		}
+		if code == 200 {
+			leave(t, r.url, body)
 		}
 	}
 }
