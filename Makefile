@@ -1,33 +1,35 @@
 # One command for each thing one does here; `make help` lists them.
 GO ?= go
-PORT ?= 3000
 ARTIFACTS ?= $(CURDIR)/artifacts
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run web test check bench fuzz fmt clean deps
+.PHONY: help run web test check lint bench fuzz fmt clean deps
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-run: web ## build the pages when they are missing and serve the chat demo
-	$(GO) run ./cmd/greenroom --listen 127.0.0.1:$(PORT)
+run: web ## build the pages when they are missing and serve the chat demo (PORT, or GREENROOM_… variables)
+	$(GO) run ./cmd/greenroom $(if $(PORT),--listen 127.0.0.1:$(PORT))
 
-web: web/dist/index.html ## build the web assets (npm ci and esbuild), only when something changed
+web: web/dist/index.html web/dist/client/version ## build the web assets (npm ci and esbuild), only when something changed
 
-web/dist/index.html: web/package.json web/package-lock.json web/build.mjs $(shell find web/src -type f 2>/dev/null)
+web/dist/index.html web/dist/client/version &: web/package.json web/package-lock.json web/build.mjs $(shell find web/src -type f 2>/dev/null)
 	cd web && npm ci --no-audit --no-fund && npm run build
-	@touch $@
+	@touch web/dist/index.html web/dist/client/version
 
 deps: ## install what the tests need from Debian's packages (root)
 	@sh .ci/deps
 
-check: ## vet, staticcheck, formatting, import directions and unit tests: the inner loop
+check: lint ## lint, import directions and unit tests: the inner loop
+	$(GO) test -short ./...
+
+lint: ## formatting, vet (for macOS and Windows too) and staticcheck
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not formatted (make fmt):"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	GOOS=darwin $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
+	cd web/e2e && $(GO) vet ./...
 	$(STATICCHECK) ./...
-	$(GO) test -short ./...
 
 test: deps web ## everything, with real peers: the one test command
 	@sh .ci/test

@@ -86,7 +86,7 @@ func Ask[T any](s *Session, d time.Duration, event string, args ...any) (T, erro
 		all = []json.RawMessage{json.RawMessage("null")}
 	}
 	if err := p.Decode(all[0], &v); err != nil {
-		return v, fmt.Errorf("asking %q: the answer %w", event, err)
+		return v, fmt.Errorf("asking %q: the answer: %w", event, err)
 	}
 	return v, nil
 }

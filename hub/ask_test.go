@@ -61,10 +61,10 @@ func TestAskDecodesAnswers(t *testing.T) {
 		{"more than that", Payload{JSON: []byte(`[{"X":1},2,3]`)}, point{1, 0}, ""},
 		{"nothing", Payload{JSON: []byte(`[]`)}, point{}, ""},
 		{"null", Payload{JSON: []byte(`[null]`)}, point{}, ""},
-		{"a string", Payload{JSON: []byte(`["x"]`)}, point{}, "the answer wants hub.point, got string"},
-		{"a field of the wrong type", Payload{JSON: []byte(`[{"X":"one"}]`)}, point{}, "the answer wants int, got string"},
+		{"a string", Payload{JSON: []byte(`["x"]`)}, point{}, "the answer: want an object, got a string"},
+		{"a field of the wrong type", Payload{JSON: []byte(`[{"X":"one"}]`)}, point{}, "the answer: X: want a whole number, got a string"},
 		{"binary data", Payload{JSON: []byte(`[{"_placeholder":true,"num":0}]`), Attachments: [][]byte{{1}}}, point{}, ""},
-		{"a refusal", Payload{JSON: []byte(`[[{"ok":false}]]`)}, point{}, "the answer wants hub.point, got array"},
+		{"a refusal", Payload{JSON: []byte(`[[{"ok":false}]]`)}, point{}, "the answer: want an object, got an array"},
 		{"no array", Payload{JSON: []byte(`{}`)}, point{}, errNotArray.Error()},
 		{"no text", Payload{}, point{}, errNotArray.Error()},
 	} {

@@ -1,9 +1,12 @@
 package hub
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -208,6 +211,25 @@ func TestCloseWhileBusy(t *testing.T) {
 	}
 }
 
+// TestPanicIsLoggedWithTheSession: under the same name as every other line about it.
+func TestPanicIsLoggedWithTheSession(t *testing.T) {
+	var log bytes.Buffer
+	h := newTestHub(t, Options{Loops: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	mustHandle(t, h, "/", func(s *Session) error {
+		for range s.Events() {
+			panic("boom")
+		}
+		return nil
+	})
+	c := connect(t, h, 0, "/", "{}")
+	c.emit(t, NoAck, "go")
+	waitFor(t, func() bool { return h.Counters()["handler_failed"] == 1 })
+	c.on(func(*Session) {}) // behind the line
+	if want := "session=" + c.session.ID() + " panic=boom"; !strings.Contains(log.String(), want) {
+		t.Errorf("no %q in %s", want, log.String())
+	}
+}
+
 // TestCallbackPanicsAreCounted: a tap that panics is a mistake of the program; the loop goes on.
 func TestCallbackPanicsAreCounted(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
@@ -240,14 +262,13 @@ func TestNamespaces(t *testing.T) {
 	if c := connect(t, h, 0, "/made", "{}"); c.state != "accepted" || c.session.Namespace() != "/made" {
 		t.Errorf("after registering: %s", c.state)
 	}
-	// A second handler is for those who come after.
-	old := connect(t, h, 0, "/", "{}")
-	mustHandle(t, h, "/", func(*Session) error { return nil })
-	c := connect(t, h, 0, "/", "{}")
-	c.wait(t, "the new handler's end", func() bool { return c.state == "left" })
-	old.on(func(s *Session) {
+	// A second handler is a mistake, and the first one stays.
+	if err := h.Handle("/", func(*Session) error { return nil }); !errors.Is(err, ErrHandled) {
+		t.Errorf("a second handler: %v", err)
+	}
+	connect(t, h, 0, "/", "{}").on(func(s *Session) {
 		if !s.Connected() {
-			t.Error("the session with the old handler ended")
+			t.Error("it took the place of the first one")
 		}
 	})
 }

@@ -15,12 +15,10 @@
 //		s.Join("lobby")
 //		for ev := range s.Events() { // parks this greenlet, not a thread; ends when the client leaves
 //			var text string
-//			if err := ev.Args(&text); err != nil {
-//				ev.Refuse(err)
-//				continue
+//			if ev.Match("say", &text) { // a say without a text was refused, and is no match
+//				s.To("lobby").Emit("said", s.ID(), text)
+//				ev.Ack(len(text))
 //			}
-//			s.To("lobby").Emit("said", s.ID(), text)
-//			ev.Ack(len(text))
 //		}
 //		return nil // the client, if it is still there, is disconnected
 //	})
@@ -33,7 +31,7 @@
 // their own meaning.
 //
 // A middleware ([Namespace.Use]) runs in the same greenlet before the client is told that it is
-// connected, and may refuse it. A handler or middleware that panics ends its own session only. When the
+// connected, and may refuse it; events that come meanwhile wait for the handler. A handler or middleware that panics ends its own session only. When the
 // client leaves first, the handler gets what it had sent before and then the end of its events, and
 // [Session.Reason] says why; when the server disconnects it, what was not handled yet is dropped.
 //
@@ -67,7 +65,8 @@
 //	h.In("a").Join("b")
 //
 // [Target.Emit] sends an event and forgets it. [Hub.Publish] sends it with a last argument that says who
-// published it and when, gives it an id and keeps it in the room's history.
+// published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event
+// `presence`, by which the hub says who is in a room.
 //
 // # Order
 //
@@ -116,6 +115,7 @@
 //	ids of publications                         DedupMax, DedupWindow          the oldest are forgotten
 //	answers that a session waits for            1 024                          Ask fails
 //	a room's name, an event's name              1 to 255 bytes                 refused: bad_room, bad_event
+//	binary values of a publication              10, as official clients take   refused: too_many_attachments
 //	rooms of a session                          MaxRooms                       refused: too_many_rooms
 //	calls a second                              Rate, Burst                    refused: rate_limited
 //
@@ -129,6 +129,7 @@
 //	ack_unexpected              a client answered what was not asked, or too late
 //	callback_panicked           a panic in a callback on a loop; a mistake of the program
 //	event_after_disconnect      an event that waited when the server disconnected its client
+//	event_before_refusal        an event that a client sent before a middleware refused it
 //	event_refused               an event was refused
 //	handler_error               a handler returned an error while its client was there
 //	handler_failed              a handler panicked

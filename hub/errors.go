@@ -15,11 +15,13 @@ var (
 	ErrOverloaded = errors.New("too many events waiting for the session's handler")
 	// ErrSlowConsumer: a client does not read what is sent to it and its outbox is full.
 	ErrSlowConsumer = errors.New("slow consumer: outbox full")
+	// ErrHandled: the namespace has a handler already.
+	ErrHandled = errors.New("the namespace has a handler already")
 	// ErrReservedEvent: the event's name belongs to the protocol.
 	ErrReservedEvent = errors.New("reserved event name")
 	// ErrClosed: the hub was closed.
 	ErrClosed = errors.New("hub closed")
-	// ErrDuplicate: a publication with this id was accepted less than a minute ago.
+	// ErrDuplicate: a publication with this id was accepted within [Options.DedupWindow].
 	ErrDuplicate = errors.New("duplicate publication")
 )
 

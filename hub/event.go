@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 )
 
 // Event is something that a client sent.
@@ -14,6 +15,7 @@ type Event struct {
 	ackID   int64
 	split   []json.RawMessage
 	acked   bool
+	refused bool
 }
 
 // NewEvent is used by transports. p is the whole array ["name", arg…], valid JSON, and is the
@@ -48,23 +50,70 @@ func (ev *Event) Raw() []json.RawMessage {
 	return ev.split[1:]
 }
 
-// Args decodes the arguments into pointers, in order. Too few arguments, or one of the wrong type,
-// is an [*Error] that can be given to Refuse; arguments beyond those asked for are ignored. A *[]byte
-// takes a binary argument, a *any anything, a nil skips one.
+// Match reports whether the event has this name and arguments that decode into the pointers given, as
+// [Event.Args] does it. When the name fits and the arguments do not, it refuses the event, once, and
+// reports false; what has another name is left alone, and so are the variables. So a handler needs no more
+// than a switch, whose default is for the names that it does not know:
+//
+//	switch {
+//	case ev.Match("join", &room):
+//		s.Join(room)
+//		ev.Ack("ok")
+//	case ev.Match("say", &room, &text):
+//		s.To(room).Emit("said", text)
+//	}
+func (ev *Event) Match(name string, into ...any) bool {
+	if ev.Name != name || ev.refused {
+		return false
+	}
+	if err := ev.Args(into...); err != nil {
+		ev.Refuse(err)
+		return false
+	}
+	return true
+}
+
+// Args decodes the arguments into pointers, in order. What they held before is gone, so that variables can
+// be used for one event after another. Too few arguments, or one of the wrong type, is an [*Error] that can
+// be given to Refuse; arguments beyond those asked for are ignored. A *[]byte takes a binary argument, a
+// *any anything, a nil skips one.
 func (ev *Event) Args(into ...any) error {
+	for _, v := range into {
+		clearPointer(v)
+	}
 	raw := ev.Raw()
 	if len(raw) < len(into) {
-		return refusal("bad_arguments", "%s wants %d arguments, got %d", ev.Name, len(into), len(raw))
+		return refusal("bad_arguments", "%s: want %s, got %d", clip(ev.Name), plural(len(into), "argument"), len(raw))
 	}
 	for i, v := range into {
 		if v == nil {
 			continue
 		}
 		if err := ev.payload.Decode(raw[i], v); err != nil {
-			return refusal("bad_arguments", "%s: argument %d: %v", ev.Name, i+1, err)
+			return refusal("bad_arguments", "%s: argument %d: %v", clip(ev.Name), i+1, err)
 		}
 	}
 	return nil
+}
+
+// clearPointer forgets what v points to. Decoding alone would keep what the client has left out, and a
+// null would keep everything.
+func clearPointer(v any) {
+	switch p := v.(type) {
+	case nil:
+	case *string:
+		if p != nil {
+			*p = ""
+		}
+	case *json.RawMessage:
+		if p != nil {
+			*p = nil // and not its bytes, which may be in use
+		}
+	default:
+		if r := reflect.ValueOf(v); r.Kind() == reflect.Pointer && !r.IsNil() {
+			r.Elem().SetZero()
+		}
+	}
 }
 
 // WantsAck reports whether the client waits for an answer that has not been given.
@@ -83,9 +132,16 @@ func (ev *Event) Ack(args ...any) error {
 	return nil
 }
 
-// Refuse answers {ok:false, error:{code, message}}; an [*Error] gives the code. It is counted.
+// Refuse answers {ok:false, error:{code, message}}; an [*Error] gives the code. It is counted, and logged
+// at debug level. Only the first refusal of an event counts.
 func (ev *Event) Refuse(err error) {
-	ev.session.ns.hub.Count("event_refused")
+	if ev.refused {
+		return
+	}
+	ev.refused = true
+	h := ev.session.ns.hub
+	h.Count("event_refused")
+	h.log.Debug("an event was refused", "session", ev.session.id, "namespace", ev.session.ns.name, "event", clip(ev.Name), "error", err)
 	if ev.WantsAck() {
 		ev.answer(refusalPayload(err))
 	}

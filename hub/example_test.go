@@ -23,13 +23,9 @@ func Example() {
 		s.Join("lobby")
 		s.To("lobby").Emit("joined", s.ID())
 		for ev := range s.Events() { // parks this greenlet, not a thread; ends when the client leaves
-			switch ev.Name {
-			case "say":
-				var text string
-				if err := ev.Args(&text); err != nil {
-					ev.Refuse(err) // the client's ack gets the error
-					continue
-				}
+			var text string
+			switch {
+			case ev.Match("say", &text): // a say without a text is refused, and its ack gets the error
 				s.To("lobby").Emit("said", s.ID(), text) // everyone in the room but me
 				ev.Ack(len(text))
 			}
@@ -49,7 +45,7 @@ func Example() {
 	// ann gets ["joined","bob"]
 	// acked    [5]
 	// bob gets ["said","ann","hello"]
-	// acked    [{"error":{"code":"bad_arguments","message":"say: argument 1: wants string, got number"},"ok":false}]
+	// acked    [{"error":{"code":"bad_arguments","message":"say: argument 1: want a string, got a number"},"ok":false}]
 	// ann gets ["left","bob","transport close"]
 }
 
@@ -166,7 +162,7 @@ func ExampleEvents() {
 	// [{"n":1}]
 	// ["ANN"]
 	// [{"error":{"code":"no_name","message":"a name is not empty"},"ok":false}]
-	// [{"error":{"code":"bad_arguments","message":"rename wants 1 arguments, got 0"},"ok":false}]
+	// [{"error":{"code":"bad_arguments","message":"rename: want 1 argument, got 0"},"ok":false}]
 }
 
 // Modifiers are values: each returns a copy.

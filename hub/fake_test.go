@@ -68,16 +68,20 @@ func connect(t testing.TB, h *Hub, loop int, namespace, auth string) *fakeConn {
 
 func (c *fakeConn) connect(t testing.TB, namespace, auth string) {
 	t.Helper()
-	h := c.hub
+	c.begin(namespace, auth)
+	c.wait(t, "an answer to connect", func() bool { return c.state != "" && (c.session != nil || c.err != nil) })
+}
+
+// begin is connect without waiting for an answer.
+func (c *fakeConn) begin(namespace, auth string) {
 	c.loop.Post(func() {
-		s, err := h.Connect(c, namespace, &Handshake{Auth: json.RawMessage(auth)})
+		s, err := c.hub.Connect(c, namespace, &Handshake{Auth: json.RawMessage(auth)})
 		c.change(func() {
 			if c.session = s; err != nil {
 				c.state, c.err = "unknown", err
 			}
 		})
 	})
-	c.wait(t, "an answer to connect", func() bool { return c.state != "" && (c.session != nil || c.err != nil) })
 }
 
 func (c *fakeConn) change(fn func()) {

@@ -166,11 +166,3 @@ func (c *call) run(s *Session, ev *Event) {
 		ev.Refuse(err)
 	}
 }
-
-// clip shortens a client's text for a message back to it.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:61] + "…"
-	}
-	return s
-}

@@ -64,7 +64,7 @@ func TestEventTable(t *testing.T) {
 		{"echo", []any{map[string]int{"a": 1}}, `[{"a":1}]`},
 		{"bytes", []any{[]byte("abc")}, `[3]`},
 		{"data", nil, `["data"]`},
-		{"join", nil, `[{"error":{"code":"bad_arguments","message":"join wants 1 arguments, got 0"},"ok":false}]`},
+		{"join", nil, `[{"error":{"code":"bad_arguments","message":"join: want 1 argument, got 0"},"ok":false}]`},
 		{"nope", nil, `[{"error":{"code":"unknown_event","message":"no such event: \"nope\""},"ok":false}]`},
 	} {
 		if got := c.call(t, int64(i), tc.event, tc.args...); got != tc.want {
@@ -133,7 +133,7 @@ func TestHandlerSignatures(t *testing.T) {
 		{"an error of its own type", func() *Error { return nil }, "a last result of type error"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := h.Handle("/x", Events{"event": tc.fn})
+			err := h.Handle("/"+strings.ReplaceAll(tc.name, " ", "-"), Events{"event": tc.fn})
 			switch {
 			case tc.err == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -194,45 +194,46 @@ func TestTableArguments(t *testing.T) {
 		want        string // part of the ack
 	}{
 		{"text", `"a"`, nil, `["a"]`},
-		{"text", ``, nil, `text wants 1 arguments, got 0`},
+		{"text", ``, nil, `text: want 1 argument, got 0`},
 		{"text", `"a","b"`, nil, `["a"]`}, // more than wanted is ignored, as a JavaScript function would
-		{"text", `7`, nil, `text: argument 1: wants string, got number`},
-		{"text", `{}`, nil, bad},
+		{"text", `7`, nil, `text: argument 1: want a string, got a number`},
+		{"text", `{}`, nil, `want a string, got an object`},
 		{"text", `[]`, nil, bad},
-		{"text", `true`, nil, bad},
+		{"text", `true`, nil, `want a string, got a boolean`},
+		{"text", `{"_placeholder":true,"num":0}`, [][]byte{[]byte("abc")}, `want a string, got binary data`},
 		{"text", `null`, nil, `[""]`}, // as encoding/json has it
 		{"text", `"\ud800"`, nil, "[\"\ufffd\"]"},
 		{"number", `1`, nil, `[1]`},
-		{"number", `1.5`, nil, bad},
+		{"number", `1.5`, nil, `want a whole number, got 1.5`},
 		{"number", `1e999`, nil, bad},
-		{"number", `99999999999999999999`, nil, bad},
+		{"number", `99999999999999999999`, nil, `want a whole number from -9223372036854775808 to 9223372036854775807, got 99999999999999999999`},
 		{"number", `"1"`, nil, bad},
 		{"small", `255`, nil, `[255]`},
-		{"small", `256`, nil, bad},
+		{"small", `256`, nil, `want a whole number from 0 to 255, got 256`},
 		{"small", `-1`, nil, bad},
 		{"list", `[1,2]`, nil, `[2]`},
-		{"list", `[1,"2"]`, nil, bad},
-		{"list", `{"length":2}`, nil, bad},
+		{"list", `[1,"2"]`, nil, `want a whole number, got a string`},
+		{"list", `{"length":2}`, nil, `want an array, got an object`},
 		{"object", `{"X":1,"Y":2,"Z":3}`, nil, `[{"X":1,"Y":2}]`},
-		{"object", `{"X":{}}`, nil, bad},
-		{"object", `[1,2]`, nil, bad},
+		{"object", `{"X":{}}`, nil, `object: argument 1: X: want a whole number, got an object`},
+		{"object", `[1,2]`, nil, `want an object, got an array`},
 		{"bytes", `{"_placeholder":true,"num":0}`, [][]byte{[]byte("abc")}, `[3]`},
-		{"bytes", `{"_placeholder":true,"num":1}`, [][]byte{[]byte("abc")}, `wants binary data, got an object`},
+		{"bytes", `{"_placeholder":true,"num":1}`, [][]byte{[]byte("abc")}, `want binary data, got an object`},
 		{"bytes", `{"_placeholder":true,"num":-1}`, [][]byte{[]byte("abc")}, bad},
 		{"bytes", `{"_placeholder":true,"num":0}`, nil, bad},
-		{"bytes", `"YWJj"`, nil, `wants binary data, got a string`},
-		{"bytes", `[97]`, nil, `wants binary data, got an array`},
-		{"bytes", `7`, nil, `wants binary data, got a number`},
-		{"bytes", `false`, nil, `wants binary data, got a boolean`},
-		{"bytes", `null`, nil, `wants binary data, got null`},
+		{"bytes", `"YWJj"`, nil, `want binary data, got a string`},
+		{"bytes", `[97]`, nil, `want binary data, got an array`},
+		{"bytes", `7`, nil, `want binary data, got a number`},
+		{"bytes", `false`, nil, `want binary data, got a boolean`},
+		{"bytes", `null`, nil, `want binary data, got null`},
 		{"any", `{"_placeholder":true,"num":0}`, [][]byte{[]byte("abc")}, `["[]uint8"]`},
 		{"any", `[{"_placeholder":true,"num":9}]`, [][]byte{[]byte("abc")}, `["[]interface {}"]`},
 		{"any", `1e999`, nil, bad},
 		{"any", `null`, nil, `["<nil>"]`},
 		{"when", `"2026-01-02T03:04:05Z"`, nil, `[2026]`},
 		{"when", `"yesterday"`, nil, bad},
-		{"two", `"a"`, nil, `two wants 2 arguments, got 1`},
-		{"two", `"a",2`, nil, `two: argument 2: wants string, got number`},
+		{"two", `"a"`, nil, `two: want 2 arguments, got 1`},
+		{"two", `"a",2`, nil, `two: argument 2: want a string, got a number`},
 		{"none", `1,2,3`, nil, `[]`},
 		{"nothing of that name", ``, nil, `"code":"unknown_event"`},
 		{"connect", ``, nil, `"code":"unknown_event"`},

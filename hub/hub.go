@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,11 +62,12 @@ func New(o Options) (*Hub, error) {
 func (h *Hub) greenletFailed(g *coop.Greenlet, err error) {
 	h.Count("handler_failed")
 	var p *coop.PanicError
+	id := strings.TrimPrefix(g.Name(), sessionGreenlet)
 	if errors.As(err, &p) {
-		h.log.Error("a session's handler panicked; its session ended", "session", g.Name(), "panic", p.Value, "stack", string(p.Stack))
+		h.log.Error("a session's handler panicked; its session ended", "session", id, "panic", p.Value, "stack", string(p.Stack))
 		return
 	}
-	h.log.Error("a session's handler failed", "session", g.Name(), "error", err)
+	h.log.Error("a session's handler failed", "session", id, "error", err)
 }
 
 // callbackPanicked reports a panic outside of any greenlet: in a job, a timer or a transport's handler.
@@ -109,7 +111,8 @@ func (h *Hub) Saturated() bool { return h.inFlight.Load() > saturation }
 
 // Handle registers what runs for every session of a namespace: a func(*Session) error, straight-line
 // code in the session's own greenlet, or a table of [Events]. The namespace is created if need be.
-// A handler of the wrong shape is an error, and is logged as well.
+// A handler of the wrong shape, and a second one for a namespace ([ErrHandled]), is an error and is logged
+// as well.
 func (h *Hub) Handle(namespace string, handler any) error {
 	run, err := handlerFunc(handler)
 	if err == nil && !validNamespace(namespace) {
@@ -118,16 +121,14 @@ func (h *Hub) Handle(namespace string, handler any) error {
 	if err == nil && h.closed.Load() {
 		err = ErrClosed
 	}
+	if err == nil {
+		err = h.Of(namespace).setHandler(run)
+	}
 	if err != nil {
 		err = fmt.Errorf("handler for namespace %q: %w", namespace, err)
 		h.log.Error("not registered", "error", err)
-		return err
 	}
-	ns := h.Of(namespace)
-	ns.mu.Lock()
-	ns.handler = run
-	ns.mu.Unlock()
-	return nil
+	return err
 }
 
 // HasNamespace reports whether a handler is registered for name.

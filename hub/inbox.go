@@ -32,8 +32,8 @@ func (in *inbox) init(o Options) {
 
 func (in *inbox) close() { in.queue.Close() }
 
-// discard drops what waits: the client was disconnected.
-func (in *inbox) discard(h *Hub) {
+// discard drops what waits and counts it.
+func (in *inbox) discard(h *Hub, reason string) {
 	dropped := in.stash
 	in.stash = nil
 	for ev, ok := in.queue.TryGet(); ok; ev, ok = in.queue.TryGet() {
@@ -42,7 +42,7 @@ func (in *inbox) discard(h *Hub) {
 	for _, ev := range dropped {
 		in.count--
 		in.bytes -= ev.cost()
-		h.Count("event_after_disconnect")
+		h.Count(reason)
 	}
 }
 
@@ -58,7 +58,8 @@ func (in *inbox) took(ev *Event) {
 }
 
 // Deliver hands over an event that the client sent. The transport calls it, on the loop.
-// [ErrOverloaded] when the inbox is beyond saving: the transport closes the connection. [ErrGone]
+// What comes before the client is accepted waits for the handler as well, and is dropped and counted when the
+// client is refused. [ErrOverloaded] when the inbox is beyond saving: the transport closes the connection. [ErrGone]
 // when the session is over.
 func (s *Session) Deliver(ev *Event) error {
 	in := &s.inbox

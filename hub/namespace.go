@@ -37,6 +37,17 @@ func (ns *Namespace) Use(middleware func(*Session) error) {
 	ns.use = append(ns.use[:len(ns.use):len(ns.use)], middleware)
 }
 
+// setHandler sets the handler, once: to replace it would be a mistake that nobody sees.
+func (ns *Namespace) setHandler(run func(*Session) error) error {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.handler != nil {
+		return ErrHandled
+	}
+	ns.handler = run
+	return nil
+}
+
 func (ns *Namespace) run() func(*Session) error {
 	ns.mu.RLock()
 	defer ns.mu.RUnlock()
@@ -112,6 +123,9 @@ func (ns *Namespace) RoomCount() int {
 	return len(ns.rooms)
 }
 
+// sessionGreenlet stands in front of the session's id in the name of its greenlet, as traces show it.
+const sessionGreenlet = "session "
+
 // Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
 // calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
@@ -128,7 +142,7 @@ func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error)
 	}
 	s := newSession(ns, c, hs)
 	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
-	s.greenlet.SetName("session " + s.id)
+	s.greenlet.SetName(sessionGreenlet + s.id)
 	ns.add(s)
 	return s, nil
 }

@@ -73,6 +73,13 @@ func (o *Outbox) Push(f *Frame) error {
 	return nil
 }
 
+// PushLast queues the last frame of a connection, whatever waits: a bound does not apply to a goodbye.
+func (o *Outbox) PushLast(f *Frame) {
+	o.queue = append(o.queue, f)
+	o.bytes += len(f.Bytes(o.wire))
+	o.Schedule()
+}
+
 // makeRoom applies the policy before a frame of n bytes is queued. It reports whether to take it.
 func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
 	limit, policy := o.hub.opts.OutboxBytes, o.hub.opts.SlowConsumer
@@ -184,6 +191,18 @@ func (o *Outbox) SetWire(w Wire) {
 // Clear drops all that waits, without counting: the connection is over.
 func (o *Outbox) Clear() {
 	o.queue, o.sent, o.bytes, o.blocked = nil, 0, 0, false
+}
+
+// DropUnsent drops, without counting, all frames but one that has left in part: the connection is over, and
+// what is pushed now still makes sense to its client.
+func (o *Outbox) DropUnsent() {
+	keep := min(o.sent, 1)
+	clear(o.queue[keep:])
+	o.queue = o.queue[:keep]
+	o.bytes = 0
+	if keep == 1 {
+		o.bytes = len(o.queue[0].Bytes(o.wire)) - o.sent
+	}
 }
 
 // WriteTo writes what waits to s, as much as s takes now, in as few system calls as possible.

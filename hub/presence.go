@@ -9,7 +9,7 @@ import (
 // presenceDelay gathers joins and leaves: a room that thousands enter at once sends few updates.
 const presenceDelay = 50 * time.Millisecond
 
-// presenceEvent is the event that tells watchers about it. Clients of Relay cannot publish it.
+// presenceEvent is the event that tells watchers about it. Nobody can publish it.
 const presenceEvent = "presence"
 
 // presence is who is in a room, kept from the first time that somebody says so (Relay does) until

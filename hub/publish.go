@@ -8,7 +8,7 @@ import (
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
 // history: members get the event with its arguments and then `meta`, an object
-// {room, id, from:{id, name?, user?}, at, via?}.
+// {room, id, from:{id, name?}, at, via?}. An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
 	Room      string
@@ -37,7 +37,8 @@ var serverSender = &Sender{ID: "server"}
 
 // Publish gives p its place in its room and sends it to the members. It returns the publication's id
 // once it is sequenced, in history and shown to the taps, and never waits for a client. Any goroutine.
-// Errors: [*Error] when the room or event is not acceptable or the arguments cannot be encoded;
+// Errors: [*Error] when the room or event is not acceptable (`presence` is the hub's own event), or the
+// arguments cannot be encoded or hold more than ten binary values, which no client would take;
 // [ErrDuplicate], with the first one's id, or "" while the first is being sequenced; [ErrClosed].
 func (h *Hub) Publish(p Publication) (id string, err error) {
 	if err := CheckRoom(p.Room); err != nil {
@@ -49,6 +50,9 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	payload, err := EncodeArgs(p.Event, p.Args...)
 	if err != nil {
 		return "", refusal("bad_arguments", "%v", err)
+	}
+	if n := len(payload.Attachments); n > maxBinary {
+		return "", refusal("too_many_attachments", "%d binary values; clients take at most %d", n, maxBinary)
 	}
 	if h.closed.Load() {
 		return "", ErrClosed
@@ -118,6 +122,10 @@ func (p Payload) with(arg any) Payload {
 	return Payload{JSON: body, Attachments: p.Attachments}
 }
 
+// maxBinary is how many binary values a publication or an answer may hold: official Socket.IO clients
+// close their connection over a packet with more.
+const maxBinary = 10
+
 // maxEventName is the longest name of a published event, in bytes.
 const maxEventName = 255
 
@@ -129,6 +137,9 @@ func checkEvent(name string) error {
 		return refusal("bad_event", "the event's name is longer than %d bytes", maxEventName)
 	case ReservedEvent(name):
 		return refusal("reserved_event", "%q is a reserved event name", name)
+	case name == presenceEvent:
+		// Members could not tell a forged update on who is here from the hub's own.
+		return refusal("reserved_event", "%q is the server's own event", name)
 	}
 	return nil
 }

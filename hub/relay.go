@@ -29,7 +29,9 @@ type RelayOptions struct {
 //	history(room, {limit, after}?)             → {ok:true, messages, complete}
 //
 // and gets event(data, meta) from the others, and presence({room, joined, left}) for the rooms it
-// joined with presence. A refused call is acked {ok:false, error:{code, message}}.
+// joined with presence. A refused call is acked {ok:false, error:{code, message}}. So is one with too many
+// arguments, or with options that are neither an object nor null. Keys that options do not have are ignored,
+// because clients may be newer than the server. The data of a publication may be null, but must be there.
 func Relay(o RelayOptions) func(*Session) error {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -124,6 +126,9 @@ func (r *relay) join(ev *Event) error {
 	if err := roomAndOptions(ev, &room, &opts); err != nil {
 		return err
 	}
+	if opts.History < 0 {
+		return refusal("bad_arguments", "join: history is negative")
+	}
 	s := r.s
 	if !s.Connected() {
 		return ErrGone
@@ -163,7 +168,7 @@ func (r *relay) join(ev *Event) error {
 
 func (r *relay) leave(ev *Event) error {
 	var room string
-	if err := roomAndOptions(ev, &room, nil); err != nil {
+	if err := roomAndOptions(ev, &room, &struct{}{}); err != nil {
 		return err
 	}
 	r.s.Leave(room)
@@ -174,10 +179,10 @@ func (r *relay) leave(ev *Event) error {
 
 func (r *relay) publish(ev *Event) error {
 	var room, event string
-	if err := ev.Args(&room, &event); err != nil {
+	if err := atMost(ev, 4); err != nil {
 		return err
 	}
-	if err := CheckRoom(room); err != nil {
+	if err := ev.Args(&room, &event, nil); err != nil {
 		return err
 	}
 	var opts struct {
@@ -185,17 +190,16 @@ func (r *relay) publish(ev *Event) error {
 		Volatile bool   `json:"volatile"`
 		ID       string `json:"id"`
 	}
-	raw := ev.Raw()
-	if len(raw) > 3 {
-		if err := options(ev, 3, &opts); err != nil {
-			return err
-		}
+	if err := options(ev, 3, &opts); err != nil {
+		return err
 	}
-	if event == presenceEvent {
-		return refusal("reserved_event", "%q is the server's own event", event)
+	raw := ev.Raw()
+	data := validJSON{json: raw[2]}
+	if bytes.Contains(raw[2], []byte("placeholder")) {
+		data.attachments = ev.payload.Attachments
 	}
 	p := Publication{
-		Namespace: r.s.ns.name, Room: room, Event: event,
+		Namespace: r.s.ns.name, Room: room, Event: event, Args: []any{data},
 		From: r.who, Volatile: opts.Volatile, skip: r.s,
 	}
 	if opts.ID != "" {
@@ -207,13 +211,6 @@ func (r *relay) publish(ev *Event) error {
 	if opts.Echo {
 		p.skip = nil
 	}
-	if len(raw) > 2 {
-		data := validJSON{json: raw[2]}
-		if bytes.Contains(raw[2], []byte("placeholder")) {
-			data.attachments = ev.payload.Attachments
-		}
-		p.Args = []any{data}
-	}
 	id, err := r.s.ns.hub.Publish(p)
 	if err != nil && !errors.Is(err, ErrDuplicate) {
 		return err
@@ -223,7 +220,7 @@ func (r *relay) publish(ev *Event) error {
 
 func (r *relay) presence(ev *Event) error {
 	var room string
-	if err := roomAndOptions(ev, &room, nil); err != nil {
+	if err := roomAndOptions(ev, &room, &struct{}{}); err != nil {
 		return err
 	}
 	members, count := []*Sender{}, 0
@@ -263,23 +260,37 @@ func (r *relay) history(ev *Event) error {
 
 // roomAndOptions decodes (room, options?) and checks the room's name.
 func roomAndOptions(ev *Event, room *string, opts any) error {
+	if err := atMost(ev, 2); err != nil {
+		return err
+	}
 	if err := ev.Args(room); err != nil {
 		return err
 	}
 	if err := CheckRoom(*room); err != nil {
 		return err
 	}
-	if opts != nil && len(ev.Raw()) > 1 {
-		return options(ev, 1, opts)
+	return options(ev, 1, opts)
+}
+
+// atMost refuses calls with more arguments than there are.
+func atMost(ev *Event, n int) error {
+	if got := len(ev.Raw()); got > n {
+		return refusal("bad_arguments", "%s: want at most %s, got %d", ev.Name, plural(n, "argument"), got)
 	}
 	return nil
 }
 
-// options decodes the argument at index i, which may be null.
+// options decodes the argument at index i into a struct. It may be missing, or null.
 func options(ev *Event, i int, into any) error {
+	if len(ev.Raw()) <= i {
+		return nil
+	}
 	raw := ev.Raw()[i]
 	if string(raw) == "null" {
 		return nil
+	}
+	if kind := ev.payload.kindOf(raw); kind != "an object" {
+		return refusal("bad_arguments", "%s: options: want an object, got %s", ev.Name, kind)
 	}
 	if err := ev.payload.Decode(raw, into); err != nil {
 		return refusal("bad_arguments", "%s: options: %v", ev.Name, err)
@@ -287,26 +298,20 @@ func options(ev *Event, i int, into any) error {
 	return nil
 }
 
-// maxAckBinary is how many binary values an answer may hold: official Socket.IO clients close their
-// connection over a packet with more.
-const maxAckBinary = 10
-
 // fitting shortens a list of publications until its binary values fit into one answer: to the newest ones,
-// or to the oldest. One that would not fit alone is left out.
+// or to the oldest.
 func fitting(messages []*Message, newest bool) []*Message {
-	values := func(m *Message) int { return len(m.Payload.Attachments) }
-	messages = slices.DeleteFunc(messages, func(m *Message) bool { return values(m) > maxAckBinary })
 	sum := 0
 	if newest {
 		for i, m := range slices.Backward(messages) {
-			if sum += values(m); sum > maxAckBinary {
+			if sum += len(m.Payload.Attachments); sum > maxBinary {
 				return messages[i+1:]
 			}
 		}
 		return messages
 	}
 	for i, m := range messages {
-		if sum += values(m); sum > maxAckBinary {
+		if sum += len(m.Payload.Attachments); sum > maxBinary {
 			return messages[:i]
 		}
 	}

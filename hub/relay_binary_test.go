@@ -16,13 +16,7 @@ func TestRelayAnswersHoldTenBinaryValues(t *testing.T) {
 	var ids []string
 	for i := range 30 {
 		args := []any{i}
-		switch {
-		case i == 25: // nobody could get this one
-			args = make([]any, maxAckBinary+1)
-			for k := range args {
-				args[k] = []byte{byte(k)}
-			}
-		case i%2 == 1:
+		if i%2 == 1 {
 			args = []any{i, []byte{byte(i)}}
 		}
 		id, err := h.Publish(Publication{Room: "room", Event: "n", Args: args})
@@ -37,20 +31,20 @@ func TestRelayAnswersHoldTenBinaryValues(t *testing.T) {
 		options     map[string]any
 		first, last int
 	}{
-		"join":             {"join", map[string]any{"history": 100}, 8, 29}, // binary are 9 11 … 23, 27, 29
-		"history":          {"history", map[string]any{}, 8, 29},
+		"join":             {"join", map[string]any{"history": 100}, 10, 29}, // binary are 11 13 … 29
+		"history":          {"history", map[string]any{}, 10, 29},
 		"history, few":     {"history", map[string]any{"limit": 3}, 27, 29},
 		"history, after":   {"history", map[string]any{"after": ids[0]}, 1, 20}, // binary are 1 3 … 19
 		"history, again":   {"history", map[string]any{"after": ids[20]}, 21, 29},
-		"history, expired": {"history", map[string]any{"after": "gone-1"}, 8, 29},
+		"history, expired": {"history", map[string]any{"after": "gone-1"}, 10, 29},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := c.call(t, int64(len(c.acks)), q.event, "room", q.options)
-			if n := strings.Count(got, `"_placeholder":true`); n > maxAckBinary {
+			if n := strings.Count(got, `"_placeholder":true`); n > maxBinary {
 				t.Errorf("%d binary values", n)
 			}
 			for i, id := range ids {
-				has, want := strings.Contains(got, fmt.Sprintf(`"id":%q`, id)), i >= q.first && i <= q.last && i != 25
+				has, want := strings.Contains(got, fmt.Sprintf(`"id":%q`, id)), i >= q.first && i <= q.last
 				if has != want {
 					t.Errorf("message %d is there: %t", i, has)
 				}

@@ -61,12 +61,13 @@ func TestRelayWrongCalls(t *testing.T) {
 			wrong(call, args, code)
 		}
 		wrong(call, `,{"_placeholder":true,"num":0}`, "bad_arguments", []byte("lobby"))
+		for _, options := range []string{`7`, `"history"`, `[1]`, `[]`, `true`, `""`, `{},1`, `null,null`} {
+			wrong(call, `,"lobby",`+options, "bad_arguments")
+		}
+		wrong(call, `,"lobby",{"_placeholder":true,"num":0}`, "bad_arguments", []byte("options"))
 	}
 	for args, code := range map[string]string{
-		`,"lobby",7`:                  "bad_arguments",
-		`,"lobby","history"`:          "bad_arguments",
-		`,"lobby",[1]`:                "bad_arguments",
-		`,"lobby",true`:               "bad_arguments",
+		`,"lobby",{"history":-1}`:     "bad_arguments",
 		`,"lobby",{"history":"all"}`:  "bad_arguments",
 		`,"lobby",{"history":1.5}`:    "bad_arguments",
 		`,"lobby",{"history":1e300}`:  "bad_arguments",
@@ -78,7 +79,6 @@ func TestRelayWrongCalls(t *testing.T) {
 		wrong("join", args, code)
 	}
 	for args, code := range map[string]string{
-		`,"lobby",7`:                              "bad_arguments",
 		`,"lobby",{"limit":-1}`:                   "bad_arguments",
 		`,"lobby",{"limit":"2"}`:                  "bad_arguments",
 		`,"lobby",{"limit":99999999999999999999}`: "bad_arguments",
@@ -90,7 +90,9 @@ func TestRelayWrongCalls(t *testing.T) {
 	for args, code := range map[string]string{
 		``:                                     "bad_arguments",
 		`,"lobby"`:                             "bad_arguments",
-		`,null,null`:                           "bad_room",
+		`,"lobby","e"`:                         "bad_arguments",
+		`,"lobby","e",1,{},"more"`:             "bad_arguments",
+		`,null,null,null`:                      "bad_room",
 		`,"lobby",null,1`:                      "bad_event",
 		`,"lobby","",1`:                        "bad_event",
 		`,"lobby",7,1`:                         "bad_arguments",
@@ -148,19 +150,19 @@ func TestRelayOddCallsThatAreFine(t *testing.T) {
 		{"join", "r"},
 		{"join", "r"}, // again
 		{"join", "r", nil},
-		{"join", "r", map[string]any{"unknown": 1, "history": -5}},
+		{"join", "r", map[string]any{"unknown": 1, "history": 0}},
 		{"join", strings.Repeat("x", 255)},
 		{"join", "r é 😀 a#b / \\ \""},
 		{"leave", "r"},
 		{"leave", "r"}, // not in it
 		{"leave", "never seen"},
-		{"publish", "r", "e"}, // without data
 		{"publish", "r", "e", nil, nil},
-		{"publish", "r", "e", 1, map[string]any{}, "more"},
+		{"publish", "r", "e", 1, map[string]any{"newer": true}},
 		{"publish", "not a member", "e", 1},
 		{"publish", b.session.ID(), "e", "a room nobody can join"},
 		{"history", "never seen", map[string]any{"limit": 1 << 40}},
-		{"presence", "never seen", "whatever"},
+		{"presence", "never seen", map[string]any{"newer": true}},
+		{"leave", "never seen", nil},
 	} {
 		got := answerOf(t, a.call(t, int64(i), args[0].(string), args[1:]...))
 		if got["ok"] != true {
@@ -173,7 +175,7 @@ func TestRelayOddCallsThatAreFine(t *testing.T) {
 		name, _, _ := strings.Cut(e, `,{"room"`)
 		events = append(events, name)
 	}
-	if want := []string{`["e"`, `["e",null`, `["e",1`}; !slices.Equal(events, want) {
+	if want := []string{`["e",null`, `["e",1`}; !slices.Equal(events, want) {
 		t.Errorf("the other got %q, want %q", events, want)
 	}
 }

@@ -234,7 +234,7 @@ func TestPublishFromOutside(t *testing.T) {
 	cancel()
 	for _, bad := range []Publication{
 		{Room: "", Event: "e"}, {Room: "$x", Event: "e"}, {Room: "r", Event: "connect"},
-		{Room: "r", Event: "e", Namespace: "/nope"}, {Room: "r", Event: "e", Args: []any{json.RawMessage("{")}},
+		{Room: "r", Event: "presence"}, {Room: "r", Event: "e", Namespace: "/nope"}, {Room: "r", Event: "e", Args: []any{json.RawMessage("{")}},
 	} {
 		var e *Error
 		if _, err := h.Publish(bad); !errors.As(err, &e) {

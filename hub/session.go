@@ -115,12 +115,14 @@ func (s *Session) dismiss(reason string, err error) {
 	if !s.Connected() {
 		return
 	}
-	s.end(reason)
 	if s.accepted {
+		s.end(reason)
 		s.conn.Leave(s, false)
-	} else {
-		s.conn.Refused(s, err)
+		return
 	}
+	s.inbox.discard(s.ns.hub, "event_before_refusal")
+	s.end(reason)
+	s.conn.Refused(s, err)
 }
 
 // Closed tells the session that its client is gone, and why. The transport calls it, on the loop; it
@@ -149,7 +151,9 @@ func (s *Session) end(reason string) {
 // It returns [ErrGone], so that a handler can `return s.Disconnect(…)`.
 func (s *Session) Disconnect(reason string) error {
 	if s.Connected() {
-		s.inbox.discard(s.ns.hub)
+		if s.accepted {
+			s.inbox.discard(s.ns.hub, "event_after_disconnect")
+		}
 		s.dismiss(reason, &ConnectError{Message: reason})
 	}
 	return ErrGone

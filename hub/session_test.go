@@ -164,6 +164,9 @@ func TestReasons(t *testing.T) {
 			})
 			other := connect(t, h, 1, "/", "{}")
 			c := connect(t, h, 0, "/", "{}")
+			for _, member := range []*fakeConn{other, c} { // their handlers go on when they are accepted, not before
+				waitFor(t, func() (in bool) { member.on(func(s *Session) { in = s.In("r") }); return in })
+			}
 			tc.end(c)
 			waitFor(t, func() bool { return h.SessionCount() == 1 })
 			c.on(func(s *Session) {

@@ -67,20 +67,21 @@ func (p Payload) attachment(raw json.RawMessage) ([]byte, bool) {
 }
 
 // Decode decodes one element of the array into v, a pointer. A *[]byte or *[Binary] takes a binary
-// value; a *any gets binary values as []byte wherever they stand.
+// value; a *any gets binary values as []byte wherever they stand. What v held before may stay, as with
+// encoding/json. An error says in JSON's words what was wanted: "want a string, got a number".
 func (p Payload) Decode(raw json.RawMessage, v any) error {
 	switch dst := v.(type) {
 	case *[]byte:
 		b, ok := p.attachment(raw)
 		if !ok {
-			return fmt.Errorf("wants binary data, got %s", kindOf(raw))
+			return fmt.Errorf("want binary data, got %s", p.kindOf(raw))
 		}
 		*dst = b
 		return nil
 	case *Binary:
 		b, ok := p.attachment(raw)
 		if !ok {
-			return fmt.Errorf("wants binary data, got %s", kindOf(raw))
+			return fmt.Errorf("want binary data, got %s", p.kindOf(raw))
 		}
 		*dst = b
 		return nil
@@ -99,7 +100,7 @@ func (p Payload) Decode(raw json.RawMessage, v any) error {
 	if err := json.Unmarshal(raw, v); err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) {
-			return fmt.Errorf("wants %s, got %s", te.Type, te.Value)
+			return p.wrongType(raw, te)
 		}
 		return err
 	}
@@ -124,23 +125,4 @@ func (p Payload) restore(v any) any {
 		}
 	}
 	return v
-}
-
-func kindOf(raw json.RawMessage) string {
-	if len(raw) == 0 {
-		return "nothing"
-	}
-	switch raw[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "a boolean"
-	case 'n':
-		return "null"
-	}
-	return "a number"
 }

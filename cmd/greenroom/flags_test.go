@@ -37,6 +37,7 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--insecure", "GREENROOM_INSECURE", false, true, "true", func(c *cli) any { return c.Serve.Insecure }},
 		{"serve", "--cors-origin", "GREENROOM_CORS_ORIGIN", []string(nil), []string{"https://a.example", "https://b.example"}, "https://a.example,https://b.example",
 			func(c *cli) any { return c.Serve.CorsOrigin }},
+		{"serve", "--host", "GREENROOM_HOST", []string(nil), []string{"rooms.example", "10.1.2.3"}, "rooms.example,10.1.2.3", func(c *cli) any { return c.Serve.Host }},
 		{"serve", "--log-level", "GREENROOM_LOG_LEVEL", "info", "debug", "debug", func(c *cli) any { return c.Serve.LogLevel }},
 		{"serve", "--log-json", "GREENROOM_LOG_JSON", false, true, "true", func(c *cli) any { return c.Serve.LogJSON }},
 		{"publish room text", "--to", "GREENROOM_TO", "tcp://127.0.0.1:5560", "http://127.0.0.1:1", "http://127.0.0.1:1", func(c *cli) any { return c.Publish.To }},
@@ -68,7 +69,7 @@ func TestFlagsAndEnvironment(t *testing.T) {
 	}
 }
 
-// TestServeRefuses: one clear sentence and an exit code that is not 0, before anything is opened.
+// TestServeRefuses: one clear sentence and exit code 2, before anything is opened.
 func TestServeRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -90,7 +91,13 @@ func TestServeRefuses(t *testing.T) {
 		{"SUB without a path", []string{"--zmq-sub", "ipc://"}, []string{`--zmq-sub "ipc://"`, "ipc:///path"}},
 		{"not insecure either", []string{"--insecure", "--zmq-sub", "nonsense"}, []string{`--zmq-sub "nonsense"`, "tcp://host:port"}},
 		{"nothing to serve", nil, []string{"every endpoint is off"}},
-		{"fewer loops than none", []string{"--listen", "127.0.0.1:0", "--loops=-1"}, []string{"--loops -1"}},
+		{"off in other letters", []string{"--listen", "OFF"}, []string{`--listen "OFF"`, "or off"}},
+		{"fewer loops than none", []string{"--listen", "127.0.0.1:0", "--loops=-1"}, []string{"--loops -1: want 0"}},
+		{"fewer loops than none, in two words", []string{"--listen", "127.0.0.1:0", "--loops", "-1"}, []string{"--loops -1: want 0"}},
+		{"an origin without a scheme", []string{"--listen", "127.0.0.1:0", "--cors-origin", "foo"}, []string{`--cors-origin "foo"`, "scheme://host"}},
+		{"one good origin and a bad one", []string{"--listen", "127.0.0.1:0", "--cors-origin", "https://a.example", "--cors-origin", "https://a.example/app"}, []string{`"https://a.example/app"`}},
+		{"a host with a port", []string{"--listen", "127.0.0.1:0", "--host", "rooms.example:80"}, []string{`--host "rooms.example:80"`, "without a scheme"}},
+		{"a host with a scheme", []string{"--listen", "127.0.0.1:0", "--host", "http://rooms.example"}, []string{"--host", "without a scheme"}},
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{"an argument", []string{"serve", "please"}, []string{"please"}},
 	} {
@@ -99,7 +106,7 @@ func TestServeRefuses(t *testing.T) {
 			args = c.args
 		}
 		code, out, said := command(t, args...)
-		if code == 0 || strings.Count(said, "\n") != 1 || out != "" {
+		if code != 2 || strings.Count(said, "\n") != 1 || out != "" {
 			t.Errorf("%s: exit %d, said %q %q", c.name, code, said, out)
 		}
 		for _, want := range c.says {
@@ -179,6 +186,40 @@ func TestInsecure(t *testing.T) {
 	if code, body := get(t, r.url+"/healthz"); code != 200 {
 		t.Errorf("%d %q", code, body)
 	}
+	for _, addr := range []string{r.url, r.pull} { // what one can connect to, not [::]
+		if !strings.Contains(addr, "://127.0.0.1:") {
+			t.Errorf("the banner says %s", addr)
+		}
+	}
+}
+
+func TestCheckOrigin(t *testing.T) {
+	for origin, want := range map[string]string{
+		"*": "*", "https://x.example": "https://x.example", "https://x.example/": "https://x.example",
+		"HTTPS://X.Example:443": "https://x.example", "http://x.example:80/": "http://x.example", "http://x.example:443": "http://x.example:443",
+		"http://[::1]:3000": "http://[::1]:3000", "capacitor://localhost": "capacitor://localhost",
+		"": "", "foo": "", "null": "", "x.example": "", "https://": "", "https:///": "", "https://x.example/app": "", "https://x.example?": "",
+		"https://x.example#a": "", "https://u@x.example": "", "//x.example": "", "https://*": "", "https://x.example:port": "", "https:x.example": "",
+	} {
+		got, err := checkOrigin(origin)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v; want %q", origin, got, err, want)
+		}
+	}
+}
+
+// TestCorsOrigin: an origin is let in however its owner wrote it, and no other.
+func TestCorsOrigin(t *testing.T) {
+	r := serve(t, "--cors-origin", "https://Rooms.example/")
+	for origin, want := range map[string]int{"https://rooms.example": 200, "https://other.example": 403} {
+		code, body := getAs(t, r.url+"/socket.io/?EIO=4&transport=polling", "", origin)
+		if code != want {
+			t.Errorf("%s: %d %s", origin, code, body)
+		}
+		if code == 200 {
+			leave(t, r.url, body)
+		}
+	}
 }
 
 // TestMisuse: exit code 2, and one line that says what is wrong.
@@ -186,6 +227,8 @@ func TestMisuse(t *testing.T) {
 	for _, args := range [][]string{
 		{"no-such-command"}, {"--no-such-flag"}, {"--loops", "many"}, {"listen"}, {"publish"}, {"publish", "room"},
 		{"publish", "--timeout", "soon", "room", "x"}, {"version", "please"},
+		{"publish", "lobby", "a", "b", "c"}, {"publish", "--to", "foo", "lobby", "x"}, {"publish", "--to", "http://", "lobby", "x"},
+		{"publish", "--to", "127.0.0.1:5560", "lobby", "x"}, {"listen", "--from", "foo", "lobby"}, {"listen", "--from", "ftp://127.0.0.1:1", "lobby"},
 	} {
 		code, out, said := command(t, args...)
 		if code != 2 || out != "" || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "greenroom: ") {

@@ -65,6 +65,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if err := k.Run(); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(stderr, "greenroom:", err)
+		if senseless := (*usageError)(nil); errors.As(err, &senseless) {
+			return 2
+		}
 		return 1
 	}
 	return 0
@@ -77,6 +80,7 @@ func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
 		kong.Description("A realtime messaging server: Socket.IO rooms and ZeroMQ pub/sub, joined."),
 		kong.DefaultEnvars("GREENROOM"),
 		kong.Help(help),
+		kong.WithHyphenPrefixedParameters(true), // --loops -1 is a wrong number, not a flag called 1
 	)...)
 }
 

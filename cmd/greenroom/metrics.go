@@ -9,36 +9,50 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"greenroom/coop"
-	"greenroom/hub"
 )
 
-// metricsHandler serves the hub's and its loops' state in the Prometheus format. The client library stands here, in
+// metricsHandler serves the server's state in the Prometheus format. The client library stands here, in
 // the command, so that programs which use the packages do not link it.
-func metricsHandler(h *hub.Hub, w *coop.Watchdog) http.Handler {
+func metricsHandler(s *server) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		hubCollector{h}, loopCollector{h.Loops(), w},
+		stateCollector{s}, loopCollector{s.hub.Loops(), s.watchdog},
 	)
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 
 var (
-	sessionsDesc = prometheus.NewDesc("greenroom_sessions", "Sessions connected now.", nil, nil)
-	eventsDesc   = prometheus.NewDesc("greenroom_events_total", "Refusals, drops and bad input, by reason.", []string{"reason"}, nil)
+	sessionsDesc    = prometheus.NewDesc("greenroom_sessions", "Sessions connected now.", nil, nil)
+	connectionsDesc = prometheus.NewDesc("greenroom_socketio_connections", "Engine.IO connections open now, with or without a session.", nil, nil)
+	peersDesc       = prometheus.NewDesc("greenroom_zeromq_peers", "ZeroMQ connections open now, by endpoint.", []string{"endpoint"}, nil)
+	eventsDesc      = prometheus.NewDesc("greenroom_events_total", "Refusals, drops and bad input, by reason.", []string{"reason"}, nil)
 )
 
-type hubCollector struct{ hub *hub.Hub }
+type stateCollector struct{ server *server }
 
-func (c hubCollector) Describe(ch chan<- *prometheus.Desc) {
+func (c stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- sessionsDesc
+	ch <- connectionsDesc
+	ch <- peersDesc
 	ch <- eventsDesc
 }
 
-func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
-	ch <- prometheus.MustNewConstMetric(sessionsDesc, prometheus.GaugeValue, float64(c.hub.SessionCount()))
-	for reason, n := range c.hub.Counters() {
+func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, n int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
+	}
+	gauge(sessionsDesc, c.server.hub.SessionCount())
+	gauge(connectionsDesc, c.server.sockets.Engine().Sessions())
+	if b := c.server.bridge; b != nil {
+		for _, name := range []string{"pull", "pub", "sub"} {
+			if b.Addr(name) != "" {
+				gauge(peersDesc, b.Peers(name), name)
+			}
+		}
+	}
+	for reason, n := range c.server.hub.Counters() {
 		ch <- prometheus.MustNewConstMetric(eventsDesc, prometheus.CounterValue, float64(n), reason)
 	}
 }

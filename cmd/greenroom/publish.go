@@ -13,7 +13,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"greenroom/hub"
 	"greenroom/transports/zeromq"
 )
 
@@ -30,6 +29,9 @@ type publishCmd struct {
 }
 
 func (c *publishCmd) Run(ctx context.Context, std *streams) error {
+	if err := checkServer("--to", c.To); err != nil {
+		return err
+	}
 	event, data := "message", ""
 	switch len(c.Words) {
 	case 1:
@@ -37,7 +39,7 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	case 2:
 		event, data = c.Words[0], c.Words[1]
 	default:
-		return fmt.Errorf("publish ROOM [EVENT] DATA takes one or two words behind the room, got %d: quote the data", len(c.Words))
+		return misuse("publish ROOM [EVENT] DATA takes one or two words behind the room, got %d: quote the data", len(c.Words))
 	}
 	if data == "-" {
 		b, err := io.ReadAll(io.LimitReader(std.in, maxInput+1))
@@ -72,18 +74,26 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 // push publishes over ZeroMQ and returns when the server has read the message. Nobody says whether it took
 // it, so that what it would not take is refused here.
 func (c *publishCmd) push(ctx context.Context, event, data string) error {
-	if err := hub.CheckRoom(c.Room); err != nil {
-		return fmt.Errorf("room %q: %w", c.Room, err)
-	}
-	if event == "" || hub.ReservedEvent(event) {
-		return fmt.Errorf("event %q has no name, or one that is reserved", event)
+	frames := [][]byte{[]byte(c.Room), []byte(event), []byte(data)}
+	_, err := zeromq.Greenroom.Parse(frames, zeromq.Format{Namespace: "/"})
+	if refused := (*zeromq.Refusal)(nil); errors.As(err, &refused) {
+		return errors.New(refused.Detail)
 	}
 	p, err := zeromq.Push(ctx, c.To)
 	if err != nil {
-		return err
+		return silent(err, "--to", c.To)
 	}
-	err = p.Send([]byte(c.Room), []byte(event), []byte(data))
+	err = p.Send(frames...)
 	return errors.Join(err, p.Close())
+}
+
+// silent adds to the error of a server that does not answer what is the likely cause: its HTTP port waits for
+// a request as long as a client that speaks ZeroMQ waits for a greeting.
+func silent(err error, flag, addr string) error {
+	if host, ok := strings.CutPrefix(addr, "tcp://"); ok && errors.Is(err, zeromq.ErrNoGreeting) {
+		return fmt.Errorf("%w (if it is an HTTP port, say %s http://%s)", err, flag, host)
+	}
+	return err
 }
 
 func overHTTP(addr string) bool {
@@ -106,6 +116,9 @@ type listenCmd struct {
 }
 
 func (c *listenCmd) Run(ctx context.Context, std *streams) error {
+	if err := checkServer("--from", c.From); err != nil {
+		return err
+	}
 	if overHTTP(c.From) {
 		return c.overSocketIO(ctx, std.out)
 	}
@@ -115,7 +128,7 @@ func (c *listenCmd) Run(ctx context.Context, std *streams) error {
 func (c *listenCmd) overZeroMQ(ctx context.Context, out io.Writer) error {
 	sub, err := zeromq.Subscribe(ctx, c.From, c.Rooms...)
 	if err != nil {
-		return err
+		return silent(err, "--from", c.From)
 	}
 	defer sub.Close()
 	for {
@@ -129,7 +142,7 @@ func (c *listenCmd) overZeroMQ(ctx context.Context, out io.Writer) error {
 		}
 		args := make([]any, 0, len(frames)-2)
 		for _, f := range frames[2:] {
-			args = append(args, printable(f))
+			args = append(args, shown(f))
 		}
 		if err := c.print(out, string(frames[0]), string(frames[1]), args); err != nil {
 			return err
@@ -137,8 +150,8 @@ func (c *listenCmd) overZeroMQ(ctx context.Context, out io.Writer) error {
 	}
 }
 
-// printable shows a frame as what the payload rule makes of it; binary data as its length.
-func printable(f []byte) any {
+// shown is a frame as what the payload rule makes of it; binary data as its length.
+func shown(f []byte) any {
 	if !utf8.Valid(f) {
 		return described(f)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,15 +15,20 @@ import (
 	"greenroom/internal/testenv"
 )
 
-// snippets are README.md's code blocks of one language, in order.
-func snippets(t *testing.T, language string) []string {
+func readme(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+// snippets are README.md's code blocks of one language, in order.
+func snippets(t *testing.T, language string) []string {
+	t.Helper()
 	var found []string
-	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(readme(t), -1) {
 		if m[1] == language {
 			found = append(found, m[2])
 		}
@@ -132,12 +138,17 @@ func TestReadme(t *testing.T) {
 		return p.Output()
 	}
 
+	// Python does not wait for what is on its way when a program ends; README.md says so, and how to.
+	const thenClose = "\ns.close(); s.context.term()\n"
+	if text := readme(t); !strings.Contains(text, strings.TrimSpace(thenClose)) {
+		t.Error("README.md does not say how a script ends")
+	}
 	t.Run("push hello", func(t *testing.T) {
-		finished(run(hello))
+		finished(run(hello + thenClose))
 		ear.expect(`message "hello" from zeromq`)
 	})
 	t.Run("push a price", func(t *testing.T) {
-		finished(run(hello + price))
+		finished(run(hello + price + thenClose))
 		ear.expect(`message "hello" from zeromq`)
 		ear.expect(`price {"eur":4.2} from zeromq`)
 	})
@@ -219,4 +230,50 @@ func TestReadme(t *testing.T) {
 			t.Errorf("listen ended with %v: %s", err, listening.Output())
 		}
 	})
+}
+
+// TestReadmeLibrary: the program that README.md shows for the library compiles in a module of its own, which
+// finds Greenroom as README.md says.
+func TestReadmeLibrary(t *testing.T) {
+	code, shell := snippets(t, "go"), snippets(t, "sh")
+	if len(code) != 1 || len(shell) != 1 {
+		t.Fatalf("README.md has %d Go and %d sh snippets, one of each is tried here", len(code), len(shell))
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(code[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do := func(script string) {
+		t.Helper()
+		cmd := exec.Command("/bin/sh", "-ec", script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", script, err, out)
+		}
+	}
+	setup, tidy := strings.CutSuffix(strings.ReplaceAll(shell[0], "=../greenroom", "="+root), "go mod tidy\n")
+	if !tidy {
+		t.Errorf("README.md does not end with go mod tidy:\n%s", shell[0])
+	}
+	do(setup)
+	// In place of go mod tidy, which would fetch what the tests of the dependencies need.
+	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do("go build -o program . && go vet .")
+	if _, err := os.Stat(filepath.Join(dir, "program")); err != nil {
+		t.Error(err)
+	}
+	if out, err := exec.Command("gofmt", "-l", dir).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("not formatted: %s, %v", out, err)
+	}
 }

@@ -43,6 +43,7 @@ type serveCmd struct {
 
 	Insecure   bool     `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
 	CorsOrigin []string `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host       []string `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
 	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON    bool     `name:"log-json" help:"Write the log as JSON."`
 	Debug      bool     `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
@@ -68,7 +69,7 @@ func (c *serveCmd) Run(ctx context.Context, std *streams) error {
 }
 
 // check refuses addresses that are none, a server that serves nothing, and to be reachable by others as long
-// as nothing asks who they are.
+// as nothing asks who they are. It brings origins and hosts into the form in which they are compared.
 func (c *serveCmd) check() error {
 	open := 0
 	for _, e := range []struct{ flag, addr, want string }{
@@ -83,17 +84,28 @@ func (c *serveCmd) check() error {
 		open++
 		host, ok := hostOf(e.addr, e.flag != "--listen")
 		if !ok {
-			return fmt.Errorf("%s %q is no address: want %s, or off", e.flag, e.addr, e.want)
+			return misuse("%s %q is no address: want %s, or off", e.flag, e.addr, e.want)
 		}
 		if !c.Insecure && !loopback(host) {
-			return fmt.Errorf("%s %s can be reached from other machines, and no authentication is configured: use a loopback address, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr)
+			return misuse("%s %s can be reached from other machines, and no authentication is configured: use a loopback address, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr)
 		}
 	}
 	if open == 0 {
-		return errors.New("nothing to serve: every endpoint is off")
+		return misuse("nothing to serve: every endpoint is off")
 	}
 	if c.Loops < 0 {
-		return fmt.Errorf("--loops %d: want 0 for one per core, or more", c.Loops)
+		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
+	}
+	var err error
+	for i, origin := range c.CorsOrigin {
+		if c.CorsOrigin[i], err = checkOrigin(origin); err != nil {
+			return err
+		}
+	}
+	for i, name := range c.Host {
+		if c.Host[i], err = checkHost(name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -165,6 +177,9 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
 		})
+		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
+			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
+		}
 		if err != nil {
 			return s, err
 		}
@@ -173,14 +188,24 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 			return s, fmt.Errorf("--listen: %w", err)
 		}
-		s.serveHTTP()
+		handler := s.routes()
+		if !c.Insecure {
+			handler = ownHosts(c.Host, handler, s.foreignHost)
+		}
+		s.serveHTTP(handler)
 	}
 	return s, nil
 }
 
-func (s *server) serveHTTP() {
+// foreignHost notes a request for another host.
+func (s *server) foreignHost(r *http.Request) {
+	s.hub.Count(reasonForeignHost)
+	s.log.Debug("HTTP request refused", "reason", reasonForeignHost, "host", r.Host, "remote", r.RemoteAddr)
+}
+
+func (s *server) serveHTTP(handler http.Handler) {
 	s.http = &http.Server{
-		Handler:           s.routes(),
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -223,7 +248,7 @@ func (s *server) routes() http.Handler {
 		}
 		plain(w, http.StatusOK, "ready")
 	})
-	mux.Handle("GET /metrics", metricsHandler(s.hub, s.watchdog))
+	mux.Handle("GET /metrics", metricsHandler(s))
 	s.debugRoutes(mux)
 	mux.Handle("/", web.Handler())
 	return mux
@@ -288,6 +313,11 @@ func (s *server) drain(ctx context.Context) {
 func (s *server) banner(w io.Writer) {
 	name := "Greenroom"
 	line := func(addr, use string) {
+		if from, ok := strings.CutPrefix(addr, "http://[::]:"); ok {
+			addr, use = "http://127.0.0.1:"+from, use+", on every interface"
+		} else if from, ok := strings.CutPrefix(addr, "tcp://[::]:"); ok {
+			addr, use = "tcp://127.0.0.1:"+from, use+", on every interface"
+		}
 		fmt.Fprintf(w, "%-9s  %-29s %s\n", name, addr, use)
 		name = ""
 	}

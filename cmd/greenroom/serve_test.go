@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"greenroom/transports/zeromq"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -103,6 +106,45 @@ func get(t *testing.T, url string) (int, string) {
 		t.Fatal(err)
 	}
 	return resp.StatusCode, string(body)
+}
+
+// getAs is get with a Host and an Origin header, "" for the usual ones.
+func getAs(t *testing.T, url, host, origin string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if host != "" {
+		req.Host = host
+	}
+	if origin != "" {
+		req.Header.Set("Origin", origin)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// leave ends a polling session that the answer open of a handshake has begun: the server's end would wait for it.
+func leave(t *testing.T, server, open string) {
+	t.Helper()
+	var hello struct{ SID string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(open, "0")), &hello); err != nil {
+		t.Fatalf("handshake: %q", open)
+	}
+	res, err := http.Post(server+"/socket.io/?EIO=4&transport=polling&sid="+hello.SID, "text/plain;charset=UTF-8", strings.NewReader("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
 }
 
 func TestServeHTTP(t *testing.T) {
@@ -234,6 +276,37 @@ func TestPublishErrors(t *testing.T) {
 	} {
 		if code, _, errs := command(t, args...); code == 0 || !strings.Contains(errs, "greenroom:") {
 			t.Errorf("%v: exit %d, said %q", args, code, errs)
+		}
+	}
+}
+
+// TestGauges: who is connected, on which side, with a session or without.
+func TestGauges(t *testing.T) {
+	r := serve(t)
+	client, err := dialSocketIO(t.Context(), r.url, "Ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	code, open := get(t, r.url+"/socket.io/?EIO=4&transport=polling") // and no CONNECT
+	if code != 200 {
+		t.Fatalf("%d %s", code, open)
+	}
+	defer leave(t, r.url, open)
+	push, err := zeromq.Push(t.Context(), r.pull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer push.Close()
+	wants := []string{"greenroom_sessions 1\n", "greenroom_socketio_connections 2\n", `greenroom_zeromq_peers{endpoint="pull"} 1` + "\n",
+		`greenroom_zeromq_peers{endpoint="pub"} 0` + "\n", `greenroom_zeromq_peers{endpoint="sub"} 0` + "\n"}
+	for deadline := time.Now().Add(20 * time.Second); len(wants) > 0; time.Sleep(time.Millisecond) {
+		_, body := get(t, r.url+"/metrics")
+		for len(wants) > 0 && strings.Contains(body, wants[0]) {
+			wants = wants[1:]
+		}
+		if len(wants) > 0 && time.Now().After(deadline) {
+			t.Fatalf("no %q in\n%s", wants[0], body)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 )
@@ -256,14 +257,18 @@ func (c *socket) text(s string) { c.t.Helper(); c.frame(ws.OpText, true, s) }
 func (c *socket) next() (ws.OpCode, string) {
 	c.t.Helper()
 	c.bound()
-	f, err := ws.ReadFrame(c.r)
+	h, err := ws.ReadHeader(c.r)
 	if err != nil {
 		c.t.Fatalf("reading a frame: %v", err)
 	}
-	if f.Header.Masked || !f.Header.Fin || f.Header.Rsv != 0 {
-		c.t.Fatalf("a server's frame has header %+v", f.Header)
+	if h.Masked || !h.Fin || h.Rsv != 0 {
+		c.t.Fatalf("a server's frame has header %+v", h)
 	}
-	return f.Header.OpCode, string(f.Payload)
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(c.r, payload); err != nil {
+		c.t.Fatalf("reading a frame of %d bytes: %v", h.Length, err)
+	}
+	return h.OpCode, string(payload)
 }
 
 func (c *socket) want(op ws.OpCode, data string) {
@@ -284,7 +289,8 @@ func (c *socket) wantClose(code ws.StatusCode) {
 	c.wantEOF()
 }
 
-// wantCloseFrame reads up to the close frame and checks its status, 1005 for none.
+// wantCloseFrame reads up to the close frame and checks its status, 1005 for none. A status comes with a
+// reason.
 func (c *socket) wantCloseFrame(code ws.StatusCode) {
 	c.t.Helper()
 	for {
@@ -296,7 +302,7 @@ func (c *socket) wantCloseFrame(code ws.StatusCode) {
 		if len(data) >= 2 {
 			got = ws.StatusCode(binary.BigEndian.Uint16([]byte(data)))
 		}
-		if got != code {
+		if got != code || (got == 1002 || got == 1008 || got == 1009) && (len(data) < 6 || !utf8.ValidString(data[2:])) {
 			c.t.Fatalf("closed with %d %q, wanted %d", got, data, code)
 		}
 		return

@@ -109,17 +109,23 @@ func (s *Socket) cutWire() {
 	s.gone()
 }
 
-func (s *Socket) runDoom() { s.kill(ReasonTransportError) }
+// runDoom ends a session whose outbox is full. Of what waits only the frame that has left in part goes on
+// its way, and then a close frame, if the client reads as much as that in time.
+func (s *Socket) runDoom() {
+	if s.ws == nil || s.State() >= StateClosing {
+		s.kill(ReasonTransportError)
+		return
+	}
+	s.out.DropUnsent()
+	s.refuse(refuseSlow)
+}
 
 // leaveOpen ends all that belongs to an open session only.
 func (s *Socket) leaveOpen() {
 	s.setState(StateClosing)
 	s.heartbeat.Stop()
 	s.dropProbe()
-	if s.pending {
-		s.pending = false
-		s.srv.sessions.heard()
-	}
+	s.heard()
 	p := s.post.Load()
 	switch {
 	case p == nil:
@@ -168,7 +174,7 @@ func (s *Socket) auxTimer() *coop.Timer {
 func (s *Socket) auxDue() {
 	switch s.State() {
 	case StateUpgrading:
-		s.srv.hub.Count("engineio_upgrade_timeout")
+		s.srv.dropped("engineio_upgrade_timeout", "upgrade not finished in time", s.request.RemoteAddr)
 		s.dropProbe()
 	case StateClosing:
 		if s.ws != nil {

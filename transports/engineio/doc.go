@@ -31,6 +31,10 @@
 // ResponseWriter; one that has neither Flush nor Unwrap hides failed writes, and
 // one without Hijack makes WebSockets impossible.
 //
+// A server for this machine alone, on loopback, should also refuse requests whose
+// Host header is not a name of loopback: a page may have its own name resolve to
+// 127.0.0.1, and its origin is then the server's own.
+//
 // To stop, call [Server.Close] before the hub's Close, and shut the HTTP server
 // down after it: waiting polls keep their connections until they are answered.
 //
@@ -73,30 +77,39 @@
 //
 // A request that is refused is answered with the status, code and message of the
 // Node.js server, for example 400 and {"code":1,"message":"Session ID unknown"}; one
-// that asks for a WebSocket, with 400 and the bare message. A WebSocket that breaks
-// RFC 6455 is closed with 1002, text that is not UTF-8 with 1007, a message over
-// the limit with 1009, a flood or a message that is never finished with 1008. A
-// packet that breaks Engine.IO closes the session without a status, as there.
+// that asks for a WebSocket, with 400 and the bare message. A WebSocket is closed
+// with a status and a few words: 1002 when it breaks RFC 6455 or a packet makes no
+// sense, 1007 for text that is not UTF-8, 1009 for a message over the limit, 1008
+// for everything that is too much or too late: a flood, a message that is never
+// finished, no pong, a client that does not read. Protocols above do the same with
+// [Socket.Refuse]. Official clients show both in the details of their "transport
+// close".
+//
+// Each refusal is counted, and logged at debug level with the client's address.
 //
 // # Limits
 //
 // Everything that a client sends is bounded: the size of messages, bodies and
 // fragments, the time of an upload, an upgrade, an unfinished message and a
 // close, the number of sessions and of sessions that have not spoken yet, the
-// rate of WebSocket pings. What a client does not fetch or read waits in a
+// rate of WebSocket pings. At the bound of those that have not spoken the oldest
+// is closed for a newcomer, so that nobody is locked out by a flood of handshakes;
+// the log says so, once a minute. What a client does not fetch or read waits in a
 // [greenroom/hub.Outbox], which is bounded as well. A body, or a message in parts,
 // takes memory as it arrives and not as it is announced; so the worst that
 // clients can make a server hold is [Options].MaxPayload for each session.
 //
-// Each refusal is counted in the hub's counters under a name that starts with
-// "engineio_"; a full outbox under "slow_consumer_disconnected".
+// The hub's counters have each refusal under a name that starts with "engineio_"; a
+// full outbox under "slow_consumer_disconnected".
 //
 // # Differences from the Node.js server
 //
-// An unparsable POST is answered 400 instead of 200. A close packet closes a
+// An unparsable POST is answered 400 instead of 200, and every 400 and 413 has a
+// JSON body. WebSockets are closed with a status. A close packet closes a
 // WebSocket session at once. During an upgrade a waiting poll is released
 // immediately instead of within 100 ms. A WebSocket for a session is refused when
 // upgrades are switched off. Handshakes from a foreign origin are refused unless
-// [CORS] allows them. A GET with a body is refused. JSONP does not exist. Messages
+// [CORS] allows them, and so are those without an origin that a browser sends for
+// another site (Sec-Fetch-Site). A GET with a body is refused. JSONP does not exist. Messages
 // must be valid UTF-8.
 package engineio

@@ -30,7 +30,7 @@ type requestError struct {
 	Message string `json:"message"`
 
 	status int
-	reason string // the counter's name
+	reason string // the counter's name, "" for what is counted where it is noticed
 }
 
 func (e *requestError) Error() string { return "engineio: " + e.Message }
@@ -44,13 +44,22 @@ var (
 	errForeignOrigin    = &requestError{4, "Forbidden", http.StatusForbidden, "engineio_foreign_origin"}
 	errProtocolVersion  = &requestError{5, "Unsupported protocol version", http.StatusBadRequest, "engineio_unsupported_version"}
 	errServerFull       = &requestError{4, "Server is full", http.StatusServiceUnavailable, "engineio_server_full"}
+	errPollOverlap      = &requestError{3, "Another GET is waiting", http.StatusBadRequest, ""}
+	errPostOverlap      = &requestError{3, "Another POST is under way", http.StatusBadRequest, "engineio_post_overlap"}
+	errBinaryBody       = &requestError{3, "A body is text", http.StatusBadRequest, "engineio_binary_body"}
+	errBodyCut          = &requestError{3, "Body incomplete", http.StatusBadRequest, ""}
+	errBadBody          = &requestError{3, "Not an Engine.IO packet", http.StatusBadRequest, ""}
+	errBodySize         = &requestError{3, "Body larger than maxPayload", http.StatusRequestEntityTooLarge, ""}
 	errShuttingDown     = &requestError{4, "Server is shutting down", http.StatusServiceUnavailable, "engineio_shutting_down"}
 )
 
 // refuse answers r with e: as JSON, or as bare text with status 400 when the
 // client asked for an upgrade, because WebSocket clients see nothing else.
 func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestError) {
-	srv.hub.Count(e.reason)
+	if e.reason != "" {
+		srv.hub.Count(e.reason)
+	}
+	srv.log.Debug("a request was refused", "counter", e.reason, "reason", e.Message, "status", e.status, "remote", r.RemoteAddr)
 	srv.boundWrite(w)
 	h := w.Header()
 	if e.status == http.StatusServiceUnavailable {

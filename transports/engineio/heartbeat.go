@@ -63,7 +63,4 @@ func (s *Socket) expired() bool {
 	return true
 }
 
-func (s *Socket) pingTimeout() {
-	s.srv.hub.Count("engineio_ping_timeout")
-	s.end(ReasonPingTimeout, ending{frame: s.srv.bye, poll: pollClose})
-}
+func (s *Socket) pingTimeout() { s.refuse(refuseSilence) }

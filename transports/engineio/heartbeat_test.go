@@ -50,7 +50,7 @@ func TestNoPong(t *testing.T) {
 	t.Run("websocket", func(t *testing.T) {
 		c := s.connect(t)
 		c.wantText("2")
-		c.wantClose(1005)
+		c.wantClose(1008)
 		s.waitClosed(t, c.sid, ReasonPingTimeout)
 	})
 	t.Run("polling", func(t *testing.T) {

@@ -50,7 +50,7 @@ func (s *server) usage() (u usage) {
 		u.greenlets += int(st.Greenlets)
 		u.streams += int(st.Streams)
 	}
-	u.sessions, u.pending = s.Sessions(), int(s.Server.sessions.pending.Load())
+	u.sessions, u.pending = s.Sessions(), s.Server.pending.len()
 	u.goroutines = runtime.NumGoroutine()
 	if list, err := os.ReadDir("/proc/self/fd"); err == nil { // Linux
 		u.descriptors = len(list)

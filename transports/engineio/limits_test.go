@@ -30,35 +30,6 @@ func TestMaxSessions(t *testing.T) {
 	}
 }
 
-// Sessions whose client has said nothing yet have a bound of their own.
-func TestMaxPending(t *testing.T) {
-	s := serve(t, Options{MaxPending: 2})
-	p, c := s.poll(t), s.connect(t)
-	full := func() bool { return s.do("GET", pollTarget, "").status == 503 }
-	if !full() {
-		t.Error("a third silent session is let in")
-	}
-	p.wantPost("4x")
-	third := s.poll(t)
-	if !full() {
-		t.Error("a third silent session is let in")
-	}
-	c.text("3") // any packet will do
-	s.eventuallyOn(t, c.sid, "the packet", func(sock *Socket) bool { return !sock.pending })
-	s.poll(t)
-	if !full() {
-		t.Error("a third silent session is let in")
-	}
-	s.on(t, third.sid, func(sock *Socket) { sock.kill("gone") })
-	s.poll(t)
-	if !full() {
-		t.Error("a third silent session is let in")
-	}
-	if n := s.sessions.pending.Load(); n != 2 {
-		t.Errorf("%d pending", n)
-	}
-}
-
 // Handshakes that fail give their places back.
 func TestFailedHandshakesTakeNoPlace(t *testing.T) {
 	s := serve(t, Options{MaxSessions: 1, MaxPending: 1})
@@ -69,7 +40,7 @@ func TestFailedHandshakesTakeNoPlace(t *testing.T) {
 		conn.wantEOF()
 		s.do("POST", pollTarget, "")
 	}
-	eventually(t, "the places", func() bool { return s.Sessions() == 0 && s.sessions.pending.Load() == 0 })
+	eventually(t, "the places", func() bool { return s.Sessions() == 0 && s.pending.len() == 0 })
 	s.connect(t)
 }
 

@@ -80,7 +80,9 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 			wrapper = f
 		}
 	}
-	hubOptions.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	if hubOptions.Logger == nil {
+		hubOptions.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
 	h, err := hub.New(hubOptions)
 	if err != nil {
 		t.Fatal(err)

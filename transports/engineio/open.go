@@ -29,6 +29,7 @@ func (srv *Server) newSocket(r *http.Request, st State) *Socket {
 
 // start runs on the loop before anything else of the session does.
 func (s *Socket) start() {
+	s.await()
 	s.startHeartbeat()
 	s.handler = s.srv.onOpen(s)
 	s.shutdown()

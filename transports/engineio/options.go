@@ -39,7 +39,8 @@ type Options struct {
 	MaxPayload int
 	// MaxSessions bounds the open sessions, default 250 000. Further clients are answered 503.
 	MaxSessions int
-	// MaxPending bounds the sessions whose client has not sent anything yet, default 10 000.
+	// MaxPending bounds the sessions whose client has not sent anything since its handshake, default
+	// 10 000. Beyond it the oldest of them is closed for a newcomer, so it should be well below MaxSessions.
 	MaxPending int
 
 	// Transports that clients may open a session with, default both.

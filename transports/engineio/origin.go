@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -62,12 +63,14 @@ func (c *CORS) header(h http.Header, r *http.Request) (preflight bool) {
 	return true
 }
 
-// allowsOrigin reports whether r may open a session: requests without an Origin
-// do not come from a page, and same-origin or listed origins are welcome.
+// allowsOrigin reports whether r may open a session: same-origin or listed origins
+// are welcome, and so are requests without an Origin, which do not come from a
+// page; unless the browser says that they do, from another site: an image's or a
+// script's address is fetched without an Origin.
 func (c *CORS) allowsOrigin(r *http.Request) bool {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
-		return true
+		return r.Header.Get("Sec-Fetch-Site") != "cross-site" || slices.Contains(c.AllowedOrigins, "*")
 	}
 	if len(origins) > 1 {
 		return false

@@ -130,6 +130,11 @@ func TestOrigins(t *testing.T) {
 		{"below a listed one", []string{"https://x.app.example"}, "chat.example", []string{"https://app.example"}, false},
 		{"null listed", []string{"null"}, "chat.example", []string{"null"}, true},
 		{"all", []string{"http://evil.example"}, "chat.example", []string{"*"}, true},
+		{"another site without an Origin", nil, "chat.example", nil, false},
+		{"another site without an Origin, beside a list", nil, "chat.example", []string{"https://app.example"}, false},
+		{"another site without an Origin, all allowed", nil, "chat.example", []string{"*"}, true},
+		{"another site, listed", []string{"https://app.example"}, "chat.example", []string{"https://app.example"}, true},
+		{"another site, not listed", []string{"https://evil.example"}, "chat.example", []string{"https://app.example"}, false},
 		{"same host beside a list", []string{"http://chat.example"}, "chat.example", []string{"https://app.example"}, true},
 	}
 	for _, c := range tests {
@@ -138,6 +143,9 @@ func TestOrigins(t *testing.T) {
 			r := &http.Request{Host: c.host, Header: http.Header{}}
 			for _, o := range c.origins {
 				r.Header.Add("Origin", o)
+			}
+			if strings.HasPrefix(c.name, "another site") {
+				r.Header.Set("Sec-Fetch-Site", "cross-site")
 			}
 			if got := cors.allowsOrigin(r); got != c.want {
 				t.Errorf("allowed: %v", got)
@@ -171,6 +179,17 @@ func TestForeignPagesAreRefused(t *testing.T) {
 				t.Errorf("%v, counted %d", a, s.count("engineio_foreign_origin")-before)
 			}
 		})
+	}
+	for site, status := range map[string]int{"cross-site": 403, "same-site": 200, "same-origin": 200, "none": 200} {
+		before := s.count("engineio_foreign_origin")
+		if a := s.do("GET", pollTarget, "", "Sec-Fetch-Site", site); a.status != status || s.count("engineio_foreign_origin") != before+uint64(status/400) {
+			t.Errorf("Sec-Fetch-Site %s: %v", site, a)
+		}
+	}
+	conn := s.dial(t)
+	conn.write(upgradeRequest(wsTarget, "Sec-Fetch-Site", "cross-site"))
+	if a := conn.response(); a.status != 400 || a.body != "Forbidden" {
+		t.Errorf("a WebSocket from another site: %v", a)
 	}
 	a := s.do("GET", pollTarget, "", "Origin", "http://evil.example")
 	if a.status != 403 || a.body != `{"code":4,"message":"Forbidden"}` {

@@ -10,11 +10,10 @@ import (
 )
 
 // response is what the loop answers to a request that waits on a goroutine of
-// net/http: a body with status 200, a bare status, or an error of the protocol.
+// net/http: a body with status 200, or an error of the protocol.
 type response struct {
-	body   []byte
-	status int
-	err    *requestError
+	body []byte
+	err  *requestError
 }
 
 // pollRequest is a GET on its way to the session, and waiting there.
@@ -76,12 +75,8 @@ func (srv *Server) answerGet(w http.ResponseWriter, r *http.Request, p *pollRequ
 
 // writeResponse writes a, within BodyTimeout.
 func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a response) error {
-	switch {
-	case a.err != nil:
+	if a.err != nil {
 		srv.refuse(w, r, a.err)
-		return nil
-	case a.status != 0:
-		srv.refuseEmpty(w, a.status)
 		return nil
 	}
 	return srv.writePoll(w, r, a.body)
@@ -126,7 +121,7 @@ func (s *Socket) onPoll(p *pollRequest) {
 	}
 	if s.poll != nil {
 		s.srv.hub.Count("engineio_poll_overlap")
-		p.reply <- response{status: http.StatusBadRequest}
+		p.reply <- response{err: errPollOverlap}
 		s.end(ReasonTransportError, ending{poll: pollClose})
 		return
 	}

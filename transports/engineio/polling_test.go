@@ -86,22 +86,23 @@ func TestPollingKeepsOrder(t *testing.T) {
 }
 
 func TestWrongPOSTsCloseTheSession(t *testing.T) {
+	const notAPacket = `{"code":3,"message":"Not an Engine.IO packet"}`
 	tests := []struct {
 		name, body, contentType string
 		status                  int
 		answer, reason, counter string
 		delivered               int
 	}{
-		{"no packet", "abc", "", 400, "", ReasonParseError, "engineio_bad_packet", 0},
-		{"unknown type", "7", "", 400, "", ReasonParseError, "engineio_bad_packet", 0},
-		{"empty", "", "", 400, "", ReasonParseError, "engineio_bad_packet", 0},
-		{"trailing separator", join("4a", ""), "", 400, "", ReasonParseError, "engineio_bad_packet", 1},
-		{"doubled separator", join("4a", "", "4b"), "", 400, "", ReasonParseError, "engineio_bad_packet", 1},
-		{"rubbish after a good packet", join("4a", "4b", "x", "4c"), "", 400, "", ReasonParseError, "engineio_bad_packet", 2},
-		{"no UTF-8", "4\xff", "", 400, "", ReasonParseError, "engineio_bad_packet", 0},
+		{"no packet", "abc", "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 0},
+		{"unknown type", "7", "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 0},
+		{"empty", "", "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 0},
+		{"trailing separator", join("4a", ""), "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 1},
+		{"doubled separator", join("4a", "", "4b"), "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 1},
+		{"rubbish after a good packet", join("4a", "4b", "x", "4c"), "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 2},
+		{"no UTF-8", "4\xff", "", 400, notAPacket, ReasonParseError, "engineio_bad_packet", 0},
 		{"ping", "2", "", 200, "ok", ReasonTransportError, "engineio_ping_from_client", 0},
 		{"probe", "2probe", "", 200, "ok", ReasonTransportError, "engineio_ping_from_client", 0},
-		{"binary body", "4a", "application/octet-stream", 400, "", ReasonTransportError, "engineio_binary_body", 0},
+		{"binary body", "4a", "application/octet-stream", 400, `{"code":3,"message":"A body is text"}`, ReasonTransportError, "engineio_binary_body", 0},
 		{"close", "1", "", 200, "ok", ReasonTransportClose, "", 0},
 		{"close, and then more", join("4a", "1", "4b"), "", 200, "ok", ReasonTransportClose, "", 1},
 	}
@@ -135,7 +136,8 @@ func TestBodyAtAndOverTheLimit(t *testing.T) {
 	p := s.poll(t)
 	p.wantPost("4" + strings.Repeat("x", 999))
 	big := "4" + strings.Repeat("x", 1000)
-	if a := p.post(big); a.status != http.StatusRequestEntityTooLarge || a.body != "" {
+	if a := p.post(big); a.status != http.StatusRequestEntityTooLarge ||
+		a.body != `{"code":3,"message":"Body larger than maxPayload"}` || a.header.Get("Content-Type") != "application/json" {
 		t.Errorf("with a length: %v", a)
 	}
 	r, err := http.NewRequest("POST", "http://"+s.addr+p.target(), struct{ *bytes.Reader }{bytes.NewReader([]byte(big))})
@@ -162,7 +164,7 @@ func TestSecondGETClosesTheSession(t *testing.T) {
 	s := serve(t, Options{})
 	p := s.poll(t)
 	first := p.begin()
-	if a := p.get(); a.status != 400 || a.body != "" {
+	if a := p.get(); a.status != 400 || a.body != `{"code":3,"message":"Another GET is waiting"}` {
 		t.Errorf("the second GET: %v", a)
 	}
 	wantAnswer(t, first, 200, "1")
@@ -186,7 +188,7 @@ func TestSecondPOSTClosesTheSession(t *testing.T) {
 	s := serve(t, Options{})
 	p := s.poll(t)
 	first := p.upload(100, "4abc")
-	if a := p.post("4x"); a.status != 400 || a.body != "" {
+	if a := p.post("4x"); a.status != 400 || a.body != `{"code":3,"message":"Another POST is under way"}` {
 		t.Errorf("the second POST: %v", a)
 	}
 	s.waitClosed(t, p.sid, ReasonTransportError)

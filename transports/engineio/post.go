@@ -50,16 +50,14 @@ func (p *postRequest) abort() {
 func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) {
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
 		// How protocol 3 sends binary data; it does not exist in protocol 4.
-		srv.hub.Count("engineio_binary_body")
 		s.later(s.postFailed)
-		srv.refuseEmpty(w, http.StatusBadRequest)
+		srv.refuse(w, r, errBinaryBody)
 		return
 	}
 	p := &postRequest{s: s, reply: make(chan response, 1), rc: http.NewResponseController(w)}
 	if !s.post.CompareAndSwap(nil, p) {
-		srv.hub.Count("engineio_post_overlap")
 		s.later(s.postFailed)
-		srv.refuseEmpty(w, http.StatusBadRequest)
+		srv.refuse(w, r, errPostOverlap)
 		return
 	}
 	p.upload(r, srv.opts.MaxPayload)
@@ -91,8 +89,8 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 }
 
 func (srv *Server) answerPost(w http.ResponseWriter, r *http.Request, a response) {
-	if a.err != nil || a.status != 0 {
-		_ = srv.writeResponse(w, r, a) // the client may be gone
+	if a.err != nil {
+		srv.refuse(w, r, a.err)
 		return
 	}
 	srv.boundWrite(w)
@@ -150,23 +148,23 @@ func (s *Socket) onPost(p *postRequest) {
 	switch {
 	case errors.Is(p.err, errBodyTooLarge):
 		s.srv.hub.Count("engineio_body_too_large")
-		s.postDone(p, response{status: http.StatusRequestEntityTooLarge})
+		s.postDone(p, response{err: errBodySize})
 	case s.State() == StateWebSocket:
 		s.postDone(p, response{err: errBadRequest})
 	case s.State() >= StateClosing && p.err != nil:
-		s.postDone(p, response{status: http.StatusBadRequest})
+		s.postDone(p, response{err: errBodyCut})
 	case s.State() >= StateClosing:
 		s.postDone(p, response{err: errUnknownSID})
 	case p.err != nil:
 		s.srv.hub.Count("engineio_post_aborted")
 		s.postFailed()
-		s.postDone(p, response{status: http.StatusBadRequest})
+		s.postDone(p, response{err: errBodyCut})
 	case s.expired():
 		s.postDone(p, response{err: errUnknownSID})
 	case !utf8.Valid(p.body):
 		// What goes on to WebSocket clients in text frames must be UTF-8.
 		s.badPacket()
-		s.postDone(p, response{status: http.StatusBadRequest})
+		s.postDone(p, response{err: errBadBody})
 	default:
 		p.processing = true
 		s.processPost(p)
@@ -181,7 +179,7 @@ func (s *Socket) processPost(p *postRequest) {
 		if err != nil {
 			p.processing = false // the answer is 400 and not what end would give
 			s.badPacket()
-			s.postDone(p, response{status: http.StatusBadRequest})
+			s.postDone(p, response{err: errBadBody})
 			return
 		}
 		p.body = rest

@@ -8,11 +8,10 @@ import (
 
 // registry finds sessions by their id, from any goroutine, and counts them.
 type registry struct {
-	seed    maphash.Seed
-	shards  [64]shard
-	count   atomic.Int64  // reserved and registered sessions
-	pending atomic.Int64  // of them, those whose client has not sent anything
-	empty   chan struct{} // receives, when somebody waits, that count fell to 0
+	seed   maphash.Seed
+	shards [64]shard
+	count  atomic.Int64  // reserved and registered sessions
+	empty  chan struct{} // receives, when somebody waits, that count fell to 0
 }
 
 // shard keeps the lock of one part of the sessions off the others.
@@ -46,24 +45,18 @@ func (g *registry) get(sid string) *Socket {
 // reserve counts a session in before any work is done for it. On an error the
 // caller must release all the same.
 func (g *registry) reserve(o *Options, closing *atomic.Bool) *requestError {
-	n, p := g.count.Add(1), g.pending.Add(1)
+	n := g.count.Add(1)
 	switch {
 	case closing.Load():
 		return errShuttingDown
-	case n > int64(o.MaxSessions), p > int64(o.MaxPending):
+	case n > int64(o.MaxSessions):
 		return errServerFull
 	}
 	return nil
 }
 
 // release undoes reserve for a session that was never registered.
-func (g *registry) release() {
-	g.pending.Add(-1)
-	g.left()
-}
-
-// heard counts the session as no longer pending.
-func (g *registry) heard() { g.pending.Add(-1) }
+func (g *registry) release() { g.left() }
 
 func (g *registry) left() {
 	if g.count.Add(-1) == 0 {

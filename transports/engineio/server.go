@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,9 +24,11 @@ import (
 // responses and everything after them are bounded here.
 type Server struct {
 	hub      *hub.Hub
+	log      *slog.Logger
 	opts     Options
 	onOpen   func(*Socket) Handler
 	sessions registry
+	pending  pending
 	locals   []local // by loop
 	ping     *hub.Frame
 	bye      *hub.Frame // a close frame without status
@@ -47,6 +50,7 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 	o = o.withDefaults()
 	srv := &Server{
 		hub:    h,
+		log:    h.Options().Logger,
 		opts:   o,
 		onOpen: onOpen,
 		locals: make([]local, len(h.Loops().All())),
@@ -202,7 +206,7 @@ func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
-		srv.hub.Count("engineio_bad_websocket_handshake")
+		srv.dropped("engineio_bad_websocket_handshake", err.Error(), r.RemoteAddr)
 		if conn != nil {
 			_ = conn.Close() // the refusal has been written
 		}

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"container/list"
 	"sync/atomic"
 	"time"
 
@@ -70,6 +71,7 @@ type Socket struct {
 	probe   *wsConn     // in StateUpgrading
 	aux     *coop.Timer // of an upgrade or a close, made when needed
 
+	place   *list.Element // guarded by the server's list of pending sessions
 	sid     string
 	request *hub.Request
 }
@@ -174,9 +176,7 @@ func (s *Socket) later(fn func()) {
 // any more.
 func (s *Socket) orphaned() {
 	if State(s.state.Swap(uint32(StateClosed))) != StateClosed {
-		if s.pending {
-			s.srv.sessions.heard()
-		}
+		s.srv.pending.remove(s)
 		s.srv.sessions.remove(s)
 	}
 }
@@ -186,10 +186,7 @@ func (s *Socket) packet(p Packet) {
 	if !s.Open() {
 		return
 	}
-	if s.pending {
-		s.pending = false
-		s.srv.sessions.heard()
-	}
+	s.heard()
 	if p.Type == PacketPong {
 		s.pong()
 		return
@@ -202,14 +199,10 @@ func (s *Socket) packet(p Packet) {
 		s.closedByClient()
 	case PacketPing:
 		// In protocol 4 only the server sends pings.
-		s.srv.hub.Count("engineio_ping_from_client")
-		s.end(ReasonTransportError, ending{frame: s.srv.bye, poll: pollClose})
+		s.refuse(refusePing)
 	}
 	// Open, upgrade and noop mean nothing here and do no harm; Node.js ignores them as well.
 }
 
 // badPacket ends the session over something that is no packet.
-func (s *Socket) badPacket() {
-	s.srv.hub.Count("engineio_bad_packet")
-	s.end(ReasonParseError, ending{frame: s.srv.bye, poll: pollClose})
-}
+func (s *Socket) badPacket() { s.refuse(refuseBadPacket) }

@@ -74,7 +74,7 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 		}
 		s.upgrade()
 	default:
-		s.srv.hub.Count("engineio_bad_upgrade")
+		s.srv.dropped("engineio_bad_upgrade", "not a packet of the upgrade", s.request.RemoteAddr)
 		s.dropProbe()
 	}
 }

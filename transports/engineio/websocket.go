@@ -226,12 +226,11 @@ func (c *wsConn) peerClose(data []byte) {
 func (c *wsConn) fail(err error) {
 	s := c.s
 	c.broken = true
-	s.srv.hub.Count("engineio_websocket_error")
-	frame := ws.CompiledCloseProtocolError
+	s.srv.dropped("engineio_websocket_error", err.Error(), s.request.RemoteAddr)
+	frame := closeFrame(StatusProtocolError, "protocol error")
 	var e *closeError
 	if errors.As(err, &e) {
-		body := ws.NewCloseFrameBody(e.code, "")
-		frame = append(appendFrameHeader(nil, ws.OpClose, len(body)), body...)
+		frame = closeFrame(CloseStatus(e.code), e.reason)
 	}
 	if c != s.ws {
 		c.flushed = true
@@ -266,11 +265,12 @@ func (c *wsConn) shut(frame *hub.Frame) {
 	c.dead, c.held = true, nil
 	c.discard(held)
 	c.stream.ResumeRead() // to see the client's close frame, or its end
-	if frame == nil || c.s.out.Push(frame) != nil {
+	if frame == nil {
 		c.s.out.Clear()
 		c.stream.Close()
 		return
 	}
+	c.s.out.PushLast(frame)
 	c.s.auxTimer().Reset(min(wsCloseTimeout, c.s.srv.opts.CloseTimeout))
 }
 
@@ -335,7 +335,7 @@ func (c *wsConn) OnClose(*coop.Stream, error) {
 // refuseWebSocket answers 101 and closes at once, as Node.js does to a second
 // WebSocket for a session. On net/http's goroutine.
 func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request) {
-	srv.hub.Count("engineio_second_websocket")
+	srv.dropped("engineio_second_websocket", "the session has a WebSocket", r.RemoteAddr)
 	conn, early, err := srv.hijack(w, r)
 	if err != nil {
 		return

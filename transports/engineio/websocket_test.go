@@ -143,13 +143,14 @@ func TestWebSocketDataAfterClose(t *testing.T) {
 func TestWrongPacketsCloseTheWebSocket(t *testing.T) {
 	tests := []struct {
 		name, packet, reason, counter string
+		status                        ws.StatusCode
 	}{
-		{"no packet", "abc", ReasonParseError, "engineio_bad_packet"},
-		{"unknown type", "9", ReasonParseError, "engineio_bad_packet"},
-		{"empty", "", ReasonParseError, "engineio_bad_packet"},
-		{"ping", "2", ReasonTransportError, "engineio_ping_from_client"},
-		{"probe", "2probe", ReasonTransportError, "engineio_ping_from_client"},
-		{"close", "1", ReasonTransportClose, ""},
+		{"no packet", "abc", ReasonParseError, "engineio_bad_packet", 1002},
+		{"unknown type", "9", ReasonParseError, "engineio_bad_packet", 1002},
+		{"empty", "", ReasonParseError, "engineio_bad_packet", 1002},
+		{"ping", "2", ReasonTransportError, "engineio_ping_from_client", 1002},
+		{"probe", "2probe", ReasonTransportError, "engineio_ping_from_client", 1002},
+		{"close", "1", ReasonTransportClose, "", 1005},
 	}
 	s := serve(t, Options{})
 	for _, c := range tests {
@@ -157,7 +158,7 @@ func TestWrongPacketsCloseTheWebSocket(t *testing.T) {
 			before := s.count(c.counter)
 			conn := s.connect(t)
 			conn.write(append(clientFrame(ws.OpText, true, c.packet), clientFrame(ws.OpText, true, "4late")...))
-			conn.wantClose(1005) // as Node.js: no status
+			conn.wantClose(c.status)
 			s.waitClosed(t, conn.sid, c.reason)
 			if got := s.waitMessages(t, conn.sid, 0); len(got) != 0 {
 				t.Errorf("delivered %q", got)
@@ -232,8 +233,8 @@ func TestWebSocketConnectionLost(t *testing.T) {
 	eventually(t, "the right number of sessions", func() bool { return s.Sessions() == 0 })
 }
 
-// A client that does not read reaches the bound of its outbox and is cut; the
-// others go on.
+// A client that does not read reaches the bound of its outbox and is disconnected;
+// the others go on.
 func TestWebSocketClientThatDoesNotRead(t *testing.T) {
 	s := serve(t, Options{}, hub.Options{Loops: 1, OutboxBytes: 64 << 10})
 	other := s.connect(t)
@@ -251,12 +252,33 @@ func TestWebSocketClientThatDoesNotRead(t *testing.T) {
 			break
 		}
 	}
+	// Its handler hears of it at once. If the client reads after all, it gets what had left, and then why.
+	rec := s.session(t, c.sid)
+	s.wait(t, "OnClose", func() bool { return len(rec.closes) > 0 })
+	c.wantClose(1008)
 	s.waitClosed(t, c.sid, ReasonTransportError)
 	if n := s.count("slow_consumer_disconnected"); n != 1 {
 		t.Errorf("counted %d", n)
 	}
 	other.text("4x")
 	other.wantText("4x")
+}
+
+// A client that does not even read its close frame is cut at CloseTimeout.
+func TestWebSocketClientThatNeverReads(t *testing.T) {
+	s := serve(t, Options{CloseTimeout: 20 * time.Millisecond}, hub.Options{Loops: 1, OutboxBytes: 64 << 10})
+	c := s.connect(t)
+	s.on(t, c.sid, func(sock *Socket) {
+		for sock.Open() {
+			sock.SendText(make([]byte, 8<<10))
+			if _, err := sock.out.WriteTo(sock.ws.stream); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	s.waitClosed(t, c.sid, ReasonTransportError)
+	eventually(t, "the right number of sessions", func() bool { return s.Sessions() == 0 })
 }
 
 // A message that stays incomplete ends its session when the heartbeat looks,

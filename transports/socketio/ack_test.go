@@ -68,8 +68,8 @@ func TestRefusals(t *testing.T) {
 		`431[42]`,
 		`432[{"error":{"code":"nope","message":"not today"},"ok":false}]`,
 		`433[{"error":{"code":"unknown_event","message":"no such event: \"nosuch\""},"ok":false}]`,
-		`434[{"error":{"code":"bad_arguments","message":"double wants 1 arguments, got 0"},"ok":false}]`,
-		`435[{"error":{"code":"bad_arguments","message":"double: argument 1: wants int, got string"},"ok":false}]`,
+		`434[{"error":{"code":"bad_arguments","message":"double: want 1 argument, got 0"},"ok":false}]`,
+		`435[{"error":{"code":"bad_arguments","message":"double: argument 1: want a whole number, got a string"},"ok":false}]`,
 		`436[2]`)
 	f.counted(t, "event_refused", 5)
 }
@@ -164,7 +164,7 @@ func TestAskEndsWithTheClient(t *testing.T) {
 		"hangs up":    func(c *client) { c.conn.Close() },
 		"breaks the rules": func(c *client) {
 			c.send(`4abc`)
-			c.wantClosed(1005)
+			c.wantClosed(1002)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -89,7 +89,7 @@ func TestPartialTimeout(t *testing.T) {
 			pass(timeout - 1)
 			f.counted(t, "socketio_partial_timeout", 0)
 			pass(1)
-			c.wantClosed(1005)
+			c.wantClosed(1008)
 			f.counted(t, "socketio_partial_timeout", 1)
 			f.left(t, 1)
 			bystander.alive()
@@ -201,7 +201,11 @@ func TestBrokenBinaryPackets(t *testing.T) {
 			bystander, _ := f.join(t, "/")
 			peer, _ := f.join(t, "/")
 			c.send(peer)
-			peer.wantClosed(1005)
+			status := 1002
+			if c.counter == "socketio_binary_too_large" {
+				status = 1009
+			}
+			peer.wantClosed(status)
 			f.counted(t, c.counter, 1)
 			f.left(t, 1)
 			bystander.alive()

@@ -228,8 +228,12 @@ func (c *client) ping() {
 	if err := c.write(ws.OpPing, []byte("ping")); err != nil {
 		c.t.Fatal(err)
 	}
-	if f, err := ws.ReadFrame(c.r); err != nil || f.Header.OpCode != ws.OpPong {
-		c.t.Fatalf("got %+v, %v, want a pong", f.Header, err)
+	h, err := ws.ReadHeader(c.r)
+	if err != nil || h.OpCode != ws.OpPong {
+		c.t.Fatalf("got %+v, %v, want a pong", h, err)
+	}
+	if _, err := io.CopyN(io.Discard, c.r, h.Length); err != nil {
+		c.t.Fatal(err)
 	}
 }
 

@@ -19,27 +19,30 @@ const (
 	ReasonForcedClose      = "forced server close" // no namespace was joined in time
 )
 
-// leftGrace is how long packets for a namespace that was left are ignored: they
-// were on their way when the server said goodbye. Others close the connection.
+// leftGrace is how long packets for a namespace that was left, or refused, are
+// ignored: they were on their way when the server said so. Others close the
+// connection.
 const leftGrace = 5 * time.Second
 
 // conn is the Socket.IO side of one connection: its namespaces, and the binary
 // packet that is coming in. It is the Engine.IO session's handler, and the
 // [hub.Conn] of all its namespaces. Everything runs on the session's loop.
 type conn struct {
-	srv     *Server
-	sock    *engineio.Socket
-	spaces  []space
-	left    []departure
-	partial *partial
-	timer   coop.Timer // until a namespace is joined; later, of the partial
-	closed  bool
+	srv       *Server
+	sock      *engineio.Socket
+	spaces    []space
+	left      []departure
+	partial   *partial
+	timer     coop.Timer    // until a namespace is joined, and of the partial
+	connectBy time.Duration // on the loop's clock, when a namespace must be joined
+	connected bool          // one was joined, once
+	closed    bool
 }
 
 // space is one namespace of a connection.
 type space struct {
 	session *hub.Session
-	joined  bool // the client has been told
+	joined  bool // the client has been told; before, what it sends waits for that
 	full    bool // its inbox is why we do not read
 }
 
@@ -50,26 +53,44 @@ type departure struct {
 
 // open makes the handler of a new Engine.IO session.
 func (srv *Server) open(s *engineio.Socket) engineio.Handler {
-	c := &conn{srv: srv, sock: s}
+	c := &conn{srv: srv, sock: s, connectBy: s.Loop().Now() + srv.opts.ConnectTimeout}
 	c.timer.Init(s.Loop(), c.timeout)
 	c.timer.Reset(srv.opts.ConnectTimeout)
+	srv.unconnected.Add(1)
 	return c
 }
 
 // timeout ends connections that join nothing, or leave a packet incomplete.
 func (c *conn) timeout() {
-	if c.partial != nil {
-		c.srv.hub.Count("socketio_partial_timeout")
-		c.sock.Close(engineio.ReasonForcedClose)
+	if c.connected || c.sock.Loop().Now() < c.connectBy {
+		c.sock.Refuse(refusePartial)
 		return
 	}
-	c.srv.hub.Count("socketio_connect_timeout")
-	c.sock.Close(ReasonForcedClose)
+	c.sock.Refuse(refuseNoConnect)
+}
+
+// setTimer sets the timer for the partial, if there is one, and for the first
+// namespace, if none was joined: whichever comes first.
+func (c *conn) setTimer() {
+	left := max(0, c.connectBy-c.sock.Loop().Now())
+	switch {
+	case c.partial != nil && c.connected:
+		c.timer.Reset(c.srv.opts.PartialTimeout)
+	case c.partial != nil:
+		c.timer.Reset(min(c.srv.opts.PartialTimeout, left))
+	case c.connected:
+		c.timer.Stop()
+	default:
+		c.timer.Reset(left)
+	}
 }
 
 // OnClose implements [engineio.Handler].
 func (c *conn) OnClose(_ *engineio.Socket, reason string) {
 	c.closed = true
+	if !c.connected {
+		c.srv.unconnected.Add(-1)
+	}
 	c.timer.Stop()
 	c.partial = nil
 	spaces := c.spaces
@@ -93,19 +114,16 @@ func (c *conn) index(s *hub.Session) int {
 	return slices.IndexFunc(c.spaces, func(sp space) bool { return sp.session == s })
 }
 
-// remove forgets the namespace at i: for good after leftGrace when the client
-// knows that it had joined.
+// remove forgets the namespace at i, for good after leftGrace.
 func (c *conn) remove(i int) {
-	if sp := c.spaces[i]; sp.joined {
-		c.noteLeft(sp.session.Namespace(), c.sock.Loop().Now())
-	}
+	c.noteLeft(c.spaces[i].session.Namespace(), c.sock.Loop().Now())
 	c.spaces = slices.Delete(c.spaces, i, i+1)
 	c.resume()
 }
 
 // noteLeft remembers that a namespace was left, of as many as a connection may have.
 func (c *conn) noteLeft(namespace string, now time.Duration) {
-	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return now-d.at > leftGrace })
+	c.left = slices.DeleteFunc(c.left, func(d departure) bool { return now-d.at > leftGrace || d.namespace == namespace })
 	if len(c.left) == c.srv.opts.MaxNamespaces {
 		c.left = slices.Delete(c.left, 0, 1)
 	}
@@ -152,8 +170,12 @@ func (c *conn) Accepted(s *hub.Session) {
 		return
 	}
 	c.spaces[i].joined = true
-	if c.partial == nil {
-		c.timer.Stop()
+	if !c.connected {
+		c.connected = true
+		c.srv.unconnected.Add(-1)
+		if c.partial == nil {
+			c.timer.Stop()
+		}
 	}
 	// A session's id needs no escaping.
 	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, hub.Payload{JSON: []byte(`{"sid":"` + s.ID() + `"}`)}))
@@ -164,8 +186,7 @@ func (c *conn) Refused(s *hub.Session, err error) {
 	if i := c.index(s); i >= 0 {
 		c.remove(i)
 	}
-	c.srv.hub.Count("socketio_connect_refused")
-	c.refuse(s.Namespace(), err)
+	c.refused("socketio_connect_refused", s.Namespace(), err)
 }
 
 // refuse sends a CONNECT_ERROR.

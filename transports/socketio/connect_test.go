@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"greenroom/coop"
 	"greenroom/hub"
 )
 
@@ -118,46 +117,11 @@ func TestMiddlewareRefuses(t *testing.T) {
 	}
 }
 
-// To be refused is not to have left: what follows for the namespace was not on its way.
-func TestPacketAfterRefusal(t *testing.T) {
-	f := serve(t, settings{})
-	f.refuse(t, "/x")
-	c := f.dial(t)
-	c.send(`40/x,{"a":"plain"}`)
-	c.want(`44/x,{"message":"not authorized"}`)
-	c.send(`42/x,["event"]`)
-	c.wantClosed(1005)
-	f.counted(t, "socketio_not_joined", 1)
-	f.empty(t)
-}
-
-// While the middlewares have not decided there is no session for packets to go to; a second CONNECT, which
-// the official client sends when the application connects twice, is not answered twice.
-func TestPendingConnect(t *testing.T) {
-	release := new(coop.Event)
-	f := serve(t, settings{hub: hub.Options{Loops: 1}})
-	f.hub.Of("/").Use(func(s *hub.Session) error { return release.Wait(s.Greenlet()) })
-	f.handle(t, "/", echo)
-	c := f.dial(t)
-	c.send(`40`, `40`, `40{"second":true}`)
-	f.counted(t, "socketio_repeated_connect", 2)
-	early := f.dial(t)
-	early.send(`40`, `42["message",1]`)
-	early.wantClosed(1005)
-	f.counted(t, "socketio_not_joined", 1)
-	f.hub.Loops().All()[0].Post(release.Set)
-	if m := c.next(); !strings.HasPrefix(m.text, `40{"sid":`) {
-		t.Fatalf("got %s", m)
-	}
-	c.want(`42["auth",{}]`)
-	c.alive()
-}
-
 func TestSecondConnectClosesTheConnection(t *testing.T) {
 	f := serveEcho(t, settings{})
 	c, _ := f.join(t, "/")
 	c.send(`40`)
-	c.wantClosed(1005)
+	c.wantClosed(1002)
 	f.counted(t, "socketio_second_connect", 1)
 	f.empty(t)
 }
@@ -188,7 +152,7 @@ func TestConnectTimeout(t *testing.T) {
 			pass(timeout - 1)
 			f.counted(t, "socketio_connect_timeout", 0)
 			pass(1)
-			peer.wantClosed(1005)
+			peer.wantClosed(1008)
 			f.counted(t, "socketio_connect_timeout", 1)
 			f.empty(t)
 		})
@@ -294,7 +258,7 @@ func TestPacketsForOtherNamespaces(t *testing.T) {
 			f := serveEcho(t, settings{})
 			c, _ := f.join(t, "/")
 			c.send(packet)
-			c.wantClosed(1005)
+			c.wantClosed(1008)
 			f.counted(t, "socketio_not_joined", 1)
 			f.empty(t)
 		})

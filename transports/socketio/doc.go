@@ -6,7 +6,10 @@
 //	err = h.Handle("/", func(s *hub.Session) error {
 //		s.Join("lobby")
 //		for ev := range s.Events() {
-//			s.To("lobby").Emit("said", s.ID(), ev.Raw()[0])
+//			var text string
+//			if ev.Match("say", &text) {
+//				s.To("lobby").Emit("said", s.ID(), text)
+//			}
 //		}
 //		return nil
 //	})
@@ -52,8 +55,10 @@
 //   - events that a handler has not taken yet: the hub's InboxEvents and InboxBytes. Beyond them the client
 //     is not read from until its handler has caught up
 //
-// A packet that makes no sense closes its connection, and nothing else. Packets for a namespace that was left
-// a moment ago are ignored instead: they were on their way.
+// A packet that makes no sense closes its connection, and nothing else; a WebSocket client is told why by the
+// close frame, with status 1002, or 1008 and 1009 for what is too much, too late or too big. Packets for a
+// namespace that was left or refused a moment ago are ignored instead: they were on their way. Those for one
+// whose CONNECT is not decided yet wait for its handler.
 //
 // # Differences from the Node.js server
 //

@@ -23,13 +23,9 @@ func chat(h *hub.Hub) func(*hub.Session) error {
 		s.Join("lobby")
 		s.To("lobby").Emit("joined", s.Handshake().Auth)
 		for ev := range s.Events() { // parks this greenlet, not a thread; ends when the client leaves
-			switch ev.Name {
-			case "say":
-				var text string
-				if err := ev.Args(&text); err != nil {
-					ev.Refuse(err) // the client's ack gets the error
-					continue
-				}
+			var text string
+			switch {
+			case ev.Match("say", &text): // a say without a text is refused, and its ack gets the error
 				s.To("lobby").Emit("said", text) // everyone in the room but me
 				ev.Ack(len(text))
 			}
@@ -62,7 +58,7 @@ func ExampleNew() {
 	// Ann hears 42["joined",{"name":"Bo"}]
 	// Ann hears 430[5]
 	// Bo hears 42["said","hello"]
-	// Ann hears 431[{"error":{"code":"bad_arguments","message":"say wants 1 arguments, got 0"},"ok":false}]
+	// Ann hears 431[{"error":{"code":"bad_arguments","message":"say: want 1 argument, got 0"},"ok":false}]
 	// Ann hears 42["left","client namespace disconnect"]
 }
 

@@ -31,7 +31,7 @@ func TestMalformedPacketsEndTheirConnectionOnly(t *testing.T) {
 			peer.send(`42["say","room","before"]`, "4"+c.text, `42["say","room","after"]`)
 			// The session's handler may be told of the end before it takes up what came first, so the
 			// words before may not reach the peer; those after reach nobody.
-			peer.wantClosed(1005)
+			peer.wantClosed(int(refusal(c.err).Status))
 			f.left(t, 1)
 			bystander.want(`42["said","before"]`)
 			bystander.alive()
@@ -63,11 +63,14 @@ func badPacketReasons() []string {
 // The same before anything was joined.
 func TestMalformedFirstPacket(t *testing.T) {
 	f := serveEcho(t, settings{})
-	for _, text := range []string{"4abc", "4", `42["message"]`, `44{"message":"x"}`, "40[]", `431[]`, "41"} {
+	for text, status := range map[string]int{
+		"4abc": 1002, "4": 1002, `42["message"]`: 1008, `44{"message":"x"}`: 1002, "40[]": 1002, `431[]`: 1008, "41": 1008,
+		`4511-["message"]`: 1008,
+	} {
 		t.Run(text, func(t *testing.T) {
 			c := f.dial(t)
 			c.send(text)
-			c.wantClosed(1005)
+			c.wantClosed(status)
 			f.empty(t)
 		})
 	}
@@ -96,7 +99,7 @@ func TestLargePacketsTakeLinearTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, _ := f.join(t, "/")
 			c.send(text)
-			c.wantClosed(1005) // within some milliseconds; what is quadratic takes longer than our patience
+			c.wantClosed(1002) // within some milliseconds; what is quadratic takes longer than our patience
 		})
 	}
 	c, _ := f.join(t, "/")

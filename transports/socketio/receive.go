@@ -40,20 +40,12 @@ func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
 		c.dispatch(p, hub.Payload{JSON: bytes.Clone(p.JSON)})
 	case c.known(p):
 		c.partial = newPartial(p)
-		c.timer.Reset(c.srv.opts.PartialTimeout)
+		c.setTimer()
 	}
 }
 
 // illegal closes the connection over a packet, as the Node.js server does.
-func (c *conn) illegal(err error) {
-	reason := "socketio_bad_packet"
-	var e *Error
-	if errors.As(err, &e) {
-		reason = e.reason
-	}
-	c.srv.hub.Count(reason)
-	c.sock.Close(engineio.ReasonForcedClose)
-}
+func (c *conn) illegal(err error) { c.sock.Refuse(refusal(err)) }
 
 // attachment takes a binary message.
 func (c *conn) attachment(data []byte) {
@@ -69,7 +61,7 @@ func (c *conn) attachment(data []byte) {
 	if complete {
 		whole := c.partial
 		c.partial = nil
-		c.timer.Stop()
+		c.setTimer()
 		c.dispatch(whole.packet, whole.payload())
 	}
 }
@@ -80,8 +72,7 @@ func (c *conn) connect(p Packet) {
 	namespace := string(p.Namespace)
 	if i := c.find(p.Namespace); i >= 0 {
 		if c.spaces[i].joined {
-			c.srv.hub.Count("socketio_second_connect")
-			c.sock.Close(engineio.ReasonForcedClose)
+			c.sock.Refuse(refuseSecond)
 			return
 		}
 		// The official client says it twice when the application does.
@@ -89,8 +80,7 @@ func (c *conn) connect(p Packet) {
 		return
 	}
 	if len(c.spaces) >= c.srv.opts.MaxNamespaces {
-		c.srv.hub.Count("socketio_too_many_namespaces")
-		c.refuse(namespace, errTooManyNamespaces)
+		c.refused("socketio_too_many_namespaces", namespace, errTooManyNamespaces)
 		return
 	}
 	hs := hub.Handshake{Request: c.sock.Request(), Auth: noAuth}
@@ -100,8 +90,7 @@ func (c *conn) connect(p Packet) {
 	s, err := c.srv.hub.Connect(c, namespace, &hs)
 	switch {
 	case errors.Is(err, hub.ErrUnknownNamespace):
-		c.srv.hub.Count("socketio_unknown_namespace")
-		c.refuse(namespace, errInvalidNamespace)
+		c.refused("socketio_unknown_namespace", namespace, errInvalidNamespace)
 	case err != nil:
 		c.sock.Close(engineio.ReasonShutdown) // the hub is closed
 	default:
@@ -113,14 +102,15 @@ func (c *conn) connect(p Packet) {
 // noAuth is the payload of a CONNECT that has none.
 var noAuth = json.RawMessage("{}")
 
-// known reports whether p is for a joined namespace. If it is for one that was
-// left lately p goes on, to be ignored; otherwise the connection is closed.
+// known reports whether p is for a namespace that was joined, or asked for: what a
+// client sends right behind its CONNECT must not depend on how fast that is
+// decided. If it is for one that was left or refused lately p goes on, to be
+// ignored; otherwise the connection is closed.
 func (c *conn) known(p Packet) bool {
-	if i := c.find(p.Namespace); i >= 0 && c.spaces[i].joined || c.leftLately(p.Namespace, c.sock.Loop().Now()) {
+	if c.find(p.Namespace) >= 0 || c.leftLately(p.Namespace, c.sock.Loop().Now()) {
 		return true
 	}
-	c.srv.hub.Count("socketio_not_joined")
-	c.sock.Close(engineio.ReasonForcedClose)
+	c.sock.Refuse(refuseNotJoined)
 	return false
 }
 
@@ -128,15 +118,14 @@ func (c *conn) known(p Packet) bool {
 // to keep.
 func (c *conn) dispatch(p Packet, payload hub.Payload) {
 	if p.Type == ConnectError {
-		c.srv.hub.Count("socketio_connect_error_from_client")
-		c.sock.Close(engineio.ReasonForcedClose)
+		c.sock.Refuse(refuseConnectError)
 		return
 	}
 	if !c.known(p) {
 		return
 	}
 	i := c.find(p.Namespace)
-	if i < 0 || !c.spaces[i].joined {
+	if i < 0 {
 		c.srv.hub.Count("socketio_left_namespace")
 		return
 	}
@@ -161,7 +150,7 @@ func (c *conn) deliver(i int, ev *hub.Event) {
 	sp := &c.spaces[i]
 	err := sp.session.Deliver(ev)
 	if errors.Is(err, hub.ErrOverloaded) {
-		c.sock.Close(engineio.ReasonForcedClose)
+		c.sock.Refuse(refuseOverload)
 		return
 	}
 	if err == nil && sp.session.InboxFull() && !sp.full {

@@ -2,7 +2,9 @@ package socketio
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"greenroom/hub"
@@ -39,13 +41,16 @@ func (o Options) withDefaults() Options {
 // Server connects Socket.IO clients to a hub. It is an [http.Handler].
 type Server struct {
 	hub    *hub.Hub
+	log    *slog.Logger
 	opts   Options
 	engine *engineio.Server
+
+	unconnected atomic.Int64
 }
 
 // New makes a server for the clients of h.
 func New(h *hub.Hub, o Options) *Server {
-	srv := &Server{hub: h, opts: o.withDefaults()}
+	srv := &Server{hub: h, log: h.Options().Logger, opts: o.withDefaults()}
 	srv.engine = engineio.New(h, srv.opts.Engine, srv.open)
 	srv.opts.Engine = srv.engine.Options()
 	return srv
@@ -53,6 +58,10 @@ func New(h *hub.Hub, o Options) *Server {
 
 // Engine is the server of the transports below, for its numbers.
 func (srv *Server) Engine() *engineio.Server { return srv.engine }
+
+// Unconnected is the number of connections that have not connected to a namespace yet: those whose client is
+// slow, or is none of Socket.IO. Any goroutine.
+func (srv *Server) Unconnected() int { return int(srv.unconnected.Load()) }
 
 // Close tells all clients that the server goes away, with the reason "server
 // shutting down", lets what was sent to them leave, and returns when all

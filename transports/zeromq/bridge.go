@@ -2,7 +2,6 @@ package zeromq
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -24,7 +23,19 @@ type Bridge struct {
 	closeErr  error
 }
 
-// Listen binds the endpoints that o names and bridges them with h. When one cannot be bound none is.
+// BindError says which endpoint could not be bound.
+type BindError struct {
+	Name string // "pull", "sub" or "pub"
+	Err  error
+}
+
+func (e *BindError) Error() string { return "zeromq: " + e.Name + ": " + e.Err.Error() }
+
+// Unwrap returns why.
+func (e *BindError) Unwrap() error { return e.Err }
+
+// Listen binds the endpoints that o names and bridges them with h. When one cannot be bound none is, and the
+// error is a [*BindError].
 func Listen(h Hub, o Options) (*Bridge, error) {
 	b := &Bridge{hub: h, opts: o.withDefaults(), endpoints: make(map[string]*endpoint)}
 	b.log = newRateLog(b.opts.Logger)
@@ -45,7 +56,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		}
 		ln, err := bind(e.address, o.Insecure, b.opts.IPCMode)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("zeromq: %s: %w", e.name, err), b.Close())
+			return nil, errors.Join(&BindError{e.name, err}, b.Close())
 		}
 		b.endpoints[e.name] = newEndpoint(b, e.typ, e.limits, ln, e.serve, e.part)
 	}

@@ -19,6 +19,10 @@ type client struct {
 	conn  *zmq4.Conn
 }
 
+// ErrNoGreeting: a server accepted the connection and did not greet. Every ZeroMQ socket greets at once, so
+// that another protocol is likely to be spoken there.
+var ErrNoGreeting = errors.New("no greeting came, is it a ZeroMQ endpoint?")
+
 // connect dials and shakes hands within ctx, or 5 s.
 func connect(ctx context.Context, endpoint string, typ zmq4.SocketType) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -34,6 +38,9 @@ func connect(ctx context.Context, endpoint string, typ zmq4.SocketType) (*client
 		err = ctx.Err()
 	}
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && !c.guard.Heard() {
+			err = fmt.Errorf("%w (%w)", ErrNoGreeting, err)
+		}
 		c.close()
 		return nil, fmt.Errorf("zeromq: connecting to %s: %w", endpoint, err)
 	}

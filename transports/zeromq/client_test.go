@@ -87,7 +87,7 @@ func TestConnectingFails(t *testing.T) {
 	for _, c := range []struct{ name, endpoint, says string }{
 		{"nobody listens", nobody, "refused"},
 		{"no endpoint", "127.0.0.1:5560", "want tcp://"},
-		{"an XPUB", b.Addr("pub"), "connecting to"},
+		{"an XPUB", b.Addr("pub"), `the peer refused the connection: a "PUSH" peer on a XPUB endpoint`},
 		{"a PUB, which says so", fakeServer(t, rawHello("PUB"), false), "bad_socket_type"},
 		{"a web server", fakeServer(t, []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), false), "bad_greeting"},
 		{"hangs up", fakeServer(t, nil, true), "connecting to"},
@@ -102,8 +102,11 @@ func TestConnectingFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := Subscribe(ctx, fakeServer(t, nil, false), "room"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Subscribe(ctx, fakeServer(t, nil, false), "room"); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrNoGreeting) {
 		t.Errorf("a silent server: %v", err)
+	}
+	if _, err := Subscribe(ctx, fakeServer(t, rawGreeting(), false), "room"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNoGreeting) {
+		t.Errorf("a server that greets and then is silent: %v", err)
 	}
 }
 

@@ -39,12 +39,15 @@
 // others are ignored.
 //
 // A payload or argument that is a JSON object or array is that value; any other UTF-8 is a string, so
-// that 42 stays "42"; the rest is binary. [Format] has stricter rules. Rooms are 1 to 255 bytes of
+// that 42 stays "42"; the rest is binary, of which one message may hold 10, as a packet of Socket.IO may.
+// [Format] has stricter rules. The event "presence" is the server's own. Rooms are 1 to 255 bytes of
 // UTF-8 without control characters, not starting with "$". The namespace is Format.Namespace, or
 // comes from a first frame like "/chat#lobby" with Format.NamespaceInTopic.
 //
 // What does not fit is counted by the hub, logged once in a while, and dropped; it is never guessed
-// and never costs its sender the connection. What breaks the protocol does.
+// and never costs its sender the connection. What breaks the protocol does. A peer whose socket type or
+// metadata is refused is told why by an ERROR command: [Push] and [Subscribe] return the reason, libzmq does
+// not connect again.
 //
 // # Messages out
 //

@@ -126,7 +126,7 @@ func (e *envelope) check() error {
 	case len(e.ID) > maxIDBytes:
 		return refuse(reasonEnvelope, "an id of %d bytes, at most %d are taken", len(e.ID), maxIDBytes)
 	}
-	return nil
+	return checkBinaries(len(e.Bin))
 }
 
 // arguments are args or data, then bin.

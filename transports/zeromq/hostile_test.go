@@ -122,8 +122,8 @@ func TestHostilePeers(t *testing.T) {
 			_, _ = bad.Write(c.input) // it may be closed while we write
 			o.served(t, c.name)
 			waitClosed(t, bad)
+			_ = bad.Close() // who has been told why is given time to close
 			h.waitCount(t, c.reason, before+1)
-			_ = bad.Close()
 			if h.mu.Lock(); len(h.pubs) != pubs+2 {
 				t.Errorf("%d publications from the hostile peer", len(h.pubs)-pubs-2)
 			}

@@ -87,11 +87,11 @@ func (p *peer) receive() ([][]byte, error) {
 func (b *Bridge) ingest(frames [][]byte, f Format) {
 	pubs, err := parse(frames, f)
 	if err != nil {
-		reason := reasonShape
+		reason, detail := reasonShape, err.Error()
 		if r := (*Refusal)(nil); errors.As(err, &r) {
-			reason = r.Reason
+			reason, detail = r.Reason, r.Detail
 		}
-		b.refused(reason, "message not taken", "detail", err)
+		b.refused(reason, "message not taken", "detail", detail)
 		return
 	}
 	for _, p := range pubs {

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -53,20 +54,36 @@ func (greenroom) Parse(frames [][]byte, f Format) ([]hub.Publication, error) {
 		return nil, err
 	}
 	p.Args = make([]any, len(args))
-	binary, placeholder := false, false
+	binary, placeholder := 0, false
 	for i, a := range args {
 		v, err := f.Payload.read(a)
 		if err != nil {
 			return nil, err
 		}
 		p.Args[i] = v
-		binary = binary || isBinary(v)
+		if isBinary(v) {
+			binary++
+		}
 		placeholder = placeholder || holdsPlaceholder(v)
 	}
-	if binary && placeholder {
+	if binary > 0 && placeholder {
 		return nil, errPlaceholder()
 	}
+	if err := checkBinaries(binary); err != nil {
+		return nil, err
+	}
 	return []hub.Publication{p}, nil
+}
+
+// maxBinaries is the most binary values of one publication: as many attachments as Socket.IO clients take in
+// one packet.
+const maxBinaries = 10
+
+func checkBinaries(n int) error {
+	if n > maxBinaries {
+		return refuse(reasonBinaries, "%d binary values, at most %d are taken", n, maxBinaries)
+	}
+	return nil
 }
 
 func errPlaceholder() error {
@@ -94,20 +111,31 @@ const (
 // checkAddress holds namespace, room and event against the rules.
 func checkAddress(p *hub.Publication) error {
 	if err := hub.CheckRoom(p.Room); err != nil {
-		return refuse(reasonRoom, "room %.64q: %v", p.Room, err)
+		return refuse(reasonRoom, "room %.64q: %s", p.Room, sentence(err))
 	}
 	if ns := p.Namespace; len(ns) == 0 || len(ns) > maxNamespace || ns[0] != '/' || !printable(ns) {
-		return refuse(reasonNamespace, "namespace %.64q", ns)
+		return refuse(reasonNamespace, `namespace %.64q: want 1 to %d bytes of UTF-8 that start with "/", without control characters`, ns, maxNamespace)
 	}
 	switch {
 	case p.Event == "":
 		return refuse(reasonEvent, "the event has no name")
 	case len(p.Event) > maxTopic, !utf8.ValidString(p.Event):
 		return refuse(reasonEvent, "event %.64q is longer than %d bytes or not UTF-8", p.Event, maxTopic)
-	case hub.ReservedEvent(p.Event):
-		return refuse(reasonEvent, "event %q is reserved", p.Event)
+	case hub.ReservedEvent(p.Event), p.Event == presenceEvent:
+		return refuse(reasonEvent, "event %q is reserved: only the server sends it", p.Event)
 	}
 	return nil
+}
+
+// presenceEvent tells members who is here. It has to be the server's word.
+const presenceEvent = "presence"
+
+// sentence is a refusal of the hub's without its code, which the reason says already.
+func sentence(err error) string {
+	if e := (*hub.Error)(nil); errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // printable reports whether s is UTF-8 without control characters.

@@ -130,6 +130,9 @@ func TestGreenroomFrames(t *testing.T) {
 		{name: "event disconnecting", frames: frames("r", "disconnecting", "x"), reason: reasonEvent},
 		{name: "event newListener", frames: frames("r", "newListener", "x"), reason: reasonEvent},
 		{name: "event removeListener", frames: frames("r", "removeListener", "x"), reason: reasonEvent},
+		{name: "event presence", frames: frames("r", "presence", `{"joined":[]}`), reason: reasonEvent},
+		{name: "the endpoint's event is presence", format: Format{Event: "presence"}, frames: frames("r", "x"), reason: reasonEvent},
+		{name: "an event that only begins like it", frames: frames("r", "presence2", "x"), want: []string{`/ r presence2 "x"`}},
 
 		{name: "one frame of text", frames: frames("lobby hello"), reason: reasonShape},
 		{name: "one empty frame", frames: frames(""), reason: reasonShape},
@@ -142,8 +145,15 @@ func TestGreenroomFrames(t *testing.T) {
 		{name: "escaped placeholder beside binary", frames: frames("r", "e", "\xff", `[{"\u005fplaceholder":true,"num":0}]`), reason: reasonPlaceholder},
 		{name: "placeholder without binary", frames: frames("r", "e", `{"_placeholder":true,"num":0}`), want: []string{`/ r e {"_placeholder":true,"num":0}`}},
 		{name: "the word in a string beside binary", frames: frames("r", "e", "_placeholder", "\xff"), want: []string{`/ r e "_placeholder" xff`}},
+
+		{name: "10 binary values", frames: frames(append([]string{"r", "e", "text"}, binaries(10)...)...), want: []string{`/ r e "text"` + strings.Repeat(" xff", 10)}},
+		{name: "11 binary values", frames: frames(append([]string{"r", "e", "text"}, binaries(11)...)...), reason: reasonBinaries},
+		{name: "11 values of which every payload is binary", format: Format{Payload: Binary}, frames: frames(append([]string{"r", "e"}, make([]string, 11)...)...), reason: reasonBinaries},
 	})
 }
+
+// binaries are n frames that are no UTF-8.
+func binaries(n int) []string { return strings.Split(strings.Repeat("\xff ", n-1)+"\xff", " ") }
 
 func TestEnvelope(t *testing.T) {
 	ids := func(n int) string { return `["` + strings.Join(make([]string, n), `","`) + `"]` }
@@ -186,6 +196,9 @@ func TestEnvelope(t *testing.T) {
 		{name: "args and data", frames: frames(`{"room":"r","args":[1],"data":1}`), reason: reasonEnvelope},
 		{name: "args is an object", frames: frames(`{"room":"r","args":{}}`), reason: reasonEnvelope},
 		{name: "65 arguments", frames: frames(`{"room":"r","args":` + ids(60) + `,"bin":` + ids(5) + `}`), reason: reasonEnvelope},
+		{name: "10 in bin", frames: frames(`{"room":"r","bin":` + ids(10) + `}`), want: []string{"/ r message" + strings.Repeat(" x", 10)}},
+		{name: "11 in bin", frames: frames(`{"room":"r","bin":` + ids(11) + `}`), reason: reasonBinaries},
+		{name: "event presence", frames: frames(`{"room":"r","event":"presence","data":{"left":[]}}`), reason: reasonEvent},
 		{name: "bin is no base64", frames: frames(`{"room":"r","bin":["?"]}`), reason: reasonEnvelope},
 		{name: "bin is no string", frames: frames(`{"room":"r","bin":[1]}`), reason: reasonEnvelope},
 		{name: "1025 exceptions", frames: frames(`{"room":"r","except":` + ids(1025) + `}`), reason: reasonEnvelope},

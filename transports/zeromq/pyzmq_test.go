@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"greenroom/internal/testenv"
+	"greenroom/transports/zeromq/internal/guard"
 )
 
 // python starts a script of testdata. Without a Python that has pyzmq the test fails, unless
@@ -233,5 +234,23 @@ func TestPyzmqUnsubscribes(t *testing.T) {
 	h.emit(t, "ctl", "end")
 	if got := finished(t, p); got != "room|e|subscribed twice\nroom|e|cancelled once\n" {
 		t.Errorf("heard %q", got)
+	}
+}
+
+// TestPyzmqRefused: libzmq understands the ERROR command, and does not try again and again.
+func TestPyzmqRefused(t *testing.T) {
+	h := newFakeHub()
+	b := listen(t, h, Options{Pull: anyPort, Pub: anyPort})
+	for i, c := range []struct{ name, socketType string }{{"pull", "PUB"}, {"pull", "SUB"}, {"pub", "PUSH"}} {
+		said := strings.Fields(finished(t, python(t, "refused.py", b.Addr(c.name), c.socketType)))
+		if last := said[max(0, len(said)-1):]; len(last) == 0 || last[0] != "EVENT_DISCONNECTED" || strings.Count(strings.Join(said, " "), "EVENT_CONNECTED") != 1 {
+			t.Errorf("a %s at %s: %q", c.socketType, c.name, said)
+		}
+		h.waitCount(t, guard.ReasonSocketType, i+1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.counts[guard.ReasonSocketType] != 3 || len(h.counts) != 1 {
+		t.Errorf("counted %v", h.counts)
 	}
 }

@@ -50,3 +50,23 @@ func TestRefusedFloodDoesNotFloodTheLog(t *testing.T) {
 		t.Errorf("%d lines in the log:\n%.2000s", n, out.String())
 	}
 }
+
+// TestRefusalIsLoggedOnce: the reason stands in its own field, not in the detail again.
+func TestRefusalIsLoggedOnce(t *testing.T) {
+	h := newFakeHub()
+	var out bytes.Buffer
+	b, err := Listen(h, Options{Pull: anyPort, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := push(t, b.Addr("pull"))
+	send(t, p, "$reserved", "x")
+	h.waitCount(t, reasonRoom, 1)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	line := out.String()
+	if strings.Count(line, "bad_room") != 1 || !strings.Contains(line, "reason="+reasonRoom) || !strings.Contains(line, "are reserved") {
+		t.Errorf("%s", line)
+	}
+}

@@ -155,13 +155,21 @@ for (const [name, how] of Object.entries(transports)) {
         ["join with a number", "join", 5],
         ["join with null", "join", null],
         ["join with options that are none", "join", room, "presence"],
+        ["join with a negative history", "join", room, { history: -1 }],
+        ["join with more than it takes", "join", room, {}, 1],
+        ["leave with options that are none", "leave", room, "now"],
+        ["presence with options that are none", "presence", room, 7],
         ["a reserved room", "join", "$secret"],
         ["leave without a room", "leave"],
         ["publish without an event", "publish", room],
+        ["publish without data", "publish", room, "note"],
+        ["publish with more than it takes", "publish", room, "note", 1, {}, 1],
+        ["publish with binary options", "publish", room, "note", 1, Buffer.from([1])],
         ["publish with an empty event", "publish", room, "", 1],
         ["publish with an object as event", "publish", room, {}, 1],
         ["presence of an array", "presence", []],
         ["history of a boolean", "history", true],
+        ["the server's own event", "publish", room, "presence", { room, joined: [], left: [] }],
         ["event connect", "publish", room, "connect", 1],
         ["event connect_error", "publish", room, "connect_error", 1],
         ["event disconnect", "publish", room, "disconnect", 1],
@@ -173,7 +181,12 @@ for (const [name, how] of Object.entries(transports)) {
         assert.equal(answer?.ok, false, `${what}: ${JSON.stringify(answer)}`);
         assert.match(answer.error.code, /^[a-z_]+$/, what);
         assert.ok(answer.error.message.length > 3, what);
+        assert.doesNotMatch(answer.error.message, /struct|map\[|hub\.|\bint\b|float64|json:|Go /, what);
       }
+      const options = await call(s, "join", room, "presence");
+      assert.equal(options.error.message, "join: options: want an object, got a string");
+      assert.equal((await call(s, "publish", room, "note", null)).ok, true, "data may be null");
+      assert.equal((await call(s, "join", room, { fromTheFuture: 1 })).ok, true, "newer clients' options are ignored");
       s.emit("nosuchcall"); // without an ack there is nobody to tell
       assert.equal((await call(s, "join", room)).ok, true, "the session lives on");
     });

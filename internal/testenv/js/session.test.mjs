@@ -66,6 +66,37 @@ for (const [name, how] of Object.entries(transports)) {
       await assert.rejects(pending, /socket has been disconnected/);
     });
 
+    test("a connection that is closed over a mistake says why, and is a transport close as ever", async (t) => {
+      for (const [what, mistake, code, text] of [
+        ["no packet", (s) => s.io.engine.send("9"), 1002, "unknown packet type"],
+        ["a namespace never joined", (s) => s.io.engine.send('2/table,["double",1]'), 1008, "namespace not joined"],
+        ["larger than allowed", (s) => s.emit("silent", "x".repeat(1_100_000)), 1009, "message larger than the limit"],
+      ]) {
+        if (name === "polling" && code === 1009) continue; // see the next test
+        const s = await new Clients(t).connected({ ...how, reconnection: true, reconnectionDelay: 10 }, "/app");
+        const closed = next(s, "disconnect");
+        const again = next(s, "connect");
+        mistake(s);
+        const [reason, details] = await closed;
+        assert.equal(reason, "transport close", what);
+        if (name !== "polling") {
+          assert.equal(details.description, "websocket connection closed", what);
+          assert.deepEqual([details.context.code, String(details.context.reason)], [code, text], what);
+        }
+        await again; // it comes back by itself
+        assert.equal(await call(s, "echo", "back"), "back", what);
+      }
+    });
+
+    if (name === "polling") test("a POST that is too large is a transport error as ever", async (t) => {
+      const s = await new Clients(t).connected(how, "/app");
+      const closed = next(s, "disconnect");
+      s.emit("silent", "x".repeat(1_100_000));
+      const [reason, details] = await closed;
+      assert.equal(reason, "transport error");
+      assert.equal(details.description, 413);
+    });
+
     test("refusals have a code and a message, whatever is wrong", async (t) => {
       const s = await new Clients(t).connected(how, "/table");
       assert.equal(await call(s, "double", 21), 42);
@@ -78,6 +109,13 @@ for (const [name, how] of Object.entries(transports)) {
         assert.equal(answer.error.code, code, JSON.stringify(args));
         assert.ok(answer.error.message.length > 3);
       }
+      for (const [args, message] of [
+        [["double"], "double: want 1 argument, got 0"],
+        [["double", "x"], "double: argument 1: want a whole number, got a string"],
+        [["double", 1.5], "double: argument 1: want a whole number, got 1.5"],
+        [["double", Buffer.from([1])], "double: argument 1: want a whole number, got binary data"],
+        [["bytes", { length: 3 }], "bytes: argument 1: want binary data, got an object"],
+      ]) assert.equal((await call(s, ...args)).error.message, message);
       assert.equal(await call(s, "bytes", Buffer.from([1, 2, 3])), 3);
     });
 

@@ -24,41 +24,25 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := h.Handle("/", session); err != nil {
+	if err := h.Handle("/", serve); err != nil {
 		log.Fatal(err)
 	}
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], socketio.New(h, socketio.Options{})))
 }
 
-// session serves one client, in a greenlet of its own.
-func session(s *hub.Session) error {
-	for ev := range s.Events() {
-		if err := answer(s, ev); err != nil {
-			ev.Refuse(err)
-		}
-	}
-	return nil
-}
-
-func answer(s *hub.Session, ev *hub.Event) (err error) {
+// serve is one client's session, in a greenlet of its own.
+func serve(s *hub.Session) {
 	var room, msg string
 	var x json.RawMessage
-	switch ev.Name {
-	case "join":
-		if err = ev.Args(&room); err == nil {
-			err = s.Join(room)
-		}
-		if err == nil {
-			err = ev.Ack("ok")
-		}
-	case "pub":
-		if err = ev.Args(&room, &msg); err == nil {
-			err = s.Hub().To(room).Emit("msg", msg)
-		}
-	case "echo":
-		if err = ev.Args(&x); err == nil {
-			err = ev.Ack(x)
+	for ev := range s.Events() {
+		switch {
+		case ev.Match("join", &room):
+			s.Join(room)
+			ev.Ack("ok")
+		case ev.Match("pub", &room, &msg):
+			s.Hub().To(room).Emit("msg", msg)
+		case ev.Match("echo", &x):
+			ev.Ack(x)
 		}
 	}
-	return err
 }

@@ -16,8 +16,9 @@ type Conn struct {
 	raw net.Conn
 
 	// Read state, the owner's.
-	in     *parser
-	idling bool // a heartbeat deadline is set
+	in       *parser
+	idling   bool // a heartbeat deadline is set
+	explains bool // a refused handshake is answered with an ERROR command
 
 	out sender
 
@@ -38,6 +39,9 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 
 // PeerType is the socket type that the peer named in its READY. Owner, after the handshake.
 func (c *Conn) PeerType() string { return c.in.peerType }
+
+// Heard reports whether anything has come from the peer. Owner, or when the owner has ended.
+func (c *Conn) Heard() bool { return c.in.phase != phaseGreeting || c.in.w > 0 }
 
 // Err returns why the connection ended: a [*Violation], the network's error, [ErrClosed], or nil
 // while it lives.
@@ -90,6 +94,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		cleared, err := c.in.next()
 		if err != nil {
+			c.explain(err)
 			c.fail(err)
 			return 0, err
 		}
@@ -135,6 +140,27 @@ func (c *Conn) heartbeat() error {
 		return c.SetReadDeadline(time.Time{})
 	}
 	return c.SetReadDeadline(time.Now().Add(c.in.ttl))
+}
+
+const (
+	// A refused peer gets refusalTime to take the reason, and may send refusalBytes meanwhile: closing on
+	// what was not read would make the system throw the reason away.
+	refusalTime  = time.Second
+	refusalBytes = 64 << 10
+)
+
+// explain answers a READY that is refused with an ERROR command and gives the peer time to read it.
+func (c *Conn) explain(err error) {
+	var v *Violation
+	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError {
+		return
+	}
+	if !c.out.urgent(appendError(nil, v.Detail)) || c.Flush() != nil || c.CloseWrite() != nil {
+		return // gone already
+	}
+	if c.SetReadDeadline(time.Now().Add(refusalTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.raw, refusalBytes) // ends in an error, or with a peer that sends without end
+	}
 }
 
 func (c *Conn) writeError() error {

@@ -11,7 +11,8 @@
 // system call and none waits for a timer.
 //
 // A peer that breaks a rule ends its own connection: Read returns a [*Violation], which [Conn.Err]
-// remembers, with a constant reason to count.
+// remembers, with a constant reason to count. A peer that is refused for what its READY says is told the
+// reason first, by an ERROR command.
 //
 // Sources: RFC 23/ZMTP 3.0 and RFC 37/ZMTP 3.1 (rfc.zeromq.org).
 package guard

@@ -53,9 +53,9 @@ func parseReady(body []byte, local string) (string, error) {
 	case "ERROR":
 		reason := ""
 		if len(props) > 0 && int(props[0]) <= len(props)-1 {
-			reason = string(props[1 : 1+int(props[0])])
+			reason = plain(string(props[1 : 1+int(props[0])]))
 		}
-		return "", violation(ReasonPeerError, "the peer refused the connection: %q", reason)
+		return "", violation(ReasonPeerError, "the peer refused the connection: %s", reason)
 	default:
 		return "", violation(ReasonReady, "command %q in place of READY", name)
 	}
@@ -105,6 +105,25 @@ func canonicalReady(frame []byte, peer string) (start int) {
 	frame[start+1] = byte(len(body))
 	copy(frame[start+2:], body)
 	return start
+}
+
+// appendError appends an ERROR command with its header.
+func appendError(dst []byte, reason string) []byte {
+	reason = plain(reason)
+	reason = reason[:min(len(reason), 255-len("\x05ERROR\x00"))] // keeps the header short
+	dst = append(dst, flagCommand, byte(len("\x05ERROR\x00")+len(reason)))
+	dst = append(dst, "\x05ERROR"...)
+	return append(append(dst, byte(len(reason))), reason...)
+}
+
+// plain is s in printable ASCII, as reasons have to be.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // splitCommand separates a command's name from its data.
