@@ -32,20 +32,28 @@ func (l *Loop) takeCoro() *coro {
 		c.yield = yield
 		c.goroutine = gid.Me()
 		l.self.runner.Store(c.goroutine)
-		defer l.self.runner.Store(0) // its descriptor may soon be another's
 		for {
 			c.g.main(stackMark{c.g.id, greenletMark})
-			c.g = nil
-			if l.phase != running || len(l.idle) >= keptCoros {
-				return
-			}
-			l.idle = append(l.idle, c)
-			if !yield(struct{}{}) {
-				return
+			if !l.keep(c) || !yield(struct{}{}) {
+				break
 			}
 		}
+		l.self.runner.Store(0) // this goroutine's descriptor may soon be another's
 	})
 	return c
+}
+
+// keep has a coroutine wait for its next greenlet, if there is room for that. Not inlined: its frame would
+// be part of every greenlet's stack.
+//
+//go:noinline
+func (l *Loop) keep(c *coro) bool {
+	c.g = nil
+	if l.phase != running || len(l.idle) >= keptCoros {
+		return false
+	}
+	l.idle = append(l.idle, c)
+	return true
 }
 
 // dropCoros ends the coroutines that carry nothing.
@@ -75,6 +83,7 @@ func (l *Loop) force(g *Greenlet) {
 	}()
 	caught := <-done
 	l.current = nil
+	l.self.runner.Store(0)
 	if caught != nil {
 		l.reportPanic(caught)
 	}
