@@ -83,7 +83,6 @@ func (l *Loop) force(g *Greenlet) {
 	}()
 	caught := <-done
 	l.current = nil
-	l.self.runner.Store(0)
 	if caught != nil {
 		l.reportPanic(caught)
 	}

@@ -3,6 +3,7 @@ package coop_test
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"greenroom/coop"
@@ -97,9 +98,13 @@ func TestCallOfAClosingLoop(t *testing.T) {
 	}
 	l.Start()
 	var wg sync.WaitGroup
+	var waiting atomic.Int64
 	for range 100 {
 		wg.Go(func() {
-			err := l.Call(func(g *coop.Greenlet) error { return new(coop.Event).Wait(g) })
+			err := l.Call(func(g *coop.Greenlet) error {
+				waiting.Add(1)
+				return new(coop.Event).Wait(g)
+			})
 			wantErr(t, err, coop.ErrKilled)
 		})
 		wg.Go(func() {
@@ -113,7 +118,7 @@ func TestCallOfAClosingLoop(t *testing.T) {
 			}
 		})
 	}
-	await(t, "they wait", func() bool { return l.Stats().Greenlets >= 100 })
+	await(t, "they wait", func() bool { return waiting.Load() == 100 })
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}

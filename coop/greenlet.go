@@ -375,21 +375,33 @@ func (g *Greenlet) main(stackMark) {
 	var err error
 	defer func() {
 		if returned {
-			g.finish(err)
+			g.end(err, false)
 			return
 		}
 		switch v := recover(); {
 		case v != nil:
-			err = recovered(v)
+			g.end(recovered(v), false)
 		case g.doomed:
-			err = g.killError()
+			g.end(g.killError(), true)
 		default:
-			err = ErrGoexit
+			g.end(ErrGoexit, true)
 		}
-		g.finish(err)
 	}()
 	err = g.fn(g)
 	returned = true
+}
+
+// end finishes the greenlet on its own stack. If the coroutine ends with it, by Goexit or by a panic of a
+// hook, the loop must not take it for its own any more: its goroutine's descriptor may soon be another's.
+func (g *Greenlet) end(err error, dying bool) {
+	survived := false
+	defer func() {
+		if dying || !survived {
+			g.loop.self.runner.Store(0)
+		}
+	}()
+	g.finish(err)
+	survived = true
 }
 
 // bury tells everyone of the end. Functions of AfterFunc may panic on the way; the others hear of it all the same.

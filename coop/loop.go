@@ -293,7 +293,6 @@ func (l *Loop) reportPanic(p *PanicError) {
 // no known state and is closed.
 func (l *Loop) abandon(cause error) {
 	l.current = nil
-	l.self.runner.Store(0) // the coroutine may be gone
 	if s := l.handling; s != nil {
 		l.handling = nil
 		s.fail(cause)
