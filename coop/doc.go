@@ -176,7 +176,7 @@
 //	setting a timer                             65 ns, no allocation; grows with the logarithm
 //	posting to a busy loop                      45 ns
 //	posting to a sleeping loop                 1.7 µs
-//	a parked greenlet                          2.7 KB
+//	a parked greenlet                          3.1 KB
 //
 // A greenlet's stack begins at 2 KB and doubles when it has to. Of one that has grown half is given back
 // by a garbage collection that finds three quarters unused. [Greenlet.OnLoop] lends the loop's stack to what

@@ -133,7 +133,7 @@ func coopEventSet(n int) (float64, error) {
 
 func coopAsleep(g *coop.Greenlet) {
 	for i := range sleeping {
-		d := time.Hour + time.Duration(i)*time.Second/sleeping
+		d := time.Hour + time.Duration(i)*time.Millisecond
 		g.Spawn(func(g *coop.Greenlet) error { return g.Sleep(d) })
 	}
 	g.Yield()

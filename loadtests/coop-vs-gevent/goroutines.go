@@ -134,7 +134,7 @@ func goAsleep() {
 		wg.Add(1)
 		go func() {
 			wg.Done()
-			time.Sleep(time.Hour + time.Duration(i)*time.Second/sleeping)
+			time.Sleep(time.Hour + time.Duration(i)*time.Millisecond)
 		}()
 	}
 	wg.Wait()

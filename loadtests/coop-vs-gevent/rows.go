@@ -18,10 +18,9 @@ type row struct {
 	goSides map[string]func(n int) (float64, error)
 }
 
-const (
-	sleeping = 100_000 // greenlets asleep in the rows of timers; rows.py has the same number
-	crowd    = 1000    // greenlets that yield to each other
-)
+const crowd = 1000 // greenlets that yield to each other
+
+var sleeping = 100_000 // greenlets asleep in the rows of timers; rows.py has the same number, tests have fewer
 
 var rows = []row{
 	{"yield2", "yield, 2 greenlets (goroutines: a value through a channel)", 400_000, nanoseconds, map[string]func(int) (float64, error){

@@ -104,7 +104,7 @@ SLEEPING = 100_000
 
 
 def asleep():
-    greenlets = [gevent.spawn(gevent.sleep, 3600 + i / SLEEPING) for i in range(SLEEPING)]
+    greenlets = [gevent.spawn(gevent.sleep, 3600 + i / 1000) for i in range(SLEEPING)]
     gevent.sleep(0)
     return greenlets
 
