@@ -107,15 +107,6 @@ func receiver(x ast.Expr) string {
 	return ""
 }
 
-func readPage(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(root, page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 var (
 	testName = regexp.MustCompile("`((?:Test|Example|Benchmark|Fuzz)[A-Z]\\w*)`")
 	link     = regexp.MustCompile(`\[([^\]\n]*)\]\(([^)\s]+)\)`)
@@ -126,7 +117,7 @@ var (
 
 func TestTestsThatThePageNamesExist(t *testing.T) {
 	ix := indexOf(t, "coop")
-	names := testName.FindAllStringSubmatch(readPage(t), -1)
+	names := testName.FindAllStringSubmatch(read(t, page), -1)
 	if len(names) < 100 {
 		t.Errorf("the page names %d tests: is it read rightly?", len(names))
 	}
@@ -145,7 +136,7 @@ func TestTestsThatThePageNamesExist(t *testing.T) {
 
 // A link to a Go file is named after something which that file declares.
 func TestLinksOfThePageLeadWhereTheySay(t *testing.T) {
-	text := readPage(t)
+	text := read(t, page)
 	ix := indexOf(t, "coop")
 	anchors := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
@@ -205,7 +196,7 @@ func anchor(heading string) string {
 // What the page's code and prose call coop.X exists.
 func TestNamesOfThePageExist(t *testing.T) {
 	coop, http := indexOf(t, "coop"), indexOf(t, "coop/coophttp")
-	for _, m := range inCode.FindAllStringSubmatch(readPage(t), -1) {
+	for _, m := range inCode.FindAllStringSubmatch(read(t, page), -1) {
 		ix := coop
 		if m[1] == "coophttp" {
 			ix = http
@@ -220,7 +211,7 @@ func TestNamesOfThePageExist(t *testing.T) {
 func TestEveryBehaviourHasATestOrAReason(t *testing.T) {
 	const behaviours = 82
 	seen := map[int]bool{}
-	for _, m := range tableRow.FindAllStringSubmatch(readPage(t), -1) {
+	for _, m := range tableRow.FindAllStringSubmatch(read(t, page), -1) {
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
 			t.Fatal(err)
