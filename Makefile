@@ -3,10 +3,10 @@ GO ?= go
 ARTIFACTS ?= $(CURDIR)/artifacts
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run web test check lint bench fuzz fmt clean deps
+.PHONY: help run web test check lint bench bench-gevent fuzz fmt clean deps
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: web ## build the pages when they are missing and serve the chat demo (PORT, or GREENROOM_… variables)
 	$(GO) run ./cmd/greenroom $(if $(PORT),--listen 127.0.0.1:$(PORT))
@@ -36,6 +36,9 @@ test: deps web ## everything, with real peers: the one test command
 
 bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-gevent: ## coop beside gevent and goroutines, as a table (python3-gevent, wrk)
+	@$(GO) run ./loadtests/coop-vs-gevent -rounds 5
 
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s

@@ -98,7 +98,7 @@
 // of another loop. Everything else crosses over by a post, or by [Loop.Call], which waits for the
 // answer. A [Conn] may be used by anybody.
 //
-// A queue, an event and a semaphore have ports ([Queue.Port]), which any goroutine and the greenlets of all
+// A queue, an event, a future and a semaphore have ports ([Queue.Port]), which any goroutine and the greenlets of all
 // loops may use. A port posts to the loop at home, and parks the greenlet where it lives, or blocks the
 // goroutine until its context is done. Those who wait through a port stand in one line with the
 // greenlets of the home loop. What is handed over is handed to exactly one, and one who gives up has
@@ -176,7 +176,7 @@
 //	setting a timer                             65 ns, no allocation; grows with the logarithm
 //	posting to a busy loop                      45 ns
 //	posting to a sleeping loop                 1.7 µs
-//	a parked greenlet                          2.7 KB
+//	a parked greenlet                          3.1 KB
 //
 // A greenlet's stack begins at 2 KB and doubles when it has to. Of one that has grown half is given back
 // by a garbage collection that finds three quarters unused. [Greenlet.OnLoop] lends the loop's stack to what

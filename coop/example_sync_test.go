@@ -254,6 +254,19 @@ func ExampleEvent_Port() {
 	// Output: ready <nil>
 }
 
+// A goroutine brings a value that a greenlet waits for.
+func ExampleFuture_Port() {
+	coop.Run(func(g *coop.Greenlet) error {
+		var answer coop.Future[int]
+		port := answer.Port(g.Loop())
+		go port.Set(42)
+		v, err := answer.Get(g)
+		fmt.Println(v, err)
+		return err
+	})
+	// Output: 42 <nil>
+}
+
 // A goroutine takes its turn among the greenlets of a loop.
 func ExampleSemaphore_Port() {
 	coop.Run(func(g *coop.Greenlet) error {

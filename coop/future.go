@@ -2,8 +2,8 @@ package coop
 
 // A Future is a value that is not there yet: somebody sets it once, or says why it will not come,
 // and everybody who waits gets it. The zero value is ready to use. gevent's AsyncResult, but of two
-// outcomes the first counts. Loop only: it belongs to the loop on which it is used. To bring a value
-// from elsewhere, post a function that sets it, or use [Await].
+// outcomes the first counts. Loop only: it belongs to the loop on which it is used; [Future.Port] is for
+// everyone else. For what a goroutine computes there is [Await].
 type Future[T any] struct {
 	done  Event
 	v     T

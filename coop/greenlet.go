@@ -15,7 +15,7 @@ import (
 // itself. Methods not marked otherwise are loop only; Kill, Ended, Result, Loop, ID and those of
 // [context.Context] are for any goroutine.
 //
-// A parked greenlet costs about 2.7 KB: the smallest stack and this struct. Switching to it
+// A parked greenlet costs about 3.1 KB: the smallest stack, a coroutine of the runtime and this struct. Switching to it
 // allocates nothing.
 type Greenlet struct {
 	loop *Loop

@@ -169,6 +169,14 @@ var portThings = map[string]func(home *coop.Loop) (call portCall, give func(), h
 		p := e.Port(home)
 		return portCall{p.Wait, p.WaitContext}, e.Set, e.IsSet, nil, true
 	},
+	"future": func(home *coop.Loop) (portCall, func(), func() bool, func(), bool) {
+		f := coop.NewFuture[int]()
+		p := f.Port(home)
+		return portCall{
+			func(g *coop.Greenlet) error { _, err := p.Get(g); return err },
+			func(ctx context.Context) error { _, err := p.GetContext(ctx); return err },
+		}, func() { f.Set(1) }, f.Ready, nil, true
+	},
 	"semaphore": func(home *coop.Loop) (portCall, func(), func() bool, func(), bool) {
 		s := coop.NewSemaphore(0)
 		p := s.Port(home)
@@ -950,5 +958,75 @@ func TestPortStressEvents52(t *testing.T) {
 	there.Port(home).Set()
 	for range 2 {
 		wantErr(t, <-done, nil)
+	}
+}
+
+// #52: a future is settled from elsewhere, once: who waits anywhere has the first outcome, those who come later too.
+func TestPortOfAFuture52(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name   string
+		settle func(p coop.FuturePort[int]) bool
+		v      int
+		err    error
+	}{
+		{"value", func(p coop.FuturePort[int]) bool { return p.Set(7) && p.Set(8) && p.Fail(broken) }, 7, nil},
+		{"error", func(p coop.FuturePort[int]) bool { return p.Fail(broken) && p.Set(8) }, 0, broken},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			eachSide(t, func(t *testing.T, home *coop.Loop, s portSide, _ func()) {
+				p := coop.NewFuture[int]().Port(home)
+				var v int
+				c := portCall{
+					func(g *coop.Greenlet) (err error) { v, err = p.Get(g); return err },
+					func(ctx context.Context) (err error) { v, err = p.GetContext(ctx); return err },
+				}
+				w := inLine(t, home, s, c)
+				if !tt.settle(p) {
+					t.Error("refused")
+				}
+				for range 2 {
+					if err := w.result(t); err != tt.err || v != tt.v {
+						t.Errorf("got %d, %v", v, err)
+					}
+					w = s.start(c) // finds the outcome there
+				}
+				w.result(t)
+				home.Close()
+				if p.Set(1) || p.Fail(broken) {
+					t.Error("a closed loop took an outcome")
+				}
+			})
+		})
+	}
+}
+
+// #52: many settle one future at once, and all who wait on either side agree on the outcome.
+func TestPortStressFutures52(t *testing.T) {
+	home, other := started(t, coop.LoopOptions{}), started(t, coop.LoopOptions{})
+	for range 200 {
+		p := coop.NewFuture[int]().Port(home)
+		got := make(chan int, 8)
+		for i := range 4 {
+			go p.Set(i)
+			go func() {
+				v, err := p.GetContext(context.Background())
+				if err != nil {
+					t.Error(err)
+				}
+				got <- v
+			}()
+			other.Go(func(g *coop.Greenlet) error {
+				v, err := p.Get(g)
+				got <- v
+				return err
+			})
+		}
+		first := <-got
+		for range 7 {
+			if v := <-got; v != first {
+				t.Fatalf("one got %d, another %d", first, v)
+			}
+		}
 	}
 }
