@@ -35,6 +35,9 @@ func TestBrokenReadyQueueIsSaidOnce(t *testing.T) {
 				}()
 				l.drive()
 			}()
+			if onAnyLoop() {
+				t.Error("this goroutine is still taken for the loop's")
+			}
 			if reports != 0 {
 				t.Errorf("reported %d times as a callback's panic", reports)
 			}

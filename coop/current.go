@@ -34,6 +34,7 @@ func (id *identity) enter(l *Loop) {
 
 func (id *identity) leave(l *Loop) {
 	id.host.Store(0)
+	id.runner.Store(0)
 	hosts.Lock()
 	defer hosts.Unlock()
 	delete(hosts.all, l)

@@ -242,10 +242,10 @@ func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 func (l *Loop) run() {
 	l.self.enter(l)
 	defer func() {
+		l.self.leave(l)
 		if l.broken {
 			return // the process ends
 		}
-		l.self.leave(l)
 		if l.over {
 			close(l.done)
 			return

@@ -32,10 +32,10 @@ func (l *Loop) drive() (err error) {
 	l.control.started = true
 	l.self.enter(l)
 	defer func() {
+		l.self.leave(l)
 		if l.broken {
 			return // the caller gets the panic; nothing of this loop can be saved
 		}
-		l.self.leave(l)
 		l.abandon(ErrGoexit)
 		l.until = nil
 		if l.over {
