@@ -30,7 +30,7 @@ func typical(s *Session) error {
 
 // A stack begins at 2 KB, and one that has grown to 4 KB does not shrink while a session waits, so an idle
 // session must not need more on its way there: neither in our functions nor in its handler's first part.
-func TestIdleSessionsKeepTheSmallestStack(t *testing.T) {
+func TestIdleSessionsKeepTheSmallestStackAtScale(t *testing.T) {
 	const n = 1000
 	for name, handler := range map[string]any{"typical": typical, "relay": Relay(RelayOptions{})} {
 		h := newTestHub(t, Options{Loops: 1})
