@@ -94,6 +94,20 @@ func (l *Loop) runTimers() {
 	}
 }
 
+// dropper is an expirer that has to know when its time will never come.
+type dropper interface{ drop() }
+
+// dropTimers is part of the loop's end.
+func (l *Loop) dropTimers() {
+	for n := len(l.timers); n > 0; n = len(l.timers) {
+		t := l.timers[n-1].t
+		l.timers.remove(n - 1)
+		if d, ok := t.do.(dropper); ok {
+			d.drop()
+		}
+	}
+}
+
 // timerHeap is a 4-ary heap: flatter than a binary one, and four children share a cache line or two.
 // Deadlines stand in the heap itself, so that comparing touches no timer.
 type timerHeap []heapItem
