@@ -55,7 +55,7 @@ func (g *Greenlet) SpawnLater(d time.Duration, fn func(*Greenlet) error) *Greenl
 
 // newGreenlet makes a greenlet that is in no queue yet.
 func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uintptr) *Greenlet {
-	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.polled}
+	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.now}
 	g.timer.init(l, (*sleeper)(g))
 	g.life.Store(&g.root)
 	g.top.Store(&g.root)

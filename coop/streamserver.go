@@ -117,7 +117,7 @@ func (s *StreamServer) nextDelay(last time.Duration) time.Duration {
 func (s *StreamServer) waitBelow(g *Greenlet, n int) error {
 	for n > 0 && len(s.handlers) >= n {
 		s.less.Clear()
-		if err := s.less.Wait(g); err != nil {
+		if err := s.less.wait(g, ParkedPool); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ type TraceEvent struct {
 	Loop     int           // its [Loop.ID]
 	Greenlet uint64        // its [Greenlet.ID]
 	By       uint64        // the greenlet that spawned or woke it; 0: none did
-	Cause    string        // what did, when By is 0: "a timer", "I/O", "a posted job", …
+	Cause    string        // what did, when By is 0: "a timer", "I/O", "a link", "a kill by …", "a posted job", …
 	At       time.Duration // on the loop's clock
 	For      time.Duration // of a run
 	Seq      uint64        // the event's place in its loop's order, counted from 0
@@ -177,7 +177,7 @@ func (r *recorder) touch(g *Greenlet, e TraceEvent) {
 	if by := r.loop.current; by != nil {
 		e.By = by.id
 	} else {
-		e.Cause = r.loop.doing.String()
+		e.Cause = r.loop.observer.cause()
 	}
 	e.At = r.loop.clock.Now()
 	r.add(g, e)
