@@ -167,6 +167,7 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 	}
 	l := &Loop{o: o, serial: lastLoop.Add(1), clock: o.Clock, poller: p, done: make(chan struct{})}
 	if o.Trace != nil {
+		o.Trace.expect(l)
 		o.Trace.attach(l)
 	}
 	return l, nil

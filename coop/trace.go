@@ -83,12 +83,24 @@ func NewTrace(o TraceOptions) *Trace {
 // closed, is left alone. Not on a loop.
 func (t *Trace) Start(loops ...*Loop) {
 	for _, l := range loops {
-		if l.PostJob((*startTrace)(t)) {
-			t.mu.Lock()
-			t.on = append(t.on, l)
-			t.mu.Unlock()
+		t.expect(l)
+		if !l.PostJob((*startTrace)(t)) {
+			t.forget(l)
 		}
 	}
+}
+
+// expect and forget keep the list of those that will hand over.
+func (t *Trace) expect(l *Loop) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.on = append(t.on, l)
+}
+
+func (t *Trace) forget(l *Loop) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.on = slices.DeleteFunc(t.on, func(other *Loop) bool { return l == other })
 }
 
 type startTrace Trace
@@ -174,7 +186,7 @@ func (r *recorder) woken(g *Greenlet) { r.touch(g, TraceEvent{Kind: TraceWake, W
 
 // touch records what the running greenlet, or else the loop, does to g.
 func (r *recorder) touch(g *Greenlet, e TraceEvent) {
-	if by := r.loop.current; by != nil {
+	if by := r.loop.observer.running; by != nil { // also while the loop runs an errand for it
 		e.By = by.id
 	} else {
 		e.Cause = r.loop.observer.cause()
@@ -244,6 +256,7 @@ func (r *recorder) handOver() {
 		p.events = r.ring
 	}
 	r.trace.take(p)
+	r.trace.forget(l)
 	l.observer.trace = nil
 	l.observer.settle()
 }
