@@ -83,19 +83,20 @@ func (o *observer) cause() string {
 	return o.loop.doing.String()
 }
 
-func (*killJob) cause() string    { return "a kill" }
-func (*linkJob) cause() string    { return "a link" }
-func (*loopCall) cause() string   { return "a call" }
-func (*await[T]) cause() string   { return "the end of an Await" }
-func (*arrival) cause() string    { return "a new connection" }
-func (*remoteOver) cause() string { return "the end of a greenlet elsewhere" }
-func (*askJob) cause() string     { return "a port" }
-func (*cancelJob) cause() string  { return "a port" }
-func (*answerJob) cause() string  { return "a port" }
-func (*undoJob) cause() string    { return "a port" }
-func (*setJob) cause() string     { return "a port" }
-func (*releaseJob) cause() string { return "a port" }
-func (closeJob) cause() string    { return "the end of the loop" }
+func (*killJob) cause() string      { return "a kill" }
+func (*linkJob) cause() string      { return "a link" }
+func (*loopCall) cause() string     { return "a call" }
+func (*await[T]) cause() string     { return "the end of an Await" }
+func (*arrival) cause() string      { return "a new connection" }
+func (*remoteOver) cause() string   { return "the end of a greenlet elsewhere" }
+func (*askJob) cause() string       { return "a port" }
+func (*cancelJob) cause() string    { return "a port" }
+func (*answerJob) cause() string    { return "a port" }
+func (*undoJob) cause() string      { return "a port" }
+func (*setJob) cause() string       { return "a port" }
+func (*releaseJob) cause() string   { return "a port" }
+func (*settleJob[T]) cause() string { return "a port" }
+func (closeJob) cause() string      { return "the end of the loop" }
 
 // observedKill is a killJob that knows by whom.
 type observedKill struct{ g, by *Greenlet }

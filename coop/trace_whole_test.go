@@ -250,6 +250,7 @@ func TestParkReasonsAreTold_75(t *testing.T) {
 		"queue get port": func(g *coop.Greenlet) error { _, err := q.Port(home).Get(g); return err },
 		"queue put port": func(g *coop.Greenlet) error { return full.Port(home).Put(g, 1) },
 		"lock port":      s.Port(home).Acquire,
+		"result port":    func(g *coop.Greenlet) error { _, err := f.Port(home).Get(g); return err },
 	}
 	for name := range waits {
 		at[name] = home
