@@ -68,6 +68,9 @@ func (t *Timer) Stop() bool {
 // Active reports whether the timer is armed.
 func (t *Timer) Active() bool { return t.pos != 0 }
 
+// at is the deadline of an armed timer.
+func (t *Timer) at() time.Duration { return t.loop.timers[t.pos-1].at }
+
 // AfterFunc returns a new timer that calls fn once, after d, never earlier. Loop only.
 func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	t := new(Timer)

@@ -140,3 +140,39 @@ func TestHTTPInAWorldIsReproducible(t *testing.T) {
 		t.Errorf("twenty seeds tell %d stories", len(different))
 	}
 }
+
+// What Await does in a world holds for Blocking: the handler runs in place, and may read and write as ever.
+func TestBlockingInAWorld(t *testing.T) {
+	hang := time.AfterFunc(30*time.Second, func() { panic("test hangs") })
+	defer hang.Stop()
+	err := coop.Simulate(coop.SimOptions{Seed: 1}, func(g *coop.Greenlet, w *coop.World) error {
+		ln, err := w.Listen("mall:80")
+		if err != nil {
+			return err
+		}
+		s := &coophttp.Server{Handler: coophttp.Blocking(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			b, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			for range 10 {
+				rw.Write(b)
+				rw.(http.Flusher).Flush()
+			}
+		}))}
+		server := g.Spawn(func(g *coop.Greenlet) error { return s.Serve(g, ln) })
+		client := &http.Client{Transport: &coophttp.Transport{Loop: g.Loop(), Dial: w.Dial}}
+		resp, err := client.Post("http://mall/", "text/plain", strings.NewReader(strings.Repeat("y", 50_000)))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if b, err := io.ReadAll(resp.Body); len(b) != 500_000 || err != nil {
+			t.Errorf("%d bytes, %v", len(b), err)
+		}
+		return errors.Join(s.Stop(g), server.Join(g))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
