@@ -22,6 +22,15 @@ type realClock struct{ start time.Time }
 func (c realClock) Now() time.Duration                       { return time.Since(c.start) }
 func (c realClock) WakeAt(t time.Duration) (time.Time, bool) { return c.start.Add(t), true }
 
+// Time is the time of day from which the deadlines of the loop's connections count: the system's or, in a
+// simulation, that of its [World]. Any goroutine.
+func (l *Loop) Time() time.Time {
+	if l.world != nil {
+		return simEpoch.Add(l.clock.Now())
+	}
+	return time.Now()
+}
+
 // A FakeClock stands still while its loop has anything to do, and jumps to the next deadline when it
 // has not: hours of sleeping pass in no time and in a fixed order. Work handed to [Await] holds it
 // until the work has come back; streams and posts from other goroutines do not. Give each loop

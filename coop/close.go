@@ -115,9 +115,7 @@ func (l *Loop) wind() {
 		return // what was posted before a forced close runs in the next tick
 	}
 	l.dropCoros()
-	for len(l.timers) > 0 {
-		l.timers.remove(len(l.timers) - 1)
-	}
+	l.dropTimers()
 	if o := l.observer; o != nil && o.trace != nil {
 		o.trace.handOver()
 	}

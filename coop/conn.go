@@ -283,8 +283,8 @@ func (c *Conn) close() {
 }
 
 // SetDeadline sets both deadlines. One that has passed fails the call that waits and all later ones with
-// [os.ErrDeadlineExceeded], until it is moved; the zero time is none. A deadline counts on the
-// loop's clock, from the time that is left now if that is not the system's. Any goroutine.
+// [os.ErrDeadlineExceeded], until it is moved; the zero time is none. A deadline counts from [Loop.Time],
+// and on a clock that is not the system's by the time that is left now. Any goroutine.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadline(t, &c.r, &c.w) }
 
 // SetReadDeadline is [Conn.SetDeadline] for Read. Any goroutine.

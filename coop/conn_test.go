@@ -61,7 +61,7 @@ func gather(remote net.Conn) (all func() []byte) {
 
 func TestConnReadAndWritePark_77(t *testing.T) {
 	forConns(t, func(t *testing.T, g *coop.Greenlet, c *coop.Conn, remote net.Conn) {
-		data := noise(4 << 20) // more than any buffer takes
+		data := noise(8 << 20) // more than any buffer takes
 		read := g.Spawn(func(*coop.Greenlet) error {
 			got := make([]byte, len(data))
 			if _, err := io.ReadFull(c, got); err != nil {
@@ -81,7 +81,7 @@ func TestConnReadAndWritePark_77(t *testing.T) {
 		})
 		ran := g.Spawn(func(*coop.Greenlet) error { return nil })
 		if err := ran.Join(g); err != nil || read.Ended() || write.Ended() {
-			t.Errorf("others run meanwhile: %v", err)
+			t.Errorf("others run meanwhile: %v; read ended: %v, %v; write ended: %v, %v", err, read.Ended(), read.Result(), write.Ended(), write.Result())
 		}
 		go func() { remote.Write(data) }()
 		got, _ := coop.Await(g, func() ([]byte, error) {

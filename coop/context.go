@@ -1,7 +1,10 @@
 package coop
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,8 +38,8 @@ func (g *Greenlet) Deadline() (time.Time, bool) { return g.top.Load().Deadline()
 // Value returns nil: greenlets carry no values.
 func (g *Greenlet) Value(any) any { return nil }
 
-// AfterFunc has f called when the greenlet is done, on whichever goroutine brings that about; stop takes
-// it back. The context package finds this method and needs no goroutine for a context derived
+// AfterFunc has f called when the greenlet is done, on whichever goroutine brings that about, in the order
+// in which they came; stop takes it back. The context package finds this method and needs no goroutine for a context derived
 // from a greenlet. For functions that block or call the loop use [context.AfterFunc]. Any goroutine.
 func (g *Greenlet) AfterFunc(f func()) (stop func() bool) {
 	s := g.top.Load()
@@ -132,7 +135,8 @@ type watch struct {
 	done  chan struct{}
 	mu    sync.Mutex
 	fired atomic.Bool
-	after map[*func()]struct{}
+	after map[*func()]uint64 // and the order in which they came
+	came  uint64
 }
 
 func (w *watch) fire() {
@@ -145,7 +149,8 @@ func (w *watch) fire() {
 	w.after = nil
 	close(w.done)
 	w.mu.Unlock()
-	for f := range after {
+	byAge := func(a, b *func()) int { return cmp.Compare(after[b], after[a]) }
+	for _, f := range slices.SortedFunc(maps.Keys(after), byAge) { // the newest first: the last that is deferred is called first
 		defer (*f)() // deferred, so that all are called even if one panics
 	}
 }
@@ -158,9 +163,10 @@ func (w *watch) add(f func()) (stop func() bool) {
 		return func() bool { return false }
 	}
 	if w.after == nil {
-		w.after = make(map[*func()]struct{})
+		w.after = make(map[*func()]uint64)
 	}
-	w.after[&f] = struct{}{}
+	w.came++
+	w.after[&f] = w.came
 	return func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -69,9 +69,15 @@ func (l *Loop) dropCoros() {
 func (l *Loop) force(g *Greenlet) {
 	if g.co == nil {
 		g.finish(g.killError())
+		if l.observer != nil {
+			l.observer.ended(g)
+		}
 		return
 	}
 	g.interrupt(g.killError()) // out of whatever it waits for, which must not wake it after its end
+	if l.observer != nil {
+		l.observer.resumed(g)
+	}
 	done := make(chan *PanicError, 1)
 	go func() {
 		var caught *PanicError
@@ -83,6 +89,9 @@ func (l *Loop) force(g *Greenlet) {
 	}()
 	caught := <-done
 	l.current = nil
+	if l.observer != nil {
+		l.observer.left(g)
+	}
 	if caught != nil {
 		l.reportPanic(caught)
 	}

@@ -92,9 +92,9 @@
 // which they are first used; use by another goroutine is a data race, which the race detector finds.
 // Two greenlets of different loops that wait for the same event or queue get a panic that says so; ports are for them.
 //
-// Any goroutine may call, on a Loop: Post, PostJob, Go, Attach, Start, Stats, ID, Name, Close (on the loop
-// itself, which would wait for its own end, it returns [ErrOnLoop]); on a Greenlet: Kill, KillWith, Ended,
-// Successful, Result, Spawned, ID, Loop, Name, and the methods of a context. A greenlet may [Greenlet.Join] one
+// Any goroutine may call, on a Loop: Post, PostJob, Go, Call, Current, Attach, Start, Stats, Time, ID, Name, Close
+// (on the loop itself, which would wait for its own end, it returns [ErrOnLoop]); on a Greenlet: Kill, KillWith,
+// Ended, Successful, Result, Spawned, ID, Loop, Name, SetName, and the methods of a context. A greenlet may [Greenlet.Join] one
 // of another loop. Everything else crosses over by a post, or by [Loop.Call], which waits for the
 // answer. A [Conn] may be used by anybody.
 //
@@ -164,6 +164,16 @@
 // not shorten them: none of these ends early. [FakeClock] stands still
 // while there is anything to do and then jumps to the next deadline, so that tests of hours take no time
 // and come out the same each time. A [Clock] of one's own can do otherwise.
+//
+// [Simulate] goes further: it runs a program in a [World] of its own, with connections in memory, late and in
+// pieces, and turns that a seed shuffles. The same seed gives the same run. The package coophttp serves and
+// asks in a World, too.
+//
+// # Seeing it
+//
+// A [Trace] records who ran when, what each parked for and who woke it, and draws it for a browser. A [Watchdog]
+// names the greenlet that holds its loop too long, and keeps account of the lag. [Dump] prints who is
+// there, in what state and since when. A loop that nobody looks at pays two comparisons a switch and one a job.
 //
 // # Costs
 //

@@ -142,7 +142,10 @@ func (g *Greenlet) describe(now time.Duration) string {
 	case yielding:
 		return "ready, after yield"
 	case later:
-		return "begins later"
+		if g.timer.Active() {
+			return fmt.Sprintf("begins in %v", (g.timer.at() - now).Round(time.Millisecond))
+		}
+		return "never begins"
 	case parked, deaf:
 		return fmt.Sprintf("parked: %v, for %v", g.why, (now - g.since).Round(time.Millisecond))
 	}

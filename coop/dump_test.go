@@ -82,3 +82,60 @@ func TestDumpOfLoopsThatDoNotAnswer(t *testing.T) {
 		}
 	}
 }
+
+// Every state that a greenlet can be in when somebody looks.
+func TestDumpOfEveryState_75(t *testing.T) {
+	hangs(t)
+	l := started(t, coop.LoopOptions{Clock: coop.NewFakeClock()})
+	e, begun, goOn := coop.NewEvent(), make(chan struct{}), make(chan struct{})
+	defer func() { onLoop(t, l, e.Set) }()
+	onLoop(t, l, func() {
+		l.Spawn(e.Wait).SetName("woken")
+		l.Spawn(func(g *coop.Greenlet) error {
+			for !e.IsSet() {
+				if err := g.Yield(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}).SetName("yields")
+		l.SpawnLater(time.Hour, e.Wait).SetName("later")
+		l.SpawnLater(coop.Forever, e.Wait).SetName("never")
+		l.Spawn(func(g *coop.Greenlet) error {
+			return g.Scope(func(s *coop.Scope) error {
+				s.Spawn(func(g *coop.Greenlet) error { // takes its time to clean up
+					g.Sleep(coop.Forever)
+					g.Revive()
+					return g.Sleep(coop.Forever)
+				}).SetName("child")
+				g.Kill()
+				return g.Sleep(coop.Forever)
+			})
+		}).SetName("deaf")
+	})
+	for range 5 {
+		onLoop(t, l, func() {})
+	}
+	// All of this in one tick: whoever becomes ready is seen before it runs.
+	l.Post(func() { close(begun); <-goOn })
+	<-begun
+	l.Post(func() {
+		e.Set()
+		e.Clear()
+		l.Spawn(e.Wait).SetName("fresh")
+	})
+	posts := l.Stats().Posts
+	dumped := make(chan string)
+	go func() { dumped <- dump(t, coop.DumpOptions{}, l) }()
+	waitUntil(t, func() bool { return l.Stats().Posts > posts })
+	close(goOn)
+	got := <-dumped
+	for _, want := range []string{
+		"woken: ready, after event, ", "yields: ready, after yield, ", "later: begins in 1h0m0s, ", "never: never begins, ",
+		"deaf: parked: join, ", "child: parked: sleep, ", "fresh: ready to begin, ",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}

@@ -51,7 +51,7 @@ type Greenlet struct {
 	name   atomic.Pointer[string]
 	parent *Greenlet
 	place  uintptr       // where it was spawned, a program counter
-	since  time.Duration // the loop's time when it was last polled before it parked
+	since  time.Duration // the loop's time when it parked, as far as the loop had read its clock
 }
 
 // extra is what few greenlets have, so that the others do not pay for it.
@@ -203,7 +203,7 @@ func (g *Greenlet) refuse() error {
 	if g.doomed {
 		runtime.Goexit()
 	}
-	g.state, g.wakeErr = ready, g.overdue()
+	g.state, g.wakeErr, g.why = ready, g.overdue(), ParkedYield
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -228,7 +228,7 @@ func (g *Greenlet) waitOn(w *waitList, why ParkReason) error {
 
 // park waits for a wake-up; enter must have been called.
 func (g *Greenlet) park() error {
-	g.state, g.since = parked, g.loop.polled
+	g.state, g.since = parked, g.loop.now
 	return g.switchOut()
 }
 
@@ -239,7 +239,7 @@ func (g *Greenlet) waitDeaf(e *Event) {
 		return
 	}
 	e.waiters.push(g)
-	g.state, g.why, g.since = deaf, ParkedJoin, g.loop.polled
+	g.state, g.why, g.since = deaf, ParkedJoin, g.loop.now
 	g.switchOut()
 }
 
@@ -362,6 +362,9 @@ func (l *Loop) begin(g *Greenlet) bool {
 	}
 	if g.killed() {
 		g.finish(g.killError())
+		if l.observer != nil {
+			l.observer.ended(g)
+		}
 		return false
 	}
 	g.co = l.takeCoro()

@@ -99,6 +99,9 @@ func (l *Loop) runJobs() {
 		j := l.jobs[l.jobAt]
 		l.jobs[l.jobAt] = nil
 		l.jobAt++
+		if l.observer != nil {
+			l.observer.job = j
+		}
 		j.RunOn(l)
 	}
 	if cap(l.jobs) > keptJobs {

@@ -53,7 +53,7 @@ func (target *Greenlet) awaitRemote(g *Greenlet) error {
 	if !target.loop.PostJob(r) {
 		return nil // a loop ends its greenlets before it refuses jobs
 	}
-	err := r.over.Wait(g)
+	err := r.over.wait(g, ParkedJoin)
 	if err != nil {
 		r.leave()
 	}

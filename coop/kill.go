@@ -24,7 +24,7 @@ func (g *Greenlet) kill(cause *error) {
 		return
 	}
 	if life := g.condemn(cause); life != nil {
-		g.loop.PostJob((*killJob)(g)) // first, so that no answer to the announcement can overtake it
+		g.loop.PostJob(g.killJob()) // first, so that no answer to the announcement can overtake it
 		g.announce(life)
 	}
 }

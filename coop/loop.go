@@ -167,6 +167,7 @@ func NewLoop(o LoopOptions) (*Loop, error) {
 	}
 	l := &Loop{o: o, serial: lastLoop.Add(1), clock: o.Clock, poller: p, done: make(chan struct{})}
 	if o.Trace != nil {
+		o.Trace.expect(l)
 		o.Trace.attach(l)
 	}
 	return l, nil
@@ -293,6 +294,9 @@ func (l *Loop) reportPanic(p *PanicError) {
 // no known state and is closed.
 func (l *Loop) abandon(cause error) {
 	l.current = nil
+	if l.observer != nil {
+		l.observer.broke()
+	}
 	if s := l.handling; s != nil {
 		l.handling = nil
 		s.fail(cause)
@@ -304,6 +308,7 @@ func (l *Loop) tick() {
 	l.ticks++
 	l.nowValid = false
 	if l.ticks%64 == 0 {
+		l.readClock() // for those who only want to know since when they wait
 		l.publishStats()
 	}
 	l.doing = doingJobs

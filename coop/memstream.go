@@ -47,6 +47,7 @@ func newMemoryStream(l *Loop, h StreamHandler, o PipeOptions) (*Stream, *memoryE
 	s := &Stream{loop: l, h: h, remote: memoryAddr(o.Addr), fd: -1, slot: -1}
 	e := &memoryEnd{s: s, carry: o.Carry, room: memoryWindow}
 	s.via = e
+	e.landing.init(l, e)
 	return s, e
 }
 
@@ -69,6 +70,7 @@ type memoryEnd struct {
 	room    int                // bytes that may still be sent
 	arrival time.Duration      // when the last piece under way arrives, on the sender's clock
 	flying  ring[*memoryPiece] // pieces that wait for their time
+	landing Timer              // for the first of them
 	deaf    bool               // the peer has gone: it takes no more
 }
 
@@ -127,23 +129,48 @@ func (e *memoryEnd) send(b []byte) {
 // transmit delivers a piece after a delay, and after all that was sent before it.
 func (e *memoryEnd) transmit(delay time.Duration, p *memoryPiece) {
 	l := e.s.loop
+	if delay > 0 {
+		l.readClock() // or the piece would arrive early, if the loop has been busy
+	}
 	now := l.Now()
 	e.arrival = max(e.arrival, now+max(delay, 0))
-	if e.arrival > now || e.flying.n > 0 {
-		// Whichever timer fires first, the oldest piece goes.
-		e.flying.push(p)
-		l.AfterFunc(e.arrival-now, func() {
-			next := e.flying.removeAt(0)
-			next.to.s.loop.PostJob(next)
-		})
+	if e.arrival <= now && e.flying.n == 0 {
+		p.to.s.loop.PostJob(p)
 		return
 	}
-	p.to.s.loop.PostJob(p)
+	p.at = e.arrival
+	e.flying.push(p)
+	if e.flying.n == 1 {
+		e.landing.Reset(p.at - now)
+	}
+}
+
+// expire delivers the pieces whose time has come.
+func (e *memoryEnd) expire() {
+	now := e.s.loop.Now()
+	for e.flying.n > 0 && (*e.flying.at(0)).at <= now {
+		p := e.flying.removeAt(0)
+		p.to.s.loop.PostJob(p)
+	}
+	if e.flying.n > 0 {
+		e.landing.Reset((*e.flying.at(0)).at - now)
+	}
+}
+
+// drop is the end of the loop, with pieces under way.
+func (e *memoryEnd) drop() { e.cutOff() }
+
+// cutOff ends the link at once. What is under way is lost.
+func (e *memoryEnd) cutOff() {
+	e.landing.Stop()
+	e.flying = ring[*memoryPiece]{}
+	e.peer.s.loop.PostJob(&memoryPiece{to: e.peer, over: errMemoryReset})
 }
 
 // memoryPiece is a [Job] for the receiver's loop.
 type memoryPiece struct {
 	to    *memoryEnd
+	at    time.Duration // when it arrives, on the sender's clock
 	bytes []byte
 	over  error // io.EOF or a reset
 	gone  bool  // the sender reads no more either
@@ -165,6 +192,9 @@ func (p *memoryPiece) RunOn(l *Loop) {
 		e.over, e.deaf = io.EOF, p.gone
 	default:
 		e.in, e.over, e.deaf = nil, p.over, true
+	}
+	if e.deaf && e.s.flags&streamFull != 0 {
+		e.s.flags |= streamWritable // to who waits for room: there will be none
 	}
 	if e.s.flags&streamStarted != 0 {
 		e.s.flags |= streamUnread
@@ -248,16 +278,16 @@ func (e *memoryEnd) failure(op string, err error) error {
 
 // end tells the peer: by an end behind what was sent, or, if something it sent stays unread, a reset.
 func (e *memoryEnd) end() {
-	over := io.EOF
-	closing := e.s.loop.phase != running // its timers fire no more
-	if len(e.in) > 0 || closing && e.flying.n > 0 {
-		over = errMemoryReset
-	}
+	unread := len(e.in) > 0
 	e.in = nil
-	last := &memoryPiece{to: e.peer, over: over, gone: true}
-	if closing {
-		e.peer.s.loop.PostJob(last)
+	closing := e.s.loop.phase != running // its timers fire no more
+	if closing && (unread || e.flying.n > 0) {
+		e.cutOff()
 		return
+	}
+	last := &memoryPiece{to: e.peer, over: io.EOF, gone: true}
+	if unread {
+		last.over = errMemoryReset
 	}
 	e.transmit(0, last)
 }

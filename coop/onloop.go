@@ -36,7 +36,7 @@ func (l *Loop) runErrand(g *Greenlet) {
 			g.wakeErr = recovered(v)
 		} else if g.wakeErr == ErrGoexit {
 			// This goroutine is about to end; the next one resumes g, which leaves in the same way.
-			g.state = ready
+			g.state, g.why = ready, ParkedYield
 			l.ready.push(g)
 			return
 		}

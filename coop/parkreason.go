@@ -19,11 +19,12 @@ const (
 	ParkedWrite                    // room in a connection
 	ParkedAccept                   // a connection
 	ParkedIdle                     // nothing else to be ready
+	ParkedSignal                   // a signal of the system
 )
 
 var parkReasons = [...]string{
 	"wait", "yield", "sleep", "event", "queue get", "queue put", "join", "await", "lock", "result", "pool", "read", "write",
-	"accept", "idle",
+	"accept", "idle", "signal",
 }
 
 // String is a word or two, such as "queue get".

@@ -55,7 +55,7 @@ func (p *Pool) acquire(g *Greenlet) error {
 	if p.size == 0 {
 		return nil
 	}
-	return p.slots.Acquire(g)
+	return p.slots.acquire(g, ParkedPool)
 }
 
 func (p *Pool) tryAcquire() bool { return p.size == 0 || p.slots.TryAcquire() }

@@ -28,6 +28,7 @@ type call struct {
 
 	// One of two:
 	g    *Greenlet     // who asks, on another loop
+	why  ParkReason    // it parks for
 	done chan struct{} // closed when there is an answer, for a goroutine
 }
 
@@ -69,7 +70,7 @@ func (c *call) ask(home *Loop, op operation, g *Greenlet) error {
 	if !home.PostJob((*askJob)(c)) {
 		return ErrClosed
 	}
-	g.giveUp = (*asker)(c)
+	g.giveUp, g.why = (*asker)(c), c.why
 	if err := g.park(); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func (p FuturePort[T]) Get(g *Greenlet) (T, error) {
 	if g.loop == p.home {
 		return p.f.Get(g)
 	}
-	c := &waitCall{e: &p.f.done}
+	c := &waitCall{call: call{why: ParkedResult}, e: &p.f.done}
 	return p.outcome(c.ask(p.home, c, g))
 }
 

@@ -25,7 +25,7 @@ func (p QueuePort[T]) Get(g *Greenlet) (T, error) {
 	if g.loop == p.home {
 		return p.q.Get(g)
 	}
-	c := &getCall[T]{q: p.q}
+	c := &getCall[T]{call: call{why: ParkedGet}, q: p.q}
 	err := c.ask(p.home, c, g)
 	return c.v, err
 }
@@ -43,7 +43,7 @@ func (p QueuePort[T]) Put(g *Greenlet, v T) error {
 	if g.loop == p.home {
 		return p.q.Put(g, v)
 	}
-	c := &putCall[T]{q: p.q, v: v}
+	c := &putCall[T]{call: call{why: ParkedPut}, q: p.q, v: v}
 	return c.ask(p.home, c, g)
 }
 

@@ -25,7 +25,7 @@ func (p EventPort) Wait(g *Greenlet) error {
 	if g.loop == p.home {
 		return p.e.Wait(g)
 	}
-	c := &waitCall{e: p.e}
+	c := &waitCall{call: call{why: ParkedEvent}, e: p.e}
 	return c.ask(p.home, c, g)
 }
 
@@ -76,7 +76,7 @@ func (p SemaphorePort) Acquire(g *Greenlet) error {
 	if g.loop == p.home {
 		return p.s.Acquire(g)
 	}
-	c := &acquireCall{s: p.s}
+	c := &acquireCall{call: call{why: ParkedLock}, s: p.s}
 	return c.ask(p.home, c, g)
 }
 

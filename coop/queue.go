@@ -277,10 +277,12 @@ func (q *Queue[T]) CloseNow() (dropped int) {
 }
 
 // All yields the values until the queue is closed and empty, or g is killed or times out.
-func (q *Queue[T]) All(g *Greenlet) iter.Seq[T] {
+func (q *Queue[T]) All(g *Greenlet) iter.Seq[T] { return q.all(g, ParkedGet) }
+
+func (q *Queue[T]) all(g *Greenlet, why ParkReason) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for {
-			v, err := q.Get(g)
+			v, err := q.get(g, why)
 			if err != nil || !yield(v) {
 				return
 			}

@@ -19,11 +19,14 @@ func (s *Semaphore) Free() int { return s.free }
 
 // Acquire takes a permit, waiting for one. After an error, which means that g was killed or timed out,
 // none is taken.
-func (s *Semaphore) Acquire(g *Greenlet) error {
+func (s *Semaphore) Acquire(g *Greenlet) error { return s.acquire(g, ParkedLock) }
+
+// acquire is Acquire for those for whom the semaphore stands for something else.
+func (s *Semaphore) acquire(g *Greenlet, why ParkReason) error {
 	if s.TryAcquire() {
 		return nil
 	}
-	return g.waitOn(&s.waiters, ParkedLock)
+	return g.waitOn(&s.waiters, why)
 }
 
 // TryAcquire takes a permit if one is free. It never switches.

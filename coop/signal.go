@@ -44,10 +44,10 @@ func NewSignals(l *Loop, sigs ...os.Signal) *Signals {
 
 // Wait parks g until a signal comes, and returns it. Each signal goes to one greenlet, in the order in which they
 // began to wait. The error is [ErrClosed] after Stop, or says that g was killed or timed out.
-func (s *Signals) Wait(g *Greenlet) (os.Signal, error) { return s.q.Get(g) }
+func (s *Signals) Wait(g *Greenlet) (os.Signal, error) { return s.q.get(g, ParkedSignal) }
 
 // All yields the signals until s is stopped, or g is killed or times out.
-func (s *Signals) All(g *Greenlet) iter.Seq[os.Signal] { return s.q.All(g) }
+func (s *Signals) All(g *Greenlet) iter.Seq[os.Signal] { return s.q.all(g, ParkedSignal) }
 
 // Stop gives the signals their usual effect again. Signals that have come can still be taken. Stopping
 // again does nothing.

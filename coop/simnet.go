@@ -25,23 +25,24 @@ func (w *World) Dial(g *Greenlet, addr string) (*Conn, error) {
 	if ln == nil {
 		return nil, &net.OpError{Op: "dial", Net: "memory", Addr: memoryAddr(addr), Err: syscall.ECONNREFUSED}
 	}
-	near, far := w.connect(addr)
+	near, far, err := w.connect(addr)
+	if err != nil {
+		return nil, err
+	}
 	ln.arrive(far, nil)
 	return near, nil
 }
 
 // connect makes the two ends of a connection, both of them started.
-func (w *World) connect(addr string) (near, far *Conn) {
+func (w *World) connect(addr string) (near, far *Conn, err error) {
 	near, far = newMemoryConn(w.loop, "client of "+addr, addr), newMemoryConn(w.loop, addr, "client of "+addr)
-	var err error
 	near.s, far.s, err = Pipe(w.loop, w.loop, (*connHandler)(near), (*connHandler)(far), PipeOptions{Addr: addr, Carry: w.carry})
-	if err != nil { // the loop is closing: the greenlets that use them are as good as gone
-		near.err, far.err = net.ErrClosed, net.ErrClosed
-		return near, far
+	if err != nil {
+		return nil, nil, err
 	}
 	near.start()
 	far.start()
-	return near, far
+	return near, far, nil
 }
 
 func newMemoryConn(l *Loop, local, peer string) *Conn {
@@ -53,14 +54,18 @@ func newMemoryConn(l *Loop, local, peer string) *Conn {
 
 // memoryListener stands for the world in a [Listener], which is fed with connections and accepts none itself.
 type memoryListener struct {
-	w    *World
-	addr memoryAddr
+	w      *World
+	addr   memoryAddr
+	closed bool
 }
 
 func (m *memoryListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
 func (m *memoryListener) Addr() net.Addr            { return m.addr }
 
 func (m *memoryListener) Close() error {
-	delete(m.w.listeners, string(m.addr))
+	if !m.closed { // the address may be another's by now
+		m.closed = true
+		delete(m.w.listeners, string(m.addr))
+	}
 	return nil
 }

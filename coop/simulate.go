@@ -54,8 +54,9 @@ func (e *DeadlockError) Error() string {
 // traces of two runs are equal: the numbers of greenlets count from 1.
 //
 // What would break that does not happen: a function given to [Await] is called in place and holds
-// everything up. Deadlines of connections count from [World.Time]. What fn itself reads from the
-// system, the order of a map, a goroutine it starts, are its own business.
+// everything up. Deadlines of connections count from [World.Time], which is also [Loop.Time]. What fn itself reads from the
+// system, the order of a map, a goroutine it starts, are its own business; so is TLS, whose handshakes
+// are made of the system's chance.
 //
 // When nothing can happen any more the run ends with a *[DeadlockError].
 func Simulate(o SimOptions, fn func(*Greenlet, *World) error) error {
@@ -79,7 +80,7 @@ func Simulate(o SimOptions, fn func(*Greenlet, *World) error) error {
 func (w *World) Rand() *rand.Rand { return w.rand }
 
 // Time is the time of day in the world: it begins with the year 2000.
-func (w *World) Time() time.Time { return simEpoch.Add(w.loop.clock.Now()) }
+func (w *World) Time() time.Time { return w.loop.Time() }
 
 // carry decides how a piece of data travels.
 func (w *World) carry(n int) (time.Duration, int) { return w.lag(), 1 + w.rand.IntN(n) }

@@ -7,7 +7,8 @@ import (
 )
 
 // Spawn puts a new greenlet that runs fn at the end of the ready queue. It does not switch. An error
-// that fn returns is the greenlet's result. On a loop that is closing the greenlet is born killed.
+// that fn returns is the greenlet's result. On a loop that is closing the greenlet is born killed, on one
+// that is closed it is over at once.
 // Loop only, or before Start.
 func (l *Loop) Spawn(fn func(*Greenlet) error) *Greenlet {
 	g := l.newGreenlet(l.current, fn, callerAbove(1))
@@ -55,7 +56,7 @@ func (g *Greenlet) SpawnLater(d time.Duration, fn func(*Greenlet) error) *Greenl
 
 // newGreenlet makes a greenlet that is in no queue yet.
 func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uintptr) *Greenlet {
-	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.polled}
+	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.now}
 	g.timer.init(l, (*sleeper)(g))
 	g.life.Store(&g.root)
 	g.top.Store(&g.root)
@@ -73,6 +74,9 @@ func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uin
 	if l.observer != nil {
 		l.observer.spawned(g)
 	}
+	if l.phase != running && l.over {
+		g.finish(g.killError()) // nobody else will
+	}
 	return g
 }
 
@@ -87,6 +91,9 @@ func (l *Loop) observeSpawn(g *Greenlet) {
 }
 
 func (g *Greenlet) startAfter(d time.Duration) {
+	if g.state == dead {
+		return // the loop is closed
+	}
 	g.timer.init(g.loop, (*starter)(g))
 	g.state = later
 	switch {

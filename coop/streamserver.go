@@ -1,12 +1,15 @@
 package coop
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -117,7 +120,7 @@ func (s *StreamServer) nextDelay(last time.Duration) time.Duration {
 func (s *StreamServer) waitBelow(g *Greenlet, n int) error {
 	for n > 0 && len(s.handlers) >= n {
 		s.less.Clear()
-		if err := s.less.Wait(g); err != nil {
+		if err := s.less.wait(g, ParkedPool); err != nil {
 			return err
 		}
 	}
@@ -193,9 +196,8 @@ func (s *StreamServer) Stop(g *Greenlet) error {
 	if err == nil {
 		return nil
 	}
-	for h := range s.handlers {
-		h.Kill()
-	}
+	byAge := func(a, b *Greenlet) int { return cmp.Compare(a.id, b.id) }
+	Kill(slices.SortedFunc(maps.Keys(s.handlers), byAge)...)
 	if late := s.waitBelow(g, 1); late != nil {
 		return fmt.Errorf("%d handlers go on: %w", len(s.handlers), err)
 	}

@@ -68,6 +68,9 @@ func (t *Timer) Stop() bool {
 // Active reports whether the timer is armed.
 func (t *Timer) Active() bool { return t.pos != 0 }
 
+// at is the deadline of an armed timer.
+func (t *Timer) at() time.Duration { return t.loop.timers[t.pos-1].at }
+
 // AfterFunc returns a new timer that calls fn once, after d, never earlier. Loop only.
 func (l *Loop) AfterFunc(d time.Duration, fn func()) *Timer {
 	t := new(Timer)
@@ -91,6 +94,20 @@ func (l *Loop) runTimers() {
 		}
 		l.timers.remove(0)
 		e.t.do.expire()
+	}
+}
+
+// dropper is an expirer that has to know when its time will never come.
+type dropper interface{ drop() }
+
+// dropTimers is part of the loop's end.
+func (l *Loop) dropTimers() {
+	for n := len(l.timers); n > 0; n = len(l.timers) {
+		t := l.timers[n-1].t
+		l.timers.remove(n - 1)
+		if d, ok := t.do.(dropper); ok {
+			d.drop()
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (t *TLSConn) Handshake() error {
 
 func (t *TLSConn) handshake(g *Greenlet) error {
 	for t.phase == shaking {
-		if err := t.shaken.Wait(g); err != nil {
+		if err := t.shaken.wait(g, ParkedRead); err != nil {
 			return err
 		}
 	}

@@ -35,7 +35,7 @@ type TraceEvent struct {
 	Loop     int           // its [Loop.ID]
 	Greenlet uint64        // its [Greenlet.ID]
 	By       uint64        // the greenlet that spawned or woke it; 0: none did
-	Cause    string        // what did, when By is 0: "a timer", "I/O", "a posted job", …
+	Cause    string        // what did, when By is 0: "a timer", "I/O", "a link", "a kill by …", "a posted job", …
 	At       time.Duration // on the loop's clock
 	For      time.Duration // of a run
 	Seq      uint64        // the event's place in its loop's order, counted from 0
@@ -83,12 +83,24 @@ func NewTrace(o TraceOptions) *Trace {
 // closed, is left alone. Not on a loop.
 func (t *Trace) Start(loops ...*Loop) {
 	for _, l := range loops {
-		if l.PostJob((*startTrace)(t)) {
-			t.mu.Lock()
-			t.on = append(t.on, l)
-			t.mu.Unlock()
+		t.expect(l)
+		if !l.PostJob((*startTrace)(t)) {
+			t.forget(l)
 		}
 	}
+}
+
+// expect and forget keep the list of those that will hand over.
+func (t *Trace) expect(l *Loop) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.on = append(t.on, l)
+}
+
+func (t *Trace) forget(l *Loop) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.on = slices.DeleteFunc(t.on, func(other *Loop) bool { return l == other })
 }
 
 type startTrace Trace
@@ -174,10 +186,10 @@ func (r *recorder) woken(g *Greenlet) { r.touch(g, TraceEvent{Kind: TraceWake, W
 
 // touch records what the running greenlet, or else the loop, does to g.
 func (r *recorder) touch(g *Greenlet, e TraceEvent) {
-	if by := r.loop.current; by != nil {
+	if by := r.loop.observer.running; by != nil { // also while the loop runs an errand for it
 		e.By = by.id
 	} else {
-		e.Cause = r.loop.doing.String()
+		e.Cause = r.loop.observer.cause()
 	}
 	e.At = r.loop.clock.Now()
 	r.add(g, e)
@@ -244,6 +256,7 @@ func (r *recorder) handOver() {
 		p.events = r.ring
 	}
 	r.trace.take(p)
+	r.trace.forget(l)
 	l.observer.trace = nil
 	l.observer.settle()
 }

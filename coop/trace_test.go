@@ -264,6 +264,39 @@ func TestTraceOfRunningLoops(t *testing.T) {
 	}
 }
 
+// A loop that was given its trace when it was made can be left, as others.
+func TestTraceStopsLoopsThatHadItFromTheBeginning(t *testing.T) {
+	trace := coop.NewTrace(coop.TraceOptions{})
+	l := started(t, coop.LoopOptions{Trace: trace})
+	step := func() { on(t, l, func(g *coop.Greenlet) error { return g.Yield() }) }
+	step()
+	trace.Stop()
+	n := len(trace.Events())
+	step()
+	trace.Stop()
+	if got := len(trace.Events()); n < 3 || got != n {
+		t.Errorf("%d events, later %d", n, got)
+	}
+}
+
+// What a greenlet has the loop do for it, it does itself.
+func TestTraceOfAnErrand(t *testing.T) {
+	trace := traced(t, coop.TraceOptions{}, func(g *coop.Greenlet) error {
+		e := coop.NewEvent()
+		waiter := g.Spawn(e.Wait)
+		if err := g.Yield(); err != nil {
+			return err
+		}
+		g.OnLoop(e.Set)
+		return waiter.Join(g)
+	})
+	for _, e := range trace.Events() {
+		if e.Kind == coop.TraceWake && e.By == 0 {
+			t.Errorf("woken by %s", e.Cause)
+		}
+	}
+}
+
 func BenchmarkYieldTraced(b *testing.B) {
 	trace := coop.NewTrace(coop.TraceOptions{})
 	err := coop.RunWith(coop.LoopOptions{Trace: trace}, func(g *coop.Greenlet) error {

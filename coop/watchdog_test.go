@@ -15,6 +15,16 @@ func holdTheLoop(stop *atomic.Bool) {
 	}
 }
 
+// hogOf waits for the block by holdTheLoop: on a busy machine a loop may be held by nobody but the machine.
+func hogOf(blocks <-chan coop.Block) coop.Block {
+	for b := range blocks {
+		if strings.Contains(b.Stack, "holdTheLoop") {
+			return b
+		}
+	}
+	return coop.Block{}
+}
+
 func TestWatchdogNamesWhoHoldsTheLoop(t *testing.T) {
 	loops, err := coop.NewLoops(2, coop.LoopOptions{})
 	if err != nil {
@@ -36,7 +46,7 @@ func TestWatchdogNamesWhoHoldsTheLoop(t *testing.T) {
 			}
 			return nil
 		})
-		b := <-blocks
+		b := hogOf(blocks)
 		if b.Loop != l || b.Who() != "glutton" || b.For < 20*time.Millisecond || !strings.Contains(b.Stack, "holdTheLoop") {
 			t.Errorf("round %d: loop %v held by %q for %v at\n%s", round, b.Loop.ID(), b.Who(), b.For, b.Stack)
 		}
@@ -63,7 +73,7 @@ func TestWatchdogSeesCallbacks(t *testing.T) {
 	defer w.Stop()
 	var stop atomic.Bool
 	l.Post(func() { holdTheLoop(&stop) })
-	b := <-blocks
+	b := hogOf(blocks)
 	stop.Store(true)
 	if b.Greenlet != nil || b.Who() != "a callback of the loop" || !strings.Contains(b.Stack, "holdTheLoop") {
 		t.Errorf("held by %q at\n%s", b.Who(), b.Stack)

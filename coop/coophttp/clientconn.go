@@ -50,7 +50,7 @@ type (
 
 func (s *clientSource) Read(p []byte) (int, error) {
 	if d := s.t.StallTimeout; d > 0 {
-		s.c.SetReadDeadline(time.Now().Add(d))
+		s.c.SetReadDeadline(s.t.Loop.Time().Add(d))
 	}
 	n, err := s.c.Read(p)
 	s.heard = s.heard || n > 0
@@ -60,7 +60,7 @@ func (s *clientSource) Read(p []byte) (int, error) {
 func (s *clientSink) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		if d := s.t.StallTimeout; d > 0 {
-			s.c.SetWriteDeadline(time.Now().Add(d))
+			s.c.SetWriteDeadline(s.t.Loop.Time().Add(d))
 		}
 		var m int
 		m, err = s.c.Write(p[n:min(len(p), n+writePiece)])
@@ -89,8 +89,8 @@ func (c *clientConn) do(g *coop.Greenlet, r *http.Request) (*http.Response, erro
 
 // watch ends the call when ctx does.
 func (c *clientConn) watch(g *coop.Greenlet, ctx context.Context) {
-	if ctx.Done() == nil || greenletOf(ctx) == g {
-		return
+	if ctx.Done() == nil || ctx == context.Context(g) || ctx == g.Context() || greenletOf(ctx) == g {
+		return // g's own parks hear of it
 	}
 	nc := c.c
 	c.unwatch = context.AfterFunc(ctx, func() { nc.Close() })
@@ -110,7 +110,7 @@ func (c *clientConn) send(g *coop.Greenlet, r *http.Request) error {
 	}
 	c.sending = g.Spawn(func(g *coop.Greenlet) error {
 		if write(g) != nil {
-			c.bare.SetReadDeadline(time.Now().Add(answerTime)) // it may have said why
+			c.bare.SetReadDeadline(c.t.Loop.Time().Add(answerTime)) // it may have said why
 		}
 		return nil
 	})

@@ -93,6 +93,9 @@ func newConn(s *Server, g *coop.Greenlet, c net.Conn) *conn {
 	return k
 }
 
+// now is the time of day on the connection's loop.
+func (k *conn) now() time.Time { return k.g.Loop().Time() }
+
 func (k *conn) release() {
 	delete(k.s.conns, k)
 	if !k.hijacked {
@@ -128,7 +131,7 @@ func (k *conn) next() bool {
 	}
 	k.idle = true
 	defer func() { k.idle = false }()
-	k.c.SetReadDeadline(time.Now().Add(k.s.IdleTimeout))
+	k.c.SetReadDeadline(k.now().Add(k.s.IdleTimeout))
 	if k.bare != nil {
 		k.dropReader()
 		k.dropOut()
@@ -153,7 +156,7 @@ func (s *source) Read(p []byte) (int, error) {
 	switch {
 	case s.idle:
 	case !s.reading:
-		s.c.SetReadDeadline(earlier(time.Now().Add(s.s.StallTimeout), s.readBy))
+		s.c.SetReadDeadline(earlier((*conn)(s).now().Add(s.s.StallTimeout), s.readBy))
 	case s.left <= 0:
 		s.failed = errHeadTooLong
 		return 0, errHeadTooLong
@@ -193,7 +196,7 @@ func (k *conn) flush() bool {
 
 func (k *conn) send(p []byte) bool {
 	for len(p) > 0 && k.broken == nil {
-		k.c.SetWriteDeadline(earlier(time.Now().Add(k.s.StallTimeout), k.writeBy))
+		k.c.SetWriteDeadline(earlier(k.now().Add(k.s.StallTimeout), k.writeBy))
 		n, err := k.c.Write(p[:min(len(p), writePiece)])
 		p, k.broken = p[n:], err
 	}
@@ -205,7 +208,7 @@ func (k *conn) serve() bool {
 	if k.buffers == nil {
 		k.buffers = writers.Get().(*buffers)
 	}
-	start := time.Now()
+	start := k.now()
 	r, err := k.readRequest(start)
 	if err != nil {
 		k.refuse(err)
@@ -223,7 +226,7 @@ func (k *conn) serve() bool {
 	again := w.finish(ok) && k.flushUnlessPipelined()
 	k.readBy, k.writeBy = time.Time{}, time.Time{}
 	if k.s.Log != nil {
-		k.s.Log(Access{Request: r, Status: w.status, Bytes: w.written, Start: start, Took: time.Since(start), Cut: w.cut})
+		k.s.Log(Access{Request: r, Status: w.status, Bytes: w.written, Start: start, Took: k.now().Sub(start), Cut: w.cut})
 	}
 	if w.cut {
 		return false

@@ -93,7 +93,7 @@ func (k *conn) part(unread bool) {
 	if !ok || h.CloseWrite() != nil {
 		return
 	}
-	k.c.SetReadDeadline(time.Now().Add(partingTime))
+	k.c.SetReadDeadline(k.now().Add(partingTime))
 	io.CopyN(io.Discard, k.c, partingBytes)
 }
 

@@ -76,7 +76,7 @@ func (w *response) WriteHeader(status int) {
 	w.k.head = appendStatus(w.k.head, w.r, status)
 	w.k.head = appendHeader(w.k.head, w.header, w.trailer)
 	if _, set := w.header["Date"]; !set {
-		w.k.head = w.k.s.date.append(w.k.head)
+		w.k.head = w.k.s.date.append(w.k.head, w.k.now())
 	}
 }
 
@@ -245,7 +245,7 @@ func (w *response) SetReadDeadline(t time.Time) error {
 		return errOver
 	}
 	w.k.readBy = t
-	return w.k.c.SetReadDeadline(earlier(time.Now().Add(w.k.s.StallTimeout), t))
+	return w.k.c.SetReadDeadline(earlier(w.k.now().Add(w.k.s.StallTimeout), t))
 }
 
 // SetWriteDeadline is for [http.ResponseController]. It bounds writing this response, as SetReadDeadline does.
@@ -254,7 +254,7 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 		return errOver
 	}
 	w.k.writeBy = t
-	return w.k.c.SetWriteDeadline(earlier(time.Now().Add(w.k.s.StallTimeout), t))
+	return w.k.c.SetWriteDeadline(earlier(w.k.now().Add(w.k.s.StallTimeout), t))
 }
 
 // EnableFullDuplex is for [http.ResponseController]: it always is.

@@ -1,12 +1,15 @@
 package coophttp
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"greenroom/coop"
@@ -118,7 +121,8 @@ func (s *Server) Stop(g *coop.Greenlet) error {
 	if s.ln != nil {
 		s.ln.Close()
 	}
-	for k := range s.conns {
+	byAge := func(a, b *conn) int { return cmp.Compare(a.g.ID(), b.g.ID()) }
+	for _, k := range slices.SortedFunc(maps.Keys(s.conns), byAge) {
 		if k.idle {
 			k.c.Close()
 		}

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"greenroom/coop"
@@ -43,6 +47,10 @@ type Transport struct {
 
 	// Dialer makes the connections; its Loop is not used.
 	Dialer coop.Dialer
+
+	// Dial makes the connections instead, to an address with a port: [coop.World.Dial] in a simulation, or a
+	// function that dials a Unix socket. They must live on Loop.
+	Dial func(g *coop.Greenlet, address string) (*coop.Conn, error)
 
 	// TLS configures HTTPS; nil is the default configuration.
 	TLS *tls.Config
@@ -199,18 +207,36 @@ func (h *host) release() {
 }
 
 func (t *Transport) dial(g *coop.Greenlet, key hostKey) (net.Conn, error) {
-	if key.scheme == "https" {
-		c, err := t.Dialer.DialTLS(g, "tcp", key.address, t.TLS)
-		if err != nil {
-			return nil, err // not a nil pointer in an interface
-		}
+	dial := t.Dial
+	if dial == nil {
+		dial = func(g *coop.Greenlet, address string) (*coop.Conn, error) { return t.Dialer.Dial(g, "tcp", address) }
+	}
+	c, err := dial(g, key.address)
+	if err != nil {
+		return nil, err // not a nil pointer in an interface
+	}
+	if key.scheme != "https" {
 		return c, nil
 	}
-	c, err := t.Dialer.Dial(g, "tcp", key.address)
-	if err != nil {
-		return nil, err
+	return t.shake(c, key.address)
+}
+
+// shake makes a TLS handshake over c.
+func (t *Transport) shake(c *coop.Conn, address string) (net.Conn, error) {
+	config := t.TLS
+	if config == nil {
+		config = new(tls.Config)
 	}
-	return c, nil
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	tc := coop.TLSClient(c, config)
+	if err := tc.Handshake(); err != nil {
+		tc.Close()
+		return nil, fmt.Errorf("TLS handshake with %s: %w", address, err)
+	}
+	return tc, nil
 }
 
 // keep puts a connection back.
@@ -238,7 +264,9 @@ func (t *Transport) armSweep() {
 // closeIdle closes what has not been used for a while.
 func (t *Transport) closeIdle(limit time.Duration) {
 	left := false
-	for key, h := range t.hosts {
+	byName := func(a, b hostKey) int { return strings.Compare(a.address+a.scheme, b.address+b.scheme) }
+	for _, key := range slices.SortedFunc(maps.Keys(t.hosts), byName) {
+		h := t.hosts[key]
 		n := 0
 		for n < len(h.idle) && t.Loop.Now()-h.idle[n].since >= limit {
 			h.idle[n].c.Close()

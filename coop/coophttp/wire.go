@@ -95,8 +95,7 @@ type dateLine struct {
 	line   []byte
 }
 
-func (d *dateLine) append(out []byte) []byte {
-	now := time.Now()
+func (d *dateLine) append(out []byte, now time.Time) []byte {
 	if s := now.Unix(); s != d.second || d.line == nil {
 		d.second = s
 		d.line = append(d.line[:0], "Date: "...)
