@@ -92,8 +92,10 @@ func TestPyzmqPush(t *testing.T) {
 					t.Fatalf("message %d is %v", i, h.pubs[6+i].Args)
 				}
 			}
-			if len(h.counts) > 0 {
-				t.Errorf("counted %v", h.counts)
+			for reason, times := range h.counts {
+				if reason != reasonNetwork { // a process that ends may reset its connection
+					t.Errorf("counted %s %d times", reason, times)
+				}
 			}
 		})
 	}
