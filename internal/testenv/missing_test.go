@@ -13,7 +13,9 @@ func TestMissingPeers(t *testing.T) {
 		want []string
 	}{
 		"a Python module": {func(tb testing.TB) { Python(tb, "no_such_module_at_all") }, []string{"no_such_module_at_all", "GREENROOM_PYTHON"}},
-		"Node.js":         {func(tb testing.TB) { Node(tb) }, []string{"Node.js 20"}},
+		"a server": {func(tb testing.TB) { Program(tb, "no-such-server", "no-such-package") },
+			[]string{"no-such-server", "no-such-package"}},
+		"Node.js": {func(tb testing.TB) { Node(tb) }, []string{"Node.js 20"}},
 	}
 	for name, c := range needs {
 		t.Run(name, func(t *testing.T) {

@@ -45,6 +45,19 @@ func Python(t testing.TB, modules ...string) string {
 	return ""
 }
 
+// Program returns the path of an installed program, for example "redis-server"; pkg is the package to install
+// when there is none. It also looks where Debian keeps servers, which is not in everybody's $PATH.
+func Program(t testing.TB, name, pkg string) string {
+	t.Helper()
+	for _, name := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, "this test needs %s in $PATH: install the package %s", name, pkg)
+	return ""
+}
+
 // oldestNode is the first major version with a finished node:test.
 const oldestNode = 20
 
