@@ -89,6 +89,9 @@ func (t *Transport) within(g *coop.Greenlet, r *http.Request) (resp *http.Respon
 	if !ok || greenletOf(r.Context()) == g {
 		return t.roundTrip(g, r)
 	}
+	if own, ok := g.Deadline(); ok && !at.Before(own) {
+		return t.roundTrip(g, r) // g times out no later, with an error of its own; it may be the context itself
+	}
 	var ours *coop.TimeoutError
 	err = g.WithTimeout(time.Until(at), func() error {
 		resp, err = t.roundTrip(g, r)

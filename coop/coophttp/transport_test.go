@@ -233,6 +233,17 @@ func TestTransportEndsOfWaiting(t *testing.T) {
 			"scope": {coophttp.Transport{}, func(g *coop.Greenlet, c *http.Client) error {
 				return g.WithTimeout(20*time.Millisecond, func() error { _, err := get(c, url+p); return err })
 			}, coop.ErrTimeout},
+			"scope of the context": {coophttp.Transport{}, func(g *coop.Greenlet, c *http.Client) error {
+				return g.WithTimeout(20*time.Millisecond, func() error {
+					r, _ := http.NewRequestWithContext(g, "GET", url+p, nil)
+					resp, err := c.Do(r)
+					if err == nil {
+						_, err = io.ReadAll(resp.Body)
+						resp.Body.Close()
+					}
+					return err
+				})
+			}, coop.ErrTimeout},
 			"killed": {coophttp.Transport{}, func(g *coop.Greenlet, c *http.Client) error {
 				h := g.Spawn(func(*coop.Greenlet) error { _, err := get(c, url+p); return err })
 				g.Sleep(20 * time.Millisecond)
