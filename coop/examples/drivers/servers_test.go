@@ -84,12 +84,12 @@ func startMariaDB(t testing.TB) (*testenv.Process, string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	data := "--datadir=" + filepath.Join(dir, "data")
 	root := asUser(t, "--user=root")
-	// Tables of system users are not needed without grants, and neither is safety from a crash.
 	args := append([]string{"--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"}, root...)
 	if out, err := exec.Command(install, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", install, err, out)
 	}
 	port := testenv.FreePort(t)
+	// Nobody has to log in, and nothing has to survive a crash.
 	args = append([]string{"--no-defaults", data, "--skip-grant-tables", "--skip-log-bin", "--tmpdir=" + dir,
 		"--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"),
 		"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-networking=OFF",
