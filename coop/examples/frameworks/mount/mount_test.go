@@ -4,9 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +14,8 @@ import (
 	"github.com/gin-gonic/gin"
 	"go.uber.org/goleak"
 
+	"greenroom/coop"
+	"greenroom/coop/coophttp"
 	"greenroom/hub"
 	"greenroom/internal/testenv"
 	"greenroom/transports/socketio"
@@ -24,17 +26,22 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// The official client has in every framework what it has of a server alone, over each of its transports,
-// wherever it is mounted.
+// The official client has in every framework what it has of a server alone: over each of its transports at
+// /socket.io/, and with the change from polling to WebSocket below a prefix.
 func TestOfficialClient(t *testing.T) {
 	for name, routes := range frameworks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := start(t, routes)
-			for _, path := range []string{"/socket.io/", "/live/socket.io/", "/stripped/socket.io/"} {
-				t.Run(strings.Trim(path, "/"), func(t *testing.T) {
-					testenv.RunNode(t, testenv.JS(t), "relay.test.mjs", "GREENROOM_URL="+m.url, "GREENROOM_PATH="+path)
-					if m.requests(path) == 0 {
+			m := start(t, routes, onNetHTTP)
+			for _, c := range []struct{ path, transport string }{
+				{"/socket.io/", "websocket"}, {"/socket.io/", "polling"}, {"/socket.io/", "upgrade"},
+				{"/live/socket.io/", "upgrade"}, {"/stripped/socket.io/", "upgrade"},
+			} {
+				t.Run(c.path+c.transport, func(t *testing.T) {
+					before := m.requests(c.path)
+					testenv.RunNode(t, testenv.JS(t), "relay.test.mjs",
+						"GREENROOM_URL="+m.url, "GREENROOM_PATH="+c.path, "GREENROOM_TRANSPORT="+c.transport)
+					if m.requests(c.path) == before {
 						t.Error("no request has passed the middleware")
 					}
 				})
@@ -43,11 +50,20 @@ func TestOfficialClient(t *testing.T) {
 	}
 }
 
+// Coop's server will do as well in front: a poll that waits then holds a goroutine, as it does in net/http.
+func TestOfficialClientOnCoop(t *testing.T) {
+	m := start(t, onChi, onCoop)
+	testenv.RunNode(t, testenv.JS(t), "relay.test.mjs", "GREENROOM_URL="+m.url)
+	if m.requests("/socket.io/") == 0 {
+		t.Error("no request has passed the middleware")
+	}
+}
+
 // The framework's own routes are where they were, and a path below that is none of Socket.IO's is refused.
 func TestOtherRoutes(t *testing.T) {
 	for name, routes := range frameworks {
 		t.Run(name, func(t *testing.T) {
-			m := start(t, routes)
+			m := start(t, routes, onNetHTTP)
 			for _, c := range []struct {
 				path   string
 				status int
@@ -81,7 +97,35 @@ type mounted struct {
 	seen []string
 }
 
-func start(t *testing.T, routes func(io, live http.Handler, seen func(string)) http.Handler) *mounted {
+// onNetHTTP serves h with net/http.
+func onNetHTTP(_ *testing.T, h http.Handler) (url string, stop func()) {
+	s := httptest.NewServer(h)
+	return s.URL, s.Close
+}
+
+// onCoop serves h with coophttp.
+func onCoop(t *testing.T, h http.Handler) (url string, stop func()) {
+	t.Helper()
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := coop.NewLoop(coop.LoopOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Start()
+	s := &coophttp.Server{Handler: coophttp.Blocking(h)}
+	ln := coop.NewListener(l, nl)
+	l.Go(func(g *coop.Greenlet) error { return s.Serve(g, ln) })
+	return "http://" + nl.Addr().String(), func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func start(t *testing.T, routes func(io, live http.Handler, seen func(string)) http.Handler, serve func(*testing.T, http.Handler) (string, func())) *mounted {
 	t.Helper()
 	h, err := hub.New(hub.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -95,15 +139,15 @@ func start(t *testing.T, routes func(io, live http.Handler, seen func(string)) h
 	o.Engine.CloseTimeout = time.Second // for polls that will not come: Node.js has ended
 	io, live := servers(h, o)
 	m := &mounted{}
-	server := httptest.NewServer(routes(io, live, m.saw))
-	m.url = server.URL
+	url, stop := serve(t, routes(io, live, m.saw))
+	m.url = url
 	t.Cleanup(func() {
 		for _, s := range []*socketio.Server{io, live} {
 			if err := s.Close(context.Background()); err != nil {
 				t.Error(err)
 			}
 		}
-		server.Close()
+		stop()
 	})
 	return m
 }

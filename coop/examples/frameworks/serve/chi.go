@@ -55,7 +55,9 @@ func chiRouter(a *app) http.Handler {
 		}
 		io.WriteString(w, text)
 	})
-	r.Method("GET", "/report/{id}", a.blocking())
+	r.Method("GET", "/report/{id}", coophttp.Blocking(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, a.report(chi.URLParam(r, "id")))
+	})))
 	r.Get("/panic", func(http.ResponseWriter, *http.Request) { panic("as asked for") })
 	return r
 }

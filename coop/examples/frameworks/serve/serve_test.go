@@ -40,14 +40,14 @@ type served struct {
 	client *http.Client
 }
 
-// inEach runs fn with every framework.
-func inEach(t *testing.T, fn func(s *served)) {
+// inEach runs fn with every framework. report is what blocks in the app.
+func inEach(t *testing.T, report func(id string) string, fn func(s *served)) {
 	for name, routes := range frameworks {
-		t.Run(name, func(t *testing.T) {
-			fn(start(t, &app{report: func(id string) string { return "report " + id }}, routes))
-		})
+		t.Run(name, func(t *testing.T) { fn(start(t, &app{report: report}, routes)) })
 	}
 }
+
+func reportOf(id string) string { return "report " + id }
 
 func start(t *testing.T, a *app, routes func(*app) http.Handler) *served {
 	t.Helper()
@@ -102,7 +102,7 @@ func (s *served) ask(method, path, body string) (status int, contentType, answer
 
 // JSON both ways, path parameters, middleware that counts without a lock, refusals.
 func TestRequests(t *testing.T) {
-	inEach(t, func(s *served) {
+	inEach(t, reportOf, func(s *served) {
 		for _, c := range []struct {
 			method, path, body string
 			status             int
@@ -129,7 +129,7 @@ func TestRequests(t *testing.T) {
 
 // What was flushed arrives while the handler waits, and meanwhile others are served, one of whom wakes it.
 func TestStreaming(t *testing.T) {
-	inEach(t, func(s *served) {
+	inEach(t, reportOf, func(s *served) {
 		resp := s.do("GET", "/wait", "")
 		defer resp.Body.Close()
 		r := bufio.NewReader(resp.Body)
@@ -147,7 +147,7 @@ func TestStreaming(t *testing.T) {
 
 // An endless stream ends when its client has gone.
 func TestClientLeavesAStream(t *testing.T) {
-	inEach(t, func(s *served) {
+	inEach(t, reportOf, func(s *served) {
 		resp := s.do("GET", "/ticks/1000000000", "")
 		if _, err := io.ReadFull(resp.Body, make([]byte, len("tick\ntick\n"))); err != nil {
 			s.t.Error(err)
@@ -174,7 +174,7 @@ func TestClientLeavesAStream(t *testing.T) {
 
 // A panic is a 500, by the framework's own recovery where it has one, and nobody else notices.
 func TestPanic(t *testing.T) {
-	inEach(t, func(s *served) {
+	inEach(t, reportOf, func(s *served) {
 		for range 2 {
 			if status, _, _ := s.ask("GET", "/panic", ""); status != 500 {
 				s.t.Errorf("status %d", status)
@@ -188,16 +188,14 @@ func TestPanic(t *testing.T) {
 
 // Handlers that block do so at the same time, and hold up nobody.
 func TestBlocking(t *testing.T) {
-	inEach(t, func(s *served) {
-		const n = 4
-		var inside sync.WaitGroup
-		inside.Add(n)
-		release := make(chan struct{})
-		s.report = func(id string) string {
-			inside.Done()
-			<-release
-			return id
-		}
+	const n = 4
+	inside, release := make(chan bool, n), make(chan bool)
+	report := func(id string) string {
+		inside <- true
+		<-release
+		return id
+	}
+	inEach(t, report, func(s *served) {
 		var all sync.WaitGroup
 		for i := range n {
 			path := []string{"/report/x", "/await/x"}[i%2]
@@ -213,19 +211,26 @@ func TestBlocking(t *testing.T) {
 				}
 			})
 		}
-		inside.Wait()
+		for range n {
+			select {
+			case <-inside:
+			case <-time.After(patience):
+				s.t.Error("one holds up the others")
+			}
+		}
 		if status, _, _ := s.ask("GET", "/hello/Ann", ""); status != 200 {
 			s.t.Errorf("meanwhile: %d", status)
 		}
-		close(release)
+		for range n {
+			release <- true
+		}
 		all.Wait()
 	})
 }
 
 // A panic on the goroutine of a blocking handler is the request's own as well.
 func TestBlockingPanic(t *testing.T) {
-	inEach(t, func(s *served) {
-		s.report = func(string) string { panic("as asked for") }
+	inEach(t, func(string) string { panic("as asked for") }, func(s *served) {
 		if status, _, _ := s.ask("GET", "/report/x", ""); status != 500 {
 			s.t.Errorf("status %d", status)
 		}
