@@ -53,6 +53,7 @@ func TestOfficialClient(t *testing.T) {
 
 // Coop's server will do as well in front: a poll that waits then holds a goroutine, as it does in net/http.
 func TestOfficialClientOnCoop(t *testing.T) {
+	t.Parallel()
 	m := start(t, onChi, onCoop)
 	testenv.RunNode(t, testenv.JS(t), "relay.test.mjs", "GREENROOM_URL="+m.url)
 	if m.requests("/socket.io/") == 0 {
