@@ -18,8 +18,9 @@ import (
 // handed across. That costs some microseconds for the handler and for each 32 KB. The
 // goroutines are bounded by [coop.LoopOptions].MaxAwait.
 //
-// The handler must not touch what belongs to the loop; [Greenlet] gives it nil. Its request's context ends when
-// the server is stopped with the request in flight; from then on reads and writes fail.
+// The handler must not touch what belongs to the loop; [Greenlet] gives it nil. Its request's context has the values
+// that a router or middleware has put there, and ends when theirs does, or when the server is stopped with the request
+// in flight; from then on reads and writes fail.
 func Blocking(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g := Greenlet(r)
@@ -28,7 +29,7 @@ func Blocking(h http.Handler) http.Handler {
 			return
 		}
 		v := &visitor{w: w, loop: g.Loop(), calls: coop.NewQueue[*visit](-1), header: make(http.Header)}
-		ctx, cancel := context.WithCancel(context.WithValue(g.Context(), http.LocalAddrContextKey, r.Context().Value(http.LocalAddrContextKey)))
+		ctx, cancel := context.WithCancel(visitorContext(g, r.Context()))
 		defer cancel()
 		r = r.WithContext(ctx)
 		if r.Body != http.NoBody {
@@ -36,6 +37,27 @@ func Blocking(h http.Handler) http.Handler {
 		}
 		v.serve(g, func() { h.ServeHTTP(v, r) })
 	})
+}
+
+// visitorContext is ctx, of a request of g's, for the goroutine.
+func visitorContext(g *coop.Greenlet, ctx context.Context) context.Context {
+	if c, bare := ctx.(*requestContext); bare {
+		return offLoop{g.Context(), c} // what is done belongs to the goroutine, which may outlive what g is in now
+	}
+	return offLoop{ctx, ctx}
+}
+
+// offLoop is a context in which no greenlet is found.
+type offLoop struct {
+	context.Context
+	values context.Context
+}
+
+func (c offLoop) Value(key any) any {
+	if key == (greenletKey{}) {
+		return nil
+	}
+	return c.values.Value(key)
 }
 
 // visitor is the response writer of a handler on a goroutine. What it does goes to the greenlet as calls.
@@ -220,6 +242,17 @@ func (v *visitor) SetWriteDeadline(t time.Time) error {
 
 // EnableFullDuplex is for [http.ResponseController]: it always is.
 func (v *visitor) EnableFullDuplex() error { return nil }
+
+// CloseNotify is for frameworks that have not let go of it.
+func (v *visitor) CloseNotify() (gone <-chan bool) {
+	v.call(func() error {
+		if n, ok := v.w.(interface{ CloseNotify() <-chan bool }); ok {
+			gone = n.CloseNotify()
+		}
+		return nil
+	})
+	return gone
+}
 
 // Hijack hands the connection over: it blocks goroutines and parks greenlets.
 func (v *visitor) Hijack() (c net.Conn, rw *bufio.ReadWriter, err error) {

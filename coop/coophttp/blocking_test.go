@@ -119,3 +119,41 @@ func TestBlockingHandlerOfAStoppedServer_79(t *testing.T) {
 	}
 	<-ended
 }
+
+type userKey struct{}
+
+// What routers and middleware put into the request's context arrives on the goroutine: values and deadlines.
+func TestBlockingKeepsTheContext(t *testing.T) {
+	h := coophttp.Blocking(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if coophttp.Greenlet(r) != nil {
+			t.Error("a greenlet on a goroutine")
+		}
+		if r.URL.Path == "/deadline" {
+			<-r.Context().Done()
+		}
+		addr, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		fmt.Fprint(w, r.Context().Value(userKey{}), " ", addr, " ", r.Context().Err())
+	}))
+	s := serve(t, &coophttp.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := context.WithValue(r.Context(), userKey{}, "Ann")
+		if r.URL.Path == "/deadline" {
+			var cancel func()
+			ctx, cancel = context.WithTimeout(ctx, 10*time.Millisecond)
+			defer cancel()
+		}
+		if r.URL.Path == "/bare" {
+			ctx = r.Context()
+		}
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})})
+	for path, want := range map[string]string{
+		"/bare":     "<nil> " + s.addr + " <nil>",
+		"/values":   "Ann " + s.addr + " <nil>",
+		"/deadline": "Ann " + s.addr + " context deadline exceeded",
+	} {
+		got := exchange(t, "tcp", s.addr, "GET "+path+" HTTP/1.0\r\n\r\n", false)
+		if _, body, _ := strings.Cut(got, "\r\n\r\n"); body != want {
+			t.Errorf("%s: got %q, want %q", path, body, want)
+		}
+	}
+}

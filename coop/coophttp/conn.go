@@ -32,8 +32,9 @@ type conn struct {
 	hijacked bool
 	readBy   time.Time // what the handler has set
 	writeBy  time.Time
-	failed   error // of reading a head
-	broken   error // of writing
+	failed   error     // of reading a head
+	broken   error     // of writing
+	gone     chan bool // is told of it, if somebody asks
 }
 
 // requestContext is the context of all requests of a connection.
@@ -199,8 +200,22 @@ func (k *conn) send(p []byte) bool {
 		k.c.SetWriteDeadline(earlier(k.now().Add(k.s.StallTimeout), k.writeBy))
 		n, err := k.c.Write(p[:min(len(p), writePiece)])
 		p, k.broken = p[n:], err
+		if err != nil && k.gone != nil {
+			k.gone <- true // has room for it
+		}
 	}
 	return k.broken == nil
+}
+
+// closeNotify returns a channel that gets a value when writing fails.
+func (k *conn) closeNotify() <-chan bool {
+	if k.gone == nil {
+		k.gone = make(chan bool, 1)
+		if k.broken != nil {
+			k.gone <- true
+		}
+	}
+	return k.gone
 }
 
 // serve reads a request and answers it. It reports whether there may be another.

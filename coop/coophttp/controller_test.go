@@ -145,3 +145,42 @@ func TestRequestContext(t *testing.T) {
 		t.Error("a greenlet of somebody else's request")
 	}
 }
+
+// A handler that asks for it is told that its client went, once something could not be written.
+func TestCloseNotify(t *testing.T) {
+	began, left, done := make(chan bool, 1), make(chan bool, 1), make(chan bool, 1)
+	plainAndBlocking(t, func(w http.ResponseWriter, r *http.Request) {
+		ask := func() <-chan bool { return w.(interface{ CloseNotify() <-chan bool }).CloseNotify() }
+		gone := ask()
+		select {
+		case <-gone:
+			t.Error("told too early")
+		default:
+		}
+		w.(http.Flusher).Flush()
+		began <- true
+		<-left
+		for told := false; !told; {
+			select {
+			case told = <-gone:
+			default:
+				w.Write(make([]byte, 100_000))
+			}
+		}
+		done <- true
+	}, func(t *testing.T, s *server) {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-began
+		c.Close()
+		left <- true
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Fatal("never told")
+		}
+	})
+}

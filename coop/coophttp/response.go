@@ -260,6 +260,10 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // EnableFullDuplex is for [http.ResponseController]: it always is.
 func (w *response) EnableFullDuplex() error { return nil }
 
+// CloseNotify is for frameworks that have not let go of it: gin's Stream panics without. Nobody reads from the
+// connection meanwhile, so the client is known to be gone when something cannot be written. It is that which is told.
+func (w *response) CloseNotify() <-chan bool { return w.k.closeNotify() }
+
 // Hijack hands the connection over, with what was read ahead. It stays a [coop.Conn] or [coop.TLSConn] of this loop.
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	k := w.k

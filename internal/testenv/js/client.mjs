@@ -3,6 +3,9 @@ import { io } from "socket.io-client";
 
 export const url = process.env.GREENROOM_URL ?? "http://127.0.0.1:3000";
 
+/** Where Greenroom is mounted on that server. */
+const path = process.env.GREENROOM_PATH ?? "/socket.io/";
+
 /** How long any single wait may take, in ms. */
 const within = 10_000;
 
@@ -63,7 +66,7 @@ export class Clients {
 
   /** A client that may or may not get in. */
   make(options = {}, namespace = "/") {
-    const socket = io(url + namespace, { forceNew: true, reconnection: false, ...options });
+    const socket = io(url + namespace, { path, forceNew: true, reconnection: false, ...options });
     this.#open.push(socket);
     return socket;
   }
