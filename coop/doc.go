@@ -129,9 +129,12 @@
 // buffered, so an idle stream costs its struct, and a greenlet if there is one. One stream reads at most
 // 256 KB a tick before the others get their turn.
 //
-// On Linux TCP and Unix connections are descriptors in the loop's epoll set. Connections that are more
-// than a descriptor (TLS, wrappers), and all connections on other systems or with the build tag
-// coop_portable, are served by goroutines with bounded buffers; the handler sees no difference.
+// TCP and Unix connections are descriptors in the loop's poller: epoll on Linux, a kqueue on macOS, FreeBSD,
+// NetBSD, OpenBSD and DragonFly. Connections that are more than a descriptor (TLS, wrappers), and all
+// connections on other systems or with the build tag coop_portable, are served by goroutines with bounded
+// buffers; the handler sees no difference. A loop that sleeps in epoll holds no thread, one that sleeps in a
+// kqueue holds one. The kqueue poller compiles and vets for its systems, and so do its tests, but neither has
+// been run there by us; the tag coop_portable avoids it.
 //
 // # Connections
 //

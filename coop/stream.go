@@ -22,9 +22,9 @@ type StreamHandler interface {
 }
 
 // A Stream is a connection that a loop owns: bytes in both directions, never blocking. All methods
-// are loop only. On Linux a TCP or Unix connection is a bare descriptor in the loop's epoll set,
-// and costs this struct; anything else, such as TLS, and every connection on other systems, is served
-// by goroutines that hand their buffers to the loop. Two streams can also be joined in memory ([Pipe]).
+// are loop only. On Linux (epoll), macOS and the BSDs (kqueue) a TCP or Unix connection is a bare descriptor
+// in the loop's poller, and costs this struct; anything else, such as TLS, and every connection on other
+// systems, is served by goroutines that hand their buffers to the loop. Two streams can also be joined in memory ([Pipe]).
 type Stream struct {
 	loop   *Loop
 	h      StreamHandler

@@ -1,4 +1,4 @@
-//go:build !linux || coop_portable
+//go:build !(linux || darwin || dragonfly || freebsd || netbsd || openbsd) || coop_portable
 
 package coop
 

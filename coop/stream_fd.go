@@ -1,4 +1,4 @@
-//go:build linux && !coop_portable
+//go:build (linux || darwin || dragonfly || freebsd || netbsd || openbsd) && !coop_portable
 
 package coop
 
@@ -70,7 +70,7 @@ func (s *Stream) drainFD() {
 	}
 }
 
-// releaseFD closes the descriptor, which also takes it out of the epoll set.
+// releaseFD closes the descriptor, which also takes it out of the poller.
 func (s *Stream) releaseFD() {
 	unix.Close(int(s.fd))
 	s.fd = -1
@@ -131,7 +131,9 @@ func (s *Stream) writeFD(p []byte) (int, error) {
 	return n, err
 }
 
-// sendFD is writeFD for one who can still read after an error.
+// sendFD is writeFD for one who can still read after an error. As in package net nothing asks for
+// MSG_NOSIGNAL or SO_NOSIGPIPE: Go's runtime turns a SIGPIPE of any descriptor but 1 and 2 into the EPIPE
+// that comes with it.
 func (s *Stream) sendFD(p []byte) (int, error) {
 	for n := 0; ; {
 		m, err := unix.Write(int(s.fd), p[n:])
@@ -153,7 +155,7 @@ func (s *Stream) sendFD(p []byte) (int, error) {
 func (s *Stream) writevFD(bufs [][]byte) (int, error) {
 	total := 0
 	for len(bufs) > 0 {
-		n, err := unix.Writev(int(s.fd), bufs[:min(len(bufs), maxVec)])
+		n, err := writev(int(s.fd), bufs[:min(len(bufs), maxVec)])
 		switch {
 		case err == unix.EINTR:
 			continue
