@@ -370,6 +370,15 @@ func TestStreamCloseWithUnreadBytesIsNoReset(t *testing.T) {
 			hangs(t)
 			l := started(t, coop.LoopOptions{})
 			local, remote := k.pair(t)
+			for _, c := range []net.Conn{local, remote} { // elsewhere than on Linux they are small
+				b := c.(interface {
+					SetReadBuffer(int) error
+					SetWriteBuffer(int) error
+				})
+				if err := errors.Join(b.SetReadBuffer(200_000), b.SetWriteBuffer(200_000)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			h := newHandler()
 			h.read = func(s *coop.Stream, p []byte) {
 				data := bytes.Clone(p)
@@ -382,15 +391,6 @@ func TestStreamCloseWithUnreadBytesIsNoReset(t *testing.T) {
 			s, err := l.Attach(local, h)
 			if err != nil {
 				t.Fatal(err)
-			}
-			for _, c := range []net.Conn{local, remote} { // elsewhere than on Linux they are small
-				b := c.(interface {
-					SetReadBuffer(int) error
-					SetWriteBuffer(int) error
-				})
-				if err := errors.Join(b.SetReadBuffer(200_000), b.SetWriteBuffer(200_000)); err != nil {
-					t.Fatal(err)
-				}
 			}
 			if _, err := remote.Write(noise(100_000)); err != nil { // more than one read takes
 				t.Fatal(err)
