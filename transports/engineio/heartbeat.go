@@ -1,5 +1,14 @@
 package engineio
 
+import "time"
+
+// A loop that was held looks at its timers before its sockets: a pong that came in time may still lie
+// there. One whose deadline passed longer ago than lateAfter gets as much time again, at most lateMax.
+const (
+	lateAfter = 10 * time.Millisecond
+	lateMax   = time.Second
+)
+
 // The heartbeat: a ping PingInterval after the handshake or the last pong, and a
 // pong within PingTimeout of it. While a pong is awaited any other packet moves
 // the deadline once, so that a client busy with a long upload is not taken for
@@ -21,6 +30,7 @@ func (s *Socket) heartbeatDue() {
 		s.Send(s.srv.ping)
 	case s.ws != nil && s.ws.overdue():
 		s.ws.fail(errUnfinished)
+	case s.awaiting && s.excuse():
 	case s.awaiting:
 		s.pingTimeout()
 	default:
@@ -30,9 +40,20 @@ func (s *Socket) heartbeatDue() {
 	}
 }
 
+// excuse lets the client have the time by which the loop, not the client, was late. Once a deadline.
+func (s *Socket) excuse() bool {
+	late := s.loop.Now() - s.deadline
+	if s.excused || late < lateAfter {
+		return false
+	}
+	s.excused = true
+	s.heartbeat.Reset(min(late, lateMax))
+	return true
+}
+
 // awaitPong gives the client PingTimeout from now.
 func (s *Socket) awaitPong() {
-	s.awaiting = true
+	s.awaiting, s.excused = true, false
 	s.deadline = s.loop.Now() + s.srv.opts.PingTimeout
 	s.heartbeat.Reset(s.srv.opts.PingTimeout)
 }

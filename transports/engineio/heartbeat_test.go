@@ -199,3 +199,36 @@ func TestHeartbeatOfAPausedSession(t *testing.T) {
 		}
 	})
 }
+
+// A loop that was held until after the deadline finds its timer due before it has looked at its sockets. The
+// client whose pong lies there did nothing wrong; one that sent none gets no more than that time again.
+func TestALateLoopIsNotTheClientsFault(t *testing.T) {
+	s := serve(t, Options{PingInterval: time.Hour, PingTimeout: time.Hour})
+	for name, answers := range map[string]bool{"answers": true, "is silent": false} {
+		t.Run(name, func(t *testing.T) {
+			c := s.connect(t)
+			s.on(t, c.sid, func(sock *Socket) {
+				sock.awaitPong()
+				if answers {
+					c.text("3")
+				}
+				sock.deadline = sock.loop.Now() - 2*lateMax
+				if sock.heartbeatDue(); !sock.Open() {
+					t.Error("ended although the loop was late")
+				}
+			})
+			if !answers {
+				c.wantClose(1008)
+				s.waitClosed(t, c.sid, ReasonPingTimeout)
+				return
+			}
+			c.text("4x")
+			c.wantText("4x")
+			s.on(t, c.sid, func(sock *Socket) {
+				if sock.awaiting {
+					t.Error("the pong was not seen")
+				}
+			})
+		})
+	}
+}

@@ -61,6 +61,7 @@ type Socket struct {
 	deadline  time.Duration // of the pong, on the loop's clock
 	awaiting  bool          // a pong is awaited
 	refreshed bool          // the deadline was moved once since the ping
+	excused   bool          // the deadline was moved because the loop was late
 	pending   bool          // the client has not sent anything
 	paused    bool          // the handler wants no more for now
 	resuming  bool          // a resume is posted
