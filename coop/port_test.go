@@ -729,16 +729,22 @@ func TestPortStressClosingLoops52(t *testing.T) {
 	home := started(t, coop.LoopOptions{})
 	q := coop.NewQueue[int](-1)
 	p := q.Port(home)
-	const values = 2000
-	got := make(chan int, values)
-	var feeding sync.WaitGroup
-	feeding.Go(func() {
-		for i := range values {
-			if err := p.PutContext(context.Background(), i); err != nil {
+	// The feeder goes on as long as there are rounds: how much one loop takes before it is closed is not known.
+	enoughRounds, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	fed := make(chan int, 1)
+	go func() {
+		n := 0
+		for ; enoughRounds.Err() == nil; n++ {
+			if err := p.PutContext(context.Background(), n); err != nil {
 				t.Error(err)
+				break
 			}
 		}
-	})
+		fed <- n
+	}()
+	var mu sync.Mutex
+	var got []int
 	for round := range 20 {
 		l, err := coop.NewLoop(coop.LoopOptions{})
 		if err != nil {
@@ -753,7 +759,9 @@ func TestPortStressClosingLoops52(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					got <- v
+					mu.Lock()
+					got = append(got, v)
+					mu.Unlock()
 					if n++; n == 10+round {
 						close(enough)
 					}
@@ -766,7 +774,8 @@ func TestPortStressClosingLoops52(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	feeding.Wait()
+	cancel()
+	seen := make([]int, <-fed)
 	flush(home)
 	do(home, func() {
 		for {
@@ -774,12 +783,10 @@ func TestPortStressClosingLoops52(t *testing.T) {
 			if !ok {
 				break
 			}
-			got <- v
+			got = append(got, v)
 		}
 	})
-	close(got)
-	seen := make([]int, values)
-	for v := range got {
+	for _, v := range got {
 		seen[v]++
 	}
 	for v, n := range seen {
