@@ -137,6 +137,8 @@ func TestServerClose(t *testing.T) {
 	wantAnswer(t, got, 200, "1")
 	c.wantText("4last words")
 	c.wantClose(1005)
+	// The last one may be told later, by another loop: a GET before that would wait for it.
+	s.eventuallyOn(t, poll.sid, "the end to come", func(sock *Socket) bool { return !sock.Open() })
 	poll.wantGet("4last words")
 	if a := s.do("GET", pollTarget, ""); a.status != 503 || a.body != `{"code":4,"message":"Server is shutting down"}` || a.header.Get("Retry-After") != "1" {
 		t.Errorf("a new client: %v", a)
