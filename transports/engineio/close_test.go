@@ -60,6 +60,20 @@ func TestServerCloses(t *testing.T) {
 	})
 }
 
+// A loop that was held finds the close's time over before it has written the last frame.
+func TestALateLoopStillSaysGoodbye(t *testing.T) {
+	s := serve(t, Options{})
+	c := s.connect(t)
+	s.on(t, c.sid, func(sock *Socket) {
+		sock.SendText([]byte("last"))
+		sock.Close(ReasonForcedClose)
+		sock.auxDue()
+	})
+	c.wantText("4last")
+	c.wantClose(1005)
+	s.waitClosed(t, c.sid, ReasonForcedClose)
+}
+
 // A polling client that never comes back is given up after CloseTimeout, and so
 // is a WebSocket client that does not read or close.
 func TestCloseTimeout(t *testing.T) {
