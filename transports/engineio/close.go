@@ -178,7 +178,7 @@ func (s *Socket) auxDue() {
 		s.dropProbe()
 	case StateClosing:
 		if s.ws != nil {
-			s.ws.stream.Close() // gone follows in its OnClose
+			s.ws.closeDue()
 			return
 		}
 		s.gone()

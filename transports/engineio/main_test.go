@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen. Nothing is decided by
 // its length.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var testWires = Wires{
 	WebSocket: hub.RegisterWire("test websocket", func(m *hub.Message) []byte {

@@ -141,17 +141,25 @@ func TestFailedUpgrades(t *testing.T) {
 }
 
 func TestUpgradeTimeout(t *testing.T) {
-	s := serve(t, Options{UpgradeTimeout: 50 * time.Millisecond})
-	for name, do := range map[string]func(*socket){
-		"silent":       func(*socket) {},
-		"probed":       func(c *socket) { c.text("2probe"); c.wantText("3probe") },
-		"half a frame": func(c *socket) { c.write(clientFrame(ws.OpText, true, "5")[:3]) },
+	quick, patient := serve(t, Options{UpgradeTimeout: 50 * time.Millisecond}), serve(t, Options{UpgradeTimeout: time.Hour})
+	for name, tc := range map[string]struct {
+		s  *server
+		do func(*socket)
+	}{
+		"silent":       {quick, func(*socket) {}},
+		"half a frame": {quick, func(c *socket) { c.write(clientFrame(ws.OpText, true, "5")[:3]) }},
+		"probed": {patient, func(c *socket) {
+			c.text("2probe")
+			c.wantText("3probe")
+			patient.on(t, c.sid, func(sock *Socket) { sock.aux.Reset(0) })
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := tc.s
 			before := s.count("engineio_upgrade_timeout")
 			p := s.poll(t)
 			c := p.tryout()
-			do(c)
+			tc.do(c)
 			c.wantClose(1005)
 			s.waitCount(t, "engineio_upgrade_timeout", before+1)
 			p.wantPost("4lives")
@@ -258,8 +266,7 @@ func TestCloseWhileUpgrading(t *testing.T) {
 func TestHeartbeatGoesOnAfterTheUpgrade(t *testing.T) {
 	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: patience})
 	p := s.poll(t)
-	waiting := p.begin()
-	wantAnswer(t, waiting, 200, "2") // and no pong: the upgrade starts afresh
+	p.wantGet("2") // and no pong: the upgrade starts afresh
 	c := p.upgraded()
 	for range 3 {
 		c.wantText("2")

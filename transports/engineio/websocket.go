@@ -287,6 +287,17 @@ func (c *wsConn) lastFlushed() {
 	c.s.auxTimer().Reset(min(wsLinger, c.s.srv.opts.CloseTimeout))
 }
 
+// closeDue ends a close that takes too long. When it was the loop that took long, the last frame may not have been
+// written yet.
+func (c *wsConn) closeDue() {
+	if !c.flushed && !c.stalled {
+		if c.flush(); c.flushed {
+			return
+		}
+	}
+	c.stream.Close() // gone follows in its OnClose
+}
+
 // discard looks only for the client's close frame. When it and ours have passed
 // the connection is done (RFC 6455, section 7.1.1).
 func (c *wsConn) discard(p []byte) {
