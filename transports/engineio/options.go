@@ -69,6 +69,12 @@ type Handler interface {
 	OnClose(s *Socket, reason string)
 }
 
+// UpgradeHandler is a [Handler] that wants to know when a polling session has become a WebSocket one.
+type UpgradeHandler interface {
+	// OnUpgrade is called on the loop, before anything that comes or leaves by the WebSocket.
+	OnUpgrade(s *Socket)
+}
+
 func (o Options) withDefaults() Options {
 	duration := func(d *time.Duration, def time.Duration) {
 		if *d <= 0 {

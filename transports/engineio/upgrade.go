@@ -101,6 +101,9 @@ func (s *Socket) upgrade() {
 		s.poll = nil
 	}
 	s.out.SetWire(s.srv.opts.Wires.WebSocket)
+	if h, ok := s.handler.(UpgradeHandler); ok {
+		h.OnUpgrade(s)
+	}
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
