@@ -29,16 +29,25 @@ func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 func (p *pollRequest) answer(body string) { p.reply <- response{body: []byte(body)} }
 
 // openPolling opens a session by its first GET.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
-	s := srv.newSocket(r, StatePolling)
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, sid string) {
+	s := srv.newSocket(r, sid, StatePolling)
 	body := append([]byte{byte(PacketOpen)}, s.openData(srv.opts.upgrades())...)
-	srv.sessions.add(s)
+	if f := srv.greeting; f != nil {
+		body = append(append(body, separator), f.Bytes(srv.opts.Wires.Polling)...)
+	}
+	if !srv.sessions.add(s) {
+		srv.sessions.release()
+		srv.refuse(w, r, errIDGeneration)
+		return
+	}
 	// Requests of the session post after this, so they find it open.
 	if !s.loop.Post(s.start) {
 		s.orphaned()
 		srv.refuse(w, r, errShuttingDown)
 		return
 	}
+	s.known.Store(true)
+	srv.setCookie(w.Header(), sid)
 	if srv.writePoll(w, r, body) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
 	}
@@ -82,15 +91,20 @@ func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a respo
 	return srv.writePoll(w, r, a.body)
 }
 
+// noStore is the value of cache-control, whose name Node.js writes in lower case.
+var noStore = []string{"no-store"}
+
 // writePoll writes the body of a poll.
 func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	body = srv.opts.HTTPCompression.compressed(h, r, body)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h["cache-control"] = []string{"no-store"}
+	h["cache-control"] = noStore
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
 		h.Set("X-XSS-Protection", "0")
 	}
+	srv.sessionHeaders(h, r)
 	srv.boundWrite(w)
 	_, err := w.Write(body)
 	if err == nil {
@@ -106,7 +120,7 @@ func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte
 func (s *Socket) onPoll(p *pollRequest) {
 	switch s.State() {
 	case StateWebSocket:
-		p.reply <- response{err: errBadRequest}
+		p.reply <- response{err: errTransportMismatch}
 		return
 	case StateClosed:
 		p.reply <- response{err: errUnknownSID}
@@ -133,7 +147,7 @@ func (s *Socket) onPoll(p *pollRequest) {
 func (s *Socket) onLastPoll(p *pollRequest) {
 	switch {
 	case s.ws != nil:
-		p.reply <- response{err: errBadRequest}
+		p.reply <- response{err: errTransportMismatch}
 	case s.grace:
 		p.answer(pollNoop)
 		s.gone()
