@@ -319,6 +319,9 @@ func (o *Outbox) shift(n int) {
 	}
 }
 
+// Compressible reports whether any of the frames that wait may be compressed.
+func (o *Outbox) Compressible() bool { return slices.ContainsFunc(o.queue, (*Frame).compressible) }
+
 // Take removes frames from the head and returns them joined by sep: all of them, or as many as stay
 // within maxBytes, but at least one. The caller owns the result. It is how a poll is answered.
 func (o *Outbox) Take(sep byte, maxBytes int) []byte {

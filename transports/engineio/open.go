@@ -8,13 +8,13 @@ import (
 	"greenroom/hub"
 )
 
-// newSocket makes a session for r on the loop that has least to do. It is not
+// newSocket makes a session for r, with the id p.sid, on the loop that has least to do. It is not
 // registered yet.
-func (srv *Server) newSocket(r *http.Request, sid string, st State) *Socket {
+func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
 	s := &Socket{
 		srv:     srv,
 		loop:    srv.hub.Loops().Least(),
-		sid:     sid,
+		sid:     p.sid,
 		request: hub.NewRequest(r),
 		pending: true,
 	}

@@ -12,8 +12,9 @@ import (
 // response is what the loop answers to a request that waits on a goroutine of
 // net/http: a body with status 200, or an error of the protocol.
 type response struct {
-	body []byte
-	err  *requestError
+	body  []byte
+	err   *requestError
+	plain bool // not to be compressed
 }
 
 // pollRequest is a GET on its way to the session, and waiting there.
@@ -29,8 +30,8 @@ func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 func (p *pollRequest) answer(body string) { p.reply <- response{body: []byte(body)} }
 
 // openPolling opens a session by its first GET.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, sid string) {
-	s := srv.newSocket(r, sid, StatePolling)
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
+	s := srv.newSocket(r, p, StatePolling)
 	body := append([]byte{byte(PacketOpen)}, s.openData(srv.opts.upgrades())...)
 	if f := srv.greeting; f != nil {
 		body = append(append(body, separator), f.Bytes(srv.opts.Wires.Polling)...)
@@ -47,8 +48,8 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, sid strin
 		return
 	}
 	s.known.Store(true)
-	srv.setCookie(w.Header(), sid)
-	if srv.writePoll(w, r, body) != nil {
+	srv.setCookie(w.Header(), s.sid)
+	if srv.writePoll(w, r, response{body: body}) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
 	}
 }
@@ -88,17 +89,20 @@ func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a respo
 		srv.refuse(w, r, a.err)
 		return nil
 	}
-	return srv.writePoll(w, r, a.body)
+	return srv.writePoll(w, r, a)
 }
 
 // noStore is the value of cache-control, whose name Node.js writes in lower case.
 var noStore = []string{"no-store"}
 
 // writePoll writes the body of a poll.
-func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte) error {
+func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, a response) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
-	body = srv.opts.HTTPCompression.compressed(h, r, body)
+	body := a.body
+	if !a.plain {
+		body = srv.opts.HTTPCompression.compressed(h, r, body)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h["cache-control"] = noStore
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
@@ -180,7 +184,8 @@ func (s *Socket) answerPoll() {
 // answerPackets answers a GET with what waits, as much as fits one answer.
 func (s *Socket) answerPackets(p *pollRequest) {
 	p.taken = true
-	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload)}
+	plain := !s.out.Compressible()
+	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload), plain: plain}
 }
 
 // pollLost ends the session because the connection of a GET has gone, and the

@@ -193,9 +193,12 @@ func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p para
 		srv.refuse(w, r, e)
 		return
 	}
-	sid, e := srv.newID(r)
-	if e != nil {
+	var e *requestError
+	if p.sid, e = srv.newID(r); e != nil {
 		srv.refuse(w, r, e)
+		return
+	}
+	if p.transport == WebSocket && !srv.prepareWebSocket(w, r) {
 		return
 	}
 	if e := srv.sessions.reserve(&srv.opts, &srv.closing); e != nil {
@@ -204,10 +207,10 @@ func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p para
 		return
 	}
 	if p.transport == WebSocket {
-		srv.openWebSocket(w, r, sid)
+		srv.openWebSocket(w, r, p)
 		return
 	}
-	srv.openPolling(w, r, sid)
+	srv.openPolling(w, r, p)
 }
 
 func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p params) *requestError {
@@ -240,12 +243,6 @@ func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p para
 // hijack answers 101 and takes the connection over from net/http. early is what
 // the client has sent behind its request already.
 func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
-	if e := checkWebSocket(r.Header); e != nil {
-		w.Header().Set("Sec-WebSocket-Version", "13")
-		srv.refuse(w, r, e)
-		return nil, nil, e
-	}
-	srv.sessionHeaders(w.Header(), r)
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  srv.opts.BodyTimeout,
 		Header:   w.Header(), // CORS headers go onto the 101, too

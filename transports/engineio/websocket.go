@@ -44,13 +44,13 @@ type wsConn struct {
 func rawFrame(b []byte) *hub.Frame { return hub.NewFrame(func(hub.Wire) []byte { return b }) }
 
 // openWebSocket opens a session directly on a WebSocket.
-func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, sid string) {
+func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p params) {
 	conn, early, err := srv.hijack(w, r)
 	if err != nil {
 		srv.sessions.release()
 		return
 	}
-	s := srv.newSocket(r, sid, StateWebSocket)
+	s := srv.newSocket(r, p, StateWebSocket)
 	if !srv.sessions.add(s) {
 		srv.hub.Count(errIDGeneration.reason)
 		_ = conn.Close()

@@ -13,7 +13,20 @@ var (
 		"engineio_bad_websocket_handshake"}
 )
 
-// checkWebSocket refuses a handshake whose headers make no sense, while it is still an HTTP request.
+// prepareWebSocket does what has to be done before a connection is taken over, while the request can still
+// be refused. When it is, there is nothing more to do.
+func (srv *Server) prepareWebSocket(w http.ResponseWriter, r *http.Request) bool {
+	if e := checkWebSocket(r.Header); e != nil {
+		if e == errWebSocketVersion {
+			w.Header().Set("Sec-WebSocket-Version", "13")
+		}
+		srv.refuse(w, r, e)
+		return false
+	}
+	srv.sessionHeaders(w.Header(), r)
+	return true
+}
+
 func checkWebSocket(h http.Header) *requestError {
 	if key, err := base64.StdEncoding.DecodeString(h.Get("Sec-WebSocket-Key")); err != nil || len(key) != 16 {
 		return errWebSocketKey
