@@ -21,6 +21,7 @@ type Target struct {
 	within   time.Duration
 	volatile bool
 	local    bool
+	plain    bool // not to be compressed
 }
 
 // To addresses rooms (or sessions, by their ids); without a name, everybody in the namespace.
@@ -48,6 +49,13 @@ func (t Target) Volatile() Target {
 	return t
 }
 
+// Compress says whether transports that compress may compress the message, which they do unless told
+// otherwise. Compress(false) is for what is compressed already, an image for example.
+func (t Target) Compress(on bool) Target {
+	t.plain = !on
+	return t
+}
+
 // Emit sends an event to everyone addressed. It returns once the message has its place in its rooms;
 // it never waits for a client. The error says why the arguments cannot be sent: [ErrReservedEvent], or
 // something that cannot be encoded.
@@ -67,7 +75,7 @@ func (t Target) Emit(event string, args ...any) error {
 }
 
 func (t Target) message(event string, p Payload) *Message {
-	return &Message{Namespace: t.ns.name, Event: event, Payload: p, Ack: NoAck, Volatile: t.volatile}
+	return &Message{Namespace: t.ns.name, Event: event, Payload: p, Ack: NoAck, Volatile: t.volatile, NoCompress: t.plain}
 }
 
 // delivery is what t adds to a message.

@@ -60,9 +60,10 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestErro
 		srv.hub.Count(e.reason)
 	}
 	srv.log.Debug("a request was refused", "counter", e.reason, "reason", e.Message, "status", e.status, "remote", r.RemoteAddr)
+	srv.connectionError(r, e)
 	srv.boundWrite(w)
 	h := w.Header()
-	if e.status == http.StatusServiceUnavailable {
+	if e.status == http.StatusServiceUnavailable || e.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "1")
 	}
 	if isUpgrade(r) {

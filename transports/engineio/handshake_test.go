@@ -17,7 +17,7 @@ func TestHandshakeErrors(t *testing.T) {
 		badRequest       = `{"code":3,"message":"Bad request"}`
 		badVersion       = `{"code":5,"message":"Unsupported protocol version"}`
 	)
-	s := serve(t, Options{AllowRequest: func(r *http.Request) error {
+	s := serve(t, Options{AllowRequest: func(r *http.Request, _ http.Header) error {
 		if r.URL.Query().Has("deny") {
 			return errors.New("not today")
 		}
@@ -79,7 +79,7 @@ func TestHandshakeErrors(t *testing.T) {
 // A client that asked for a WebSocket gets status 400 and bare text, whatever
 // the error.
 func TestUpgradeErrors(t *testing.T) {
-	s := serve(t, Options{AllowRequest: func(r *http.Request) error {
+	s := serve(t, Options{AllowRequest: func(r *http.Request, _ http.Header) error {
 		if r.URL.Query().Has("deny") {
 			return errors.New("not today")
 		}

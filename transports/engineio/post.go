@@ -93,9 +93,12 @@ func (srv *Server) answerPost(w http.ResponseWriter, r *http.Request, a response
 		srv.refuse(w, r, a.err)
 		return
 	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html")
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	h["cache-control"] = noStore
+	srv.sessionHeaders(h, r)
 	srv.boundWrite(w)
-	w.Header().Set("Content-Type", "text/html")
-	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 	_, _ = w.Write(a.body) // the client may be gone
 }
 
@@ -150,7 +153,7 @@ func (s *Socket) onPost(p *postRequest) {
 		s.srv.hub.Count("engineio_body_too_large")
 		s.postDone(p, response{err: errBodySize})
 	case s.State() == StateWebSocket:
-		s.postDone(p, response{err: errBadRequest})
+		s.postDone(p, response{err: errTransportMismatch})
 	case s.State() >= StateClosing && p.err != nil:
 		s.postDone(p, response{err: errBodyCut})
 	case s.State() >= StateClosing:

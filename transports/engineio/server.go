@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -32,6 +33,12 @@ type Server struct {
 	locals   []local // by loop
 	ping     *hub.Frame
 	bye      *hub.Frame // a close frame without status
+	greeting *hub.Frame // Options.InitialPacket, or nil
+	cookie   [2]string  // before and behind the session's id; empty without a cookie
+	limits   *handshakeLimits
+
+	middlewares []func(http.Handler) http.Handler
+	handler     http.Handler // all middlewares, and then serve
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience
@@ -56,6 +63,17 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		locals: make([]local, len(h.Loops().All())),
 		ping:   o.Wires.packetFrame(string(PacketPing)),
 		closed: make(chan struct{}),
+		limits: newHandshakeLimits(&o),
+	}
+	srv.handler = http.HandlerFunc(srv.serve)
+	if o.InitialPacket != "" {
+		srv.greeting = o.Wires.MessageFrame([]byte(o.InitialPacket), nil)
+	}
+	if o.Cookie != nil {
+		var err error
+		if srv.cookie[0], srv.cookie[1], err = o.Cookie.header(); err != nil {
+			srv.log.Error("no cookie is set, because no browser would take it", "error", err)
+		}
 	}
 	srv.bye = rawFrame(ws.CompiledClose)
 	srv.sessions.init()
@@ -101,8 +119,7 @@ func isUpgrade(r *http.Request) bool {
 	return false
 }
 
-// ServeHTTP implements [http.Handler]. The checks stand in the order in which
-// the Node.js server makes them, because tests of clients rely on the codes.
+// ServeHTTP implements [http.Handler].
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, srv.opts.Path) {
 		http.NotFound(w, r)
@@ -110,6 +127,16 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength != 0 {
 		srv.boundRead(w)
+	}
+	srv.handler.ServeHTTP(w, srv.proxied(r))
+}
+
+// serve is ServeHTTP behind the middlewares. The checks stand in the order in
+// which the Node.js server makes them, because tests of clients rely on the codes.
+func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !srv.opts.servesHost(r.Host) {
+		srv.refuse(w, r, errForeignHost)
+		return
 	}
 	if srv.opts.CORS.header(w.Header(), r) {
 		srv.refuseEmpty(w, http.StatusNoContent)
@@ -120,7 +147,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !srv.opts.allows(p.transport):
 		srv.refuse(w, r, errUnknownTransport)
 	case !validOrigin(r.Header.Get("Origin")):
-		srv.refuse(w, r, errBadRequest)
+		srv.refuse(w, r, errInvalidOrigin)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
 		// Nothing would read the body, and behind an upgrade it would be taken for frames.
 		srv.refuse(w, r, errBadRequest)
@@ -138,8 +165,12 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 		srv.refuse(w, r, errUnknownSID)
 		return
 	}
-	if p.version != "4" || isUpgrade(r) != (p.transport == WebSocket) {
-		srv.refuse(w, r, errBadRequest)
+	if isUpgrade(r) != (p.transport == WebSocket) {
+		srv.refuse(w, r, errTransportMismatch)
+		return
+	}
+	if p.version != "4" {
+		srv.refuse(w, r, errProtocolMismatch)
 		return
 	}
 	if p.transport == WebSocket {
@@ -158,8 +189,16 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 
 // serveHandshake opens a session.
 func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p params) {
-	if e := srv.checkHandshake(r, p); e != nil {
+	if e := srv.checkHandshake(w, r, p); e != nil {
 		srv.refuse(w, r, e)
+		return
+	}
+	var e *requestError
+	if p.sid, e = srv.newID(r); e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	if p.transport == WebSocket && !srv.prepareWebSocket(w, r) {
 		return
 	}
 	if e := srv.sessions.reserve(&srv.opts, &srv.closing); e != nil {
@@ -168,25 +207,30 @@ func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p para
 		return
 	}
 	if p.transport == WebSocket {
-		srv.openWebSocket(w, r)
+		srv.openWebSocket(w, r, p)
 		return
 	}
-	srv.openPolling(w, r)
+	srv.openPolling(w, r, p)
 }
 
-func (srv *Server) checkHandshake(r *http.Request, p params) *requestError {
+func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p params) *requestError {
 	switch {
 	case r.Method != http.MethodGet:
 		return errBadMethod
 	case isUpgrade(r) != (p.transport == WebSocket):
-		return errBadRequest
+		return errNoUpgrade
 	case !srv.opts.CORS.allowsOrigin(r):
 		return errForeignOrigin
 	}
+	if e := srv.limits.allow(r.RemoteAddr, time.Now()); e != nil {
+		return e
+	}
 	if allow := srv.opts.AllowRequest; allow != nil {
-		if err := allow(r); err != nil {
+		if err := allow(r, w.Header()); err != nil {
 			e := *errForbidden
-			e.Message = err.Error()
+			if text := err.Error(); text != "" {
+				e.Message = text
+			}
 			return &e
 		}
 	}

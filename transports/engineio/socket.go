@@ -68,6 +68,7 @@ type Socket struct {
 	doomed    bool          // the outbox is full, the end is posted
 	grace     bool          // closed, but one GET is still answered
 
+	known   atomic.Bool // its start is posted: requests may be, too
 	claimed atomic.Bool // a WebSocket was given to the session, or is being tried
 	probe   *wsConn     // in StateUpgrading
 	aux     *coop.Timer // of an upgrade or a close, made when needed

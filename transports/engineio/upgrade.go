@@ -19,6 +19,8 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 	case !srv.opts.CORS.allowsOrigin(r):
 		srv.refuse(w, r, errForeignOrigin)
 		return
+	case !srv.prepareWebSocket(w, r):
+		return
 	case !s.claimed.CompareAndSwap(false, true):
 		srv.refuseWebSocket(w, r)
 		return
