@@ -193,12 +193,12 @@ func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p para
 		srv.refuse(w, r, e)
 		return
 	}
+	if p.transport == WebSocket && !srv.prepareWebSocket(w, r) {
+		return
+	}
 	var e *requestError
 	if p.sid, e = srv.newID(r); e != nil {
 		srv.refuse(w, r, e)
-		return
-	}
-	if p.transport == WebSocket && !srv.prepareWebSocket(w, r) {
 		return
 	}
 	if e := srv.sessions.reserve(&srv.opts, &srv.closing); e != nil {
