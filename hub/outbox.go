@@ -283,6 +283,23 @@ func (o *Outbox) shift(n int) {
 	}
 }
 
+// Parts removes frames from the head and returns them, as they go onto the wire: all of them, or as many as
+// stay within maxBytes, but at least one. It is [Outbox.Take] for bodies that have no separator between packets.
+func (o *Outbox) Parts(maxBytes int) [][]byte {
+	size, parts := 0, make([][]byte, 0, len(o.queue))
+	for _, f := range o.queue {
+		b := f.Bytes(o.wire)
+		if len(parts) > 0 && size+len(b) > maxBytes {
+			break
+		}
+		size += len(b)
+		parts = append(parts, b)
+	}
+	o.bytes -= size
+	o.shift(len(parts))
+	return parts
+}
+
 // Take removes frames from the head and returns them joined by sep: all of them, or as many as stay
 // within maxBytes, but at least one. The caller owns the result. It is how a poll is answered.
 func (o *Outbox) Take(sep byte, maxBytes int) []byte {

@@ -9,7 +9,7 @@ import (
 type Wire uint8
 
 // maxWires bounds the formats: every [Frame] has one slot for each.
-const maxWires = 8
+const maxWires = 16
 
 var wires struct {
 	sync.RWMutex
@@ -19,7 +19,7 @@ var wires struct {
 
 // RegisterWire adds a wire format. Transports call it once, from a package-level variable.
 // enc must be pure: it is called at most a few times per message, from any goroutine, and its
-// result is shared by all receivers. It panics when more than eight formats are registered, which
+// result is shared by all receivers. It panics when more than sixteen formats are registered, which
 // only a change of the program's source can cause.
 func RegisterWire(name string, enc func(*Message) []byte) Wire {
 	wires.Lock()

@@ -9,21 +9,22 @@ import (
 
 // newSocket makes a session for r on the loop that has least to do. It is not
 // registered yet.
-func (srv *Server) newSocket(r *http.Request, st State) *Socket {
+func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
 	s := &Socket{
 		srv:     srv,
 		loop:    srv.hub.Loops().Least(),
 		sid:     hub.NewID(),
 		request: hub.NewRequest(r),
 		pending: true,
+		version: p.version,
+		base64:  p.base64,
+		jsonp:   p.jsonp,
 	}
 	s.setState(st)
-	wire := srv.opts.Wires.Polling
 	if st == StateWebSocket {
 		s.claimed.Store(true)
-		wire = srv.opts.Wires.WebSocket
 	}
-	s.out.Init(s.loop, srv.hub, wire, s)
+	s.out.Init(s.loop, srv.hub, s.wire(p.transport, p.base64), s)
 	return s
 }
 

@@ -19,6 +19,7 @@ type response struct {
 // pollRequest is a GET on its way to the session, and waiting there.
 type pollRequest struct {
 	s     *Socket
+	index string        // of JSONP
 	reply chan response // buffered: the loop never waits
 	taken bool          // the answer holds packets // loop
 }
@@ -26,12 +27,13 @@ type pollRequest struct {
 // RunOn implements [coop.Job].
 func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 
-func (p *pollRequest) answer(body string) { p.reply <- response{body: []byte(body)} }
+// answer answers with packets that have no data.
+func (p *pollRequest) answer(body string) { p.reply <- response{body: p.s.pollBody(body)} }
 
 // openPolling opens a session by its first GET.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
-	s := srv.newSocket(r, StatePolling)
-	body := append([]byte{byte(PacketOpen)}, s.openData(srv.opts.upgrades())...)
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
+	s := srv.newSocket(r, p, StatePolling)
+	body := s.pollBody(string(PacketOpen) + string(s.openData(srv.opts.upgrades())))
 	srv.sessions.add(s)
 	// Requests of the session post after this, so they find it open.
 	if !s.loop.Post(s.start) {
@@ -39,14 +41,14 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
 		srv.refuse(w, r, errShuttingDown)
 		return
 	}
-	if srv.writePoll(w, r, body) != nil {
+	if srv.writePoll(w, r, s.script(p.index, body)) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
 	}
 }
 
 // servePoll waits for something to send to the client.
-func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) {
-	p := &pollRequest{s: s, reply: make(chan response, 1)}
+func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket, query params) {
+	p := &pollRequest{s: s, index: query.index, reply: make(chan response, 1)}
 	if !s.loop.PostJob(p) {
 		s.orphaned()
 		srv.refuse(w, r, errUnknownSID)
@@ -68,6 +70,7 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) 
 }
 
 func (srv *Server) answerGet(w http.ResponseWriter, r *http.Request, p *pollRequest, a response) {
+	a.body = p.s.script(p.index, a.body)
 	if srv.writeResponse(w, r, a) != nil {
 		p.s.later(func() { p.s.pollLost(p) })
 	}
@@ -86,6 +89,9 @@ func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a respo
 func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	if isOctets(body) {
+		h.Set("Content-Type", octetStream)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h["cache-control"] = []string{"no-store"}
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
@@ -166,7 +172,7 @@ func (s *Socket) answerPoll() {
 // answerPackets answers a GET with what waits, as much as fits one answer.
 func (s *Socket) answerPackets(p *pollRequest) {
 	p.taken = true
-	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload)}
+	p.reply <- response{body: s.takePackets()}
 }
 
 // pollLost ends the session because the connection of a GET has gone, and the

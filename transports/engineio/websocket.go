@@ -32,6 +32,7 @@ type wsConn struct {
 	pingsAt  time.Duration
 	probes   uint8 // "2probe"s answered
 	probed   bool  // the client has been told that this WebSocket works
+	base64   bool  // the client of protocol 3 takes no binary frames
 	waiting  bool  // the client has upgraded, but a POST is not processed yet
 	stalled  bool  // the last write was short
 	dead     bool  // input is discarded
@@ -44,13 +45,13 @@ type wsConn struct {
 func rawFrame(b []byte) *hub.Frame { return hub.NewFrame(func(hub.Wire) []byte { return b }) }
 
 // openWebSocket opens a session directly on a WebSocket.
-func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
+func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p params) {
 	conn, early, err := srv.hijack(w, r)
 	if err != nil {
 		srv.sessions.release()
 		return
 	}
-	s := srv.newSocket(r, StateWebSocket)
+	s := srv.newSocket(r, p, StateWebSocket)
 	c := &wsConn{s: s, early: early, pings: pingBurst}
 	s.ws = c
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
@@ -161,11 +162,7 @@ func (c *wsConn) message(op ws.OpCode, data []byte) {
 		c.tryUpgrade(op, data)
 		return
 	}
-	if op == ws.OpBinary {
-		c.s.packet(Packet{Type: PacketMessage, Binary: true, Data: data})
-		return
-	}
-	p, err := parsePacket(data)
+	p, err := c.s.parseFrame(op, data)
 	if err != nil {
 		c.s.badPacket()
 		return
