@@ -55,6 +55,14 @@ func (o *Outbox) Init(l *coop.Loop, h *Hub, w Wire, f coop.Flusher) {
 // Len is the number of frames that wait.
 func (o *Outbox) Len() int { return len(o.queue) }
 
+// Last is the frame that was queued last, nil when none waits.
+func (o *Outbox) Last() *Frame {
+	if len(o.queue) == 0 {
+		return nil
+	}
+	return o.queue[len(o.queue)-1]
+}
+
 // Bytes is the number of bytes that wait, in the present wire's encoding.
 func (o *Outbox) Bytes() int { return o.bytes }
 

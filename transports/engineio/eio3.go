@@ -42,18 +42,28 @@ func (s *Socket) packet3(p Packet) {
 	case PacketPing:
 		s.refreshed = false
 		s.awaitPong()
-		s.Send(s.srv.pong) // without the ping's data, as in Node.js
+		s.sendPong()
 	case PacketPong:
 		s.refuse(refusePong)
 	}
 	// Open, upgrade and noop mean nothing here and do no harm.
 }
 
+// maxPongs may wait for a client that does not fetch them. Those of a flood of pings say no more than one does.
+const maxPongs = 64
+
+// sendPong answers a ping: without its data, as Node.js does.
+func (s *Socket) sendPong() {
+	if s.out.Len() < maxPongs || s.out.Last() != s.srv.pong {
+		s.Send(s.srv.pong)
+	}
+}
+
 // reassure sends a client that is not listened to a pong that it has not asked for. It takes everything for a sign
 // of life, and waits for one PingTimeout after each of its pings, which lie unread.
 func (s *Socket) reassure() {
 	s.heartbeat.Reset(s.srv.opts.PingTimeout / 2)
-	s.Send(s.srv.pong)
+	s.sendPong()
 }
 
 // parseFrame reads the packet of a WebSocket frame.
