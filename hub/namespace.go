@@ -83,7 +83,9 @@ func (ns *Namespace) add(s *Session) {
 
 func (ns *Namespace) remove(s *Session) {
 	ns.mu.Lock()
-	delete(ns.sessions, s.id)
+	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
+		delete(ns.sessions, s.id)
+	}
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
 }

@@ -34,12 +34,13 @@ type Session struct {
 }
 
 func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
-	s := &Session{id: NewID(), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
+	s := &Session{id: sessionID(c, ns.name), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
 	s.inbox.init(ns.hub.opts)
 	return s
 }
 
-// ID is the session's id: 20 characters, known to the client, not a secret.
+// ID is the session's id, known to the client: 20 characters and not a secret, unless the transport gives its
+// own, see [Identifier].
 func (s *Session) ID() string { return s.id }
 
 // Namespace is the name of the namespace, "/" or "/chat".

@@ -18,7 +18,7 @@ import (
 	"greenroom/hub"
 )
 
-// Server serves Engine.IO protocol 4 over HTTP long-polling and WebSocket. It is
+// Server serves Engine.IO protocol 4, and 3 if asked to, over HTTP long-polling and WebSocket. It is
 // an [http.Handler]; every session lives on one of the hub's loops.
 //
 // The HTTP server in front should set ReadHeaderTimeout and IdleTimeout; bodies,
@@ -32,6 +32,7 @@ type Server struct {
 	pending  pending
 	locals   []local // by loop
 	ping     *hub.Frame
+	pong     *hub.Frame // of protocol 3
 	bye      *hub.Frame // a close frame without status
 	greeting *hub.Frame // Options.InitialPacket, or nil
 	cookie   [2]string  // before and behind the session's id; empty without a cookie
@@ -62,6 +63,7 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		onOpen: onOpen,
 		locals: make([]local, len(h.Loops().All())),
 		ping:   o.Wires.packetFrame(string(PacketPing)),
+		pong:   o.Wires.packetFrame(string(PacketPong)),
 		closed: make(chan struct{}),
 		limits: newHandshakeLimits(&o),
 	}
@@ -76,6 +78,9 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		}
 	}
 	srv.bye = rawFrame(ws.CompiledClose)
+	if o.AllowEIO3 && o.Wires.V3 == nil {
+		srv.log.Error("AllowEIO3 has no effect without Wires.V3")
+	}
 	srv.sessions.init()
 	return srv
 }
@@ -90,7 +95,10 @@ func (srv *Server) Sessions() int { return srv.sessions.len() }
 type params struct {
 	transport Transport
 	sid       string
-	version   string
+	version   uint8  // 4, or else 3
+	base64    bool   // the client takes no binary data, of protocol 3 only
+	jsonp     bool   // of protocol 3 only
+	index     string // of JSONP
 }
 
 func parseParams(u *url.URL) params {
@@ -101,7 +109,13 @@ func parseParams(u *url.URL) params {
 		}
 		return ""
 	}
-	return params{Transport(last("transport")), last("sid"), last("EIO")}
+	p := params{transport: Transport(last("transport")), sid: last("sid"), version: 4}
+	if last("EIO") != "4" { // as Node.js has it: without a version, too
+		p.version = 3
+		p.jsonp, p.index = q.Has("j"), last("j")
+		p.base64 = last("b64") != "" || p.jsonp
+	}
+	return p
 }
 
 // isUpgrade reports whether r asks for a WebSocket.
@@ -169,17 +183,17 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 		srv.refuse(w, r, errTransportMismatch)
 		return
 	}
-	if p.version != "4" {
+	if p.version != s.version {
 		srv.refuse(w, r, errProtocolMismatch)
 		return
 	}
 	if p.transport == WebSocket {
-		srv.serveUpgrade(w, r, s)
+		srv.serveUpgrade(w, r, s, p)
 		return
 	}
 	switch r.Method {
 	case http.MethodGet:
-		srv.servePoll(w, r, s)
+		srv.servePoll(w, r, s, p)
 	case http.MethodPost:
 		srv.servePost(w, r, s)
 	default:
@@ -234,7 +248,7 @@ func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p para
 			return &e
 		}
 	}
-	if p.version != "4" {
+	if p.version != 4 && !(srv.opts.AllowEIO3 && srv.opts.Wires.V3 != nil) {
 		return errProtocolVersion
 	}
 	return nil

@@ -11,7 +11,7 @@ const maxProbes = 8
 
 // serveUpgrade gives a polling session a WebSocket to try. One at a time, and
 // none once it has one.
-func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket) {
+func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket, p params) {
 	switch {
 	case r.Method != http.MethodGet, srv.opts.NoUpgrades:
 		srv.refuse(w, r, errBadRequest)
@@ -30,7 +30,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		s.claimed.Store(false)
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		s.claimed.Store(false)
@@ -102,14 +102,18 @@ func (s *Socket) upgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.srv.opts.Wires.WebSocket)
+	s.out.SetWire(s.wire(WebSocket, c.base64))
 	if h, ok := s.handler.(UpgradeHandler); ok {
 		h.OnUpgrade(s)
 	}
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
-	if s.awaiting {
+	switch {
+	case s.version == 3:
+		s.refreshed = false
+		s.awaitPong()
+	case s.awaiting:
 		// The ping may have been lost with the last poll, or the pong be on its way: start afresh.
 		s.awaiting = false
 		s.heartbeat.Reset(s.srv.opts.PingInterval)

@@ -32,6 +32,7 @@ type wsConn struct {
 	pingsAt  time.Duration
 	probes   uint8 // "2probe"s answered
 	probed   bool  // the client has been told that this WebSocket works
+	base64   bool  // the client of protocol 3 takes no binary frames
 	waiting  bool  // the client has upgraded, but a POST is not processed yet
 	stalled  bool  // the last write was short
 	dead     bool  // input is discarded
@@ -170,11 +171,7 @@ func (c *wsConn) message(op ws.OpCode, data []byte) {
 		c.tryUpgrade(op, data)
 		return
 	}
-	if op == ws.OpBinary {
-		c.s.packet(Packet{Type: PacketMessage, Binary: true, Data: data})
-		return
-	}
-	p, err := parsePacket(data)
+	p, err := c.s.parseFrame(op, data)
 	if err != nil {
 		c.s.badPacket()
 		return
