@@ -65,6 +65,8 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 		c.probed = true
 		c.writeProbe(append(appendFrameHeader(nil, ws.OpText, len("3probe")), "3probe"...))
 		s.answerPoll() // the client waits for its poll to end before it upgrades
+	case op == ws.OpText && string(data) == string(PacketUpgrade) && s.State() == StateClosing:
+		s.lastUpgrade()
 	case op == ws.OpText && string(data) == string(PacketUpgrade):
 		if s.post.Load() != nil {
 			// Packets of this POST come before what follows on the WebSocket;
@@ -124,6 +126,19 @@ func (s *Socket) upgrade() {
 	}
 }
 
+// lastUpgrade is the upgrade of a session that the server has closed meanwhile. The official client stops polling
+// before it upgrades and does not begin again when that fails, so that this is where it hears of the close.
+func (s *Socket) lastUpgrade() {
+	c := s.probe
+	s.probe, s.ws, c.waiting = nil, c, false
+	if s.poll != nil {
+		s.poll.answer(pollNoop)
+		s.poll = nil
+	}
+	s.out.SetWire(s.wire(WebSocket, c.base64))
+	c.shut(s.srv.bye)
+}
+
 // dropProbe ends the try, if there is one; the session polls on.
 func (s *Socket) dropProbe() {
 	c := s.probe
@@ -131,8 +146,8 @@ func (s *Socket) dropProbe() {
 		return
 	}
 	s.probe = nil
-	s.aux.Stop()
 	if s.State() == StateUpgrading {
+		s.aux.Stop()
 		s.setState(StatePolling)
 	}
 	s.claimed.Store(false)

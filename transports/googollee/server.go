@@ -101,7 +101,8 @@ func (s *Server) Serve() error {
 	return nil
 }
 
-// Close ends all connections; what was sent has five seconds to leave. A second call does nothing.
+// Close ends all connections; what was sent has five seconds to leave, then the rest is cut off. A second call
+// does nothing.
 func (s *Server) Close() error {
 	s.closeOnce.Do(func() {
 		defer close(s.closed)
@@ -110,7 +111,9 @@ func (s *Server) Close() error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		s.closeErr = s.socket.Close(ctx)
+		if err := s.socket.Close(ctx); !errors.Is(err, context.DeadlineExceeded) { // then the rest was cut off
+			s.closeErr = err
+		}
 		if s.own {
 			s.closeErr = errors.Join(s.closeErr, s.hub.Close())
 		}
