@@ -40,13 +40,14 @@ var errUnknownEvent = errors.New("nobody handles the event")
 func (sp *space) session(s *hub.Session) error {
 	c := newConn(sp, s)
 	sp.add(c)
-	ok := true
-	c.run(s, func() { ok = c.begin() })
-	if ok {
+	var wanted bool
+	switch begun := c.run(s, func() { wanted = c.begin() }); {
+	case !begun: // the hub is closed, and wanted still the goroutine's
+	case wanted:
 		for ev := range s.Events() {
 			sp.handle(s, c, ev)
 		}
-	} else {
+	default:
 		_ = s.CloseConn(serverDisconnect)
 	}
 	sp.remove(c)
