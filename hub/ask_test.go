@@ -229,7 +229,7 @@ func TestUnexpectedAcksAreCounted(t *testing.T) {
 func TestPendingAsksAreBounded(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	mustHandle(t, h, "/", func(s *Session) error {
-		s.acks.pending = make(map[int64]*ask)
+		s.acks.pending = make(map[int64]waiter)
 		for i := range int64(maxPendingAsks) {
 			s.acks.pending[1<<40+i] = new(ask)
 		}

@@ -22,6 +22,7 @@ type Events map[string]any
 
 var (
 	sessionType = reflect.TypeFor[*Session]()
+	eventType   = reflect.TypeFor[*Event]()
 	errorType   = reflect.TypeFor[error]()
 )
 
@@ -95,6 +96,7 @@ func (e Events) compile() (func(*Session) error, error) {
 type call struct {
 	fn      reflect.Value
 	session bool           // the first parameter is the *Session
+	event   bool           // the next one is the *Event, which the function may answer itself
 	params  []reflect.Type // of the event's arguments
 	results int            // without the error
 	fails   bool           // the last result is an error
@@ -116,6 +118,10 @@ func newCall(fn any) (*call, error) {
 			c.session = true
 			continue
 		}
+		if p == eventType && len(c.params) == 0 && !c.event {
+			c.event = true
+			continue
+		}
 		if err := decodable(p); err != nil {
 			return nil, fmt.Errorf("parameter %d is %s: %w", i+1, p, err)
 		}
@@ -133,10 +139,25 @@ func newCall(fn any) (*call, error) {
 	return c, nil
 }
 
+// run handles a client's event: the results are its ack.
 func (c *call) run(s *Session, ev *Event) {
-	in := make([]reflect.Value, 0, len(c.params)+1)
+	answer, err := c.invoke(s, ev)
+	if err == nil && ev.WantsAck() && (c.results > 0 || !c.event) {
+		err = ev.Ack(answer...)
+	}
+	if err != nil {
+		ev.Refuse(err)
+	}
+}
+
+// invoke calls the function with the event's arguments and returns its results.
+func (c *call) invoke(s *Session, ev *Event) ([]any, error) {
+	in := make([]reflect.Value, 0, len(c.params)+2)
 	if c.session {
 		in = append(in, reflect.ValueOf(s))
+	}
+	if c.event {
+		in = append(in, reflect.ValueOf(ev))
 	}
 	into := make([]any, len(c.params))
 	for i, p := range c.params {
@@ -145,24 +166,17 @@ func (c *call) run(s *Session, ev *Event) {
 		in = append(in, v.Elem())
 	}
 	if err := ev.Args(into...); err != nil {
-		ev.Refuse(err)
-		return
+		return nil, err
 	}
 	out := c.fn.Call(in)
 	if c.fails {
 		if err, _ := out[c.results].Interface().(error); err != nil {
-			ev.Refuse(err)
-			return
+			return nil, err
 		}
-	}
-	if !ev.WantsAck() {
-		return
 	}
 	answer := make([]any, c.results)
 	for i := range answer {
 		answer[i] = out[i].Interface()
 	}
-	if err := ev.Ack(answer...); err != nil {
-		ev.Refuse(err)
-	}
+	return answer, nil
 }

@@ -81,6 +81,9 @@ func (s *Session) Deliver(ev *Event) error {
 		in.bytes -= ev.cost()
 		return ErrGone
 	}
+	if s.ns.hub.observed() {
+		s.ns.hub.tellReceived(s, ev)
+	}
 	return nil
 }
 
@@ -113,12 +116,16 @@ func (s *Session) next() (*Event, error) {
 		in.took(ev)
 		return ev, nil
 	}
-	ev, err := in.queue.Get(s.greenlet)
-	if err != nil {
-		return nil, err
+	for {
+		ev, err := in.queue.Get(s.greenlet)
+		if err != nil {
+			return nil, err
+		}
+		in.took(ev)
+		if s.listeners == nil || s.hear(ev) {
+			return ev, nil
+		}
 	}
-	in.took(ev)
-	return ev, nil
 }
 
 // Wait parks until the client sends the event called name, at most for d. Other events are kept for
@@ -139,6 +146,10 @@ func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
 			ev, err := in.queue.Get(s.greenlet)
 			if err != nil {
 				return err
+			}
+			if s.listeners != nil && !s.hear(ev) {
+				in.took(ev)
+				continue
 			}
 			if ev.Name == name {
 				in.took(ev)

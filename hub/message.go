@@ -10,6 +10,8 @@ type Message struct {
 	Ack       int64   // the id under which the client's answer is expected, or NoAck
 	Volatile  bool    // dropped for a client that cannot take it at once
 
+	NoCompress bool // sent as it is even where the transport compresses
+
 	// Set for messages of a room:
 	Room   string    // "" for messages to one session or to everybody
 	Offset uint64    // the message's place in the room, from 1

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"greenroom/coop"
 )
@@ -18,7 +19,13 @@ type Namespace struct {
 	rooms    map[string]*Room
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
+
+	asks     atomic.Int64 // the ids of questions to clients
+	onServer map[string]*call
 }
+
+// nextAsk is an id for a question, which one client gets or many.
+func (ns *Namespace) nextAsk() int64 { return ns.asks.Add(1) - 1 }
 
 func newNamespace(h *Hub, name string) *Namespace {
 	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
@@ -76,7 +83,9 @@ func (ns *Namespace) add(s *Session) {
 
 func (ns *Namespace) remove(s *Session) {
 	ns.mu.Lock()
-	delete(ns.sessions, s.id)
+	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
+		delete(ns.sessions, s.id)
+	}
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
 }
@@ -114,6 +123,26 @@ func (ns *Namespace) lockRoom(name string) *Room {
 		}
 		r.mu.Unlock() // it was dropped between the look-up and the lock
 	}
+}
+
+// SessionCount is the number of sessions, those that middlewares have not decided about included.
+func (ns *Namespace) SessionCount() int {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return len(ns.sessions)
+}
+
+// Rooms lists the rooms that have members on this node or history, in no order, without the hub's own.
+func (ns *Namespace) Rooms() []string {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	var out []string
+	for name := range ns.rooms {
+		if shown(name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // RoomCount is the number of rooms that have members or history.

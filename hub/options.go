@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"greenroom/coop"
@@ -43,6 +45,11 @@ type Options struct {
 	// DedupMax bounds the ids remembered. Default 100 000.
 	DedupMax int
 
+	// Adapter joins the hub to those of other nodes. Default none. An adapter serves one hub, which closes it.
+	Adapter Adapter
+	// Node is this node's name among the others, default the host's name and the process' id.
+	Node string
+
 	// Clock is the time of the loops and of the hub, default the system's. Tests of a handler that
 	// sleeps set a [coop.FakeClock], with one loop.
 	Clock coop.Clock
@@ -68,6 +75,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.DedupWindow == 0 {
 		o.DedupWindow = time.Minute
+	}
+	if o.Node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		o.Node = fmt.Sprintf("%s#%d", host, os.Getpid())
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

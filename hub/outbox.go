@@ -41,7 +41,10 @@ type Outbox struct {
 	queue     []*Frame
 	sent      int // bytes of queue[0] that have left
 	bytes     int // of all frames queued, less sent
+	saved     int // by compression, of all frames queued
+	packMin   int32
 	wire      Wire
+	packed    Wire // of frames of packMin bytes or more, when packMin is not 0
 	scheduled bool
 	blocked   bool // the last write was short
 }
@@ -55,35 +58,74 @@ func (o *Outbox) Init(l *coop.Loop, h *Hub, w Wire, f coop.Flusher) {
 // Len is the number of frames that wait.
 func (o *Outbox) Len() int { return len(o.queue) }
 
+// Last is the frame that was queued last, nil when none waits.
+func (o *Outbox) Last() *Frame {
+	if len(o.queue) == 0 {
+		return nil
+	}
+	return o.queue[len(o.queue)-1]
+}
+
 // Bytes is the number of bytes that wait, in the present wire's encoding.
 func (o *Outbox) Bytes() int { return o.bytes }
+
+// Pack makes frames leave in the encoding of another wire, one derived from the outbox's (see [DeriveWire]) which
+// is never longer, when they have at least min bytes without it and their message may be compressed. Call it
+// while nothing waits, or right before SetWire.
+//
+// The bound of the outbox goes on to count the plain bytes: they are kept as long as the frame is, so a client
+// that does not read holds no more memory because what it gets can be compressed well.
+func (o *Outbox) Pack(w Wire, min int) { o.packed, o.packMin = w, int32(max(1, min)) }
+
+// encoded is f as it leaves.
+func (o *Outbox) encoded(f *Frame) []byte {
+	b := f.Bytes(o.wire)
+	if o.packMin > 0 && len(b) >= int(o.packMin) && f.compressible() {
+		return f.Bytes(o.packed)
+	}
+	return b
+}
+
+// count adds a frame to what waits, or takes it off.
+func (o *Outbox) count(f *Frame, sign int) {
+	o.bytes += sign * len(o.encoded(f))
+	o.saved += sign * o.saving(f)
+}
+
+// saving is by how much f is shorter as it leaves.
+func (o *Outbox) saving(f *Frame) int {
+	if o.packMin == 0 {
+		return 0
+	}
+	return len(f.Bytes(o.wire)) - len(o.encoded(f))
+}
 
 // Push queues f and schedules a flush. [ErrSlowConsumer] means that the outbox is full and the
 // connection must be closed by the caller; it has been counted. A frame dropped by the policy is
 // counted too, and is no error. A single frame larger than the bound is taken when nothing waits.
 func (o *Outbox) Push(f *Frame) error {
-	n := len(f.Bytes(o.wire))
-	take, err := o.makeRoom(f, n)
+	take, err := o.makeRoom(f, len(f.Bytes(o.wire)))
 	if !take {
 		return err
 	}
-	o.queue = append(o.queue, f)
-	o.bytes += n
-	o.Schedule()
+	o.append(f)
 	return nil
 }
 
 // PushLast queues the last frame of a connection, whatever waits: a bound does not apply to a goodbye.
-func (o *Outbox) PushLast(f *Frame) {
+func (o *Outbox) PushLast(f *Frame) { o.append(f) }
+
+func (o *Outbox) append(f *Frame) {
 	o.queue = append(o.queue, f)
-	o.bytes += len(f.Bytes(o.wire))
+	o.count(f, 1)
 	o.Schedule()
 }
 
-// makeRoom applies the policy before a frame of n bytes is queued. It reports whether to take it.
+// makeRoom applies the policy before a frame of n plain bytes is queued. It reports whether to take it.
 func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
 	limit, policy := o.hub.opts.OutboxBytes, o.hub.opts.SlowConsumer
-	full := o.bytes+n > limit && len(o.queue) > 0
+	waiting := o.bytes + o.saved
+	full := waiting+n > limit && len(o.queue) > 0
 	switch {
 	case full && f.volatile():
 		// A burst within one tick: nobody has tried to write yet, so the client is not to blame.
@@ -91,12 +133,12 @@ func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
 		return false, nil
 	case !f.Droppable():
 		// What is promised to this client alone may use as much again before we give it up.
-		if full && (policy == Disconnect || o.bytes+n > 2*limit) {
+		if full && (policy == Disconnect || waiting+n > 2*limit) {
 			return false, o.slow()
 		}
 		return true, nil
 	case policy == LatestOnly && (full || o.blocked):
-		o.dropSameKey(f.msg)
+		o.dropSameKey(f.msg) // changes what waits
 	case !full:
 		return true, nil
 	case policy == Disconnect:
@@ -105,7 +147,7 @@ func (o *Outbox) makeRoom(f *Frame, n int) (take bool, err error) {
 		o.hub.Count("slow_consumer_dropped")
 		return false, nil
 	}
-	if need := o.bytes + n - limit; need > 0 && !o.dropOldest(need) {
+	if need := o.bytes + o.saved + n - limit; need > 0 && !o.dropOldest(need) {
 		o.hub.Count("slow_consumer_dropped")
 		return false, nil
 	}
@@ -164,7 +206,7 @@ func (o *Outbox) drop(end int, which func(*Frame) bool) {
 	kept := 0
 	for i, f := range o.queue[:end] {
 		if o.mayDrop(i) && which(f) {
-			o.bytes -= len(f.Bytes(o.wire))
+			o.count(f, -1)
 			o.hub.Count("slow_consumer_dropped")
 			continue
 		}
@@ -182,15 +224,15 @@ func (o *Outbox) mayDrop(i int) bool {
 // SetWire changes the wire (an upgrade) and counts what waits anew. No frame may have left in part.
 func (o *Outbox) SetWire(w Wire) {
 	o.wire = w
-	o.bytes = 0
+	o.bytes, o.saved = 0, 0
 	for _, f := range o.queue {
-		o.bytes += len(f.Bytes(w))
+		o.count(f, 1)
 	}
 }
 
 // Clear drops all that waits, without counting: the connection is over.
 func (o *Outbox) Clear() {
-	o.queue, o.sent, o.bytes, o.blocked = nil, 0, 0, false
+	o.queue, o.sent, o.bytes, o.saved, o.blocked = nil, 0, 0, 0, false
 }
 
 // DropUnsent drops, without counting, all frames but one that has left in part: the connection is over, and
@@ -199,9 +241,10 @@ func (o *Outbox) DropUnsent() {
 	keep := min(o.sent, 1)
 	clear(o.queue[keep:])
 	o.queue = o.queue[:keep]
-	o.bytes = 0
+	o.bytes, o.saved = 0, 0
 	if keep == 1 {
-		o.bytes = len(o.queue[0].Bytes(o.wire)) - o.sent
+		o.count(o.queue[0], 1)
+		o.bytes -= o.sent
 	}
 }
 
@@ -237,11 +280,11 @@ func (o *Outbox) WriteTo(s *coop.Stream) (drained bool, err error) {
 // gather copies all that waits into buf, which holds at least writeCopyMax bytes.
 func (o *Outbox) gather(buf []byte) []byte {
 	if len(o.queue) == 1 {
-		return o.queue[0].Bytes(o.wire)[o.sent:]
+		return o.encoded(o.queue[0])[o.sent:]
 	}
-	buf = append(buf[:0], o.queue[0].Bytes(o.wire)[o.sent:]...)
+	buf = append(buf[:0], o.encoded(o.queue[0])[o.sent:]...)
 	for _, f := range o.queue[1:] {
-		buf = append(buf, f.Bytes(o.wire)...)
+		buf = append(buf, o.encoded(f)...)
 	}
 	return buf
 }
@@ -250,7 +293,7 @@ func (o *Outbox) vector() [][]byte {
 	n := min(len(o.queue), writevMax)
 	bufs := make([][]byte, n)
 	for i, f := range o.queue[:n] {
-		bufs[i] = f.Bytes(o.wire)
+		bufs[i] = o.encoded(f)
 	}
 	bufs[0] = bufs[0][o.sent:]
 	return bufs
@@ -262,10 +305,11 @@ func (o *Outbox) advance(n int) {
 	n += o.sent
 	done := 0
 	for done < len(o.queue) {
-		size := len(o.queue[done].Bytes(o.wire))
+		size := len(o.encoded(o.queue[done]))
 		if n < size {
 			break
 		}
+		o.saved -= o.saving(o.queue[done])
 		n -= size
 		done++
 	}
@@ -281,6 +325,26 @@ func (o *Outbox) shift(n int) {
 	if rest == 0 && cap(o.queue) > outboxKeep {
 		o.queue = nil
 	}
+}
+
+// Compressible reports whether any of the frames that wait may be compressed.
+func (o *Outbox) Compressible() bool { return slices.ContainsFunc(o.queue, (*Frame).compressible) }
+
+// Parts removes frames from the head and returns them, as they go onto the wire: all of them, or as many as
+// stay within maxBytes, but at least one. It is [Outbox.Take] for bodies that have no separator between packets.
+func (o *Outbox) Parts(maxBytes int) [][]byte {
+	size, parts := 0, make([][]byte, 0, len(o.queue))
+	for _, f := range o.queue {
+		b := f.Bytes(o.wire)
+		if len(parts) > 0 && size+len(b) > maxBytes {
+			break
+		}
+		size += len(b)
+		parts = append(parts, b)
+	}
+	o.bytes -= size
+	o.shift(len(parts))
+	return parts
 }
 
 // Take removes frames from the head and returns them joined by sep: all of them, or as many as stay

@@ -86,6 +86,9 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
+	if h.opts.Adapter != nil {
+		h.spread(ns, m, &p)
+	}
 	return id, nil
 }
 

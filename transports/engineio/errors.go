@@ -21,6 +21,8 @@ const (
 var (
 	errEmptyPacket   = errors.New("engineio: empty packet")
 	errUnknownPacket = errors.New("engineio: unknown packet type")
+	errPacketLength  = errors.New("engineio: the length of a packet is not its length")
+	errPacketText    = errors.New("engineio: text is not valid UTF-8")
 )
 
 // requestError is an answer of the protocol to a request that it refuses. The
@@ -60,9 +62,10 @@ func (srv *Server) refuse(w http.ResponseWriter, r *http.Request, e *requestErro
 		srv.hub.Count(e.reason)
 	}
 	srv.log.Debug("a request was refused", "counter", e.reason, "reason", e.Message, "status", e.status, "remote", r.RemoteAddr)
+	srv.connectionError(r, e)
 	srv.boundWrite(w)
 	h := w.Header()
-	if e.status == http.StatusServiceUnavailable {
+	if e.status == http.StatusServiceUnavailable || e.status == http.StatusTooManyRequests {
 		h.Set("Retry-After", "1")
 	}
 	if isUpgrade(r) {

@@ -129,7 +129,7 @@ func ExampleOptions() {
 		PingInterval: 20 * time.Second,
 		MaxPayload:   64 << 10,
 		CORS:         engineio.CORS{AllowedOrigins: []string{"https://app.example.com"}, Credentials: true},
-		AllowRequest: func(r *http.Request) error {
+		AllowRequest: func(r *http.Request, _ http.Header) error {
 			if r.Header.Get("Authorization") == "" {
 				return fmt.Errorf("no token")
 			}
@@ -160,5 +160,5 @@ func ExampleOptions() {
 	// Output:
 	// 200 https://app.example.com 0{"sid":"
 	// 403 https://app.example.com {"code":4
-	// 403  {"code":4
+	// 403 https://app.example.com {"code":4
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,7 +19,7 @@ func TestHandshakeErrors(t *testing.T) {
 		badRequest       = `{"code":3,"message":"Bad request"}`
 		badVersion       = `{"code":5,"message":"Unsupported protocol version"}`
 	)
-	s := serve(t, Options{AllowRequest: func(r *http.Request) error {
+	s := serve(t, Options{AllowRequest: func(r *http.Request, _ http.Header) error {
 		if r.URL.Query().Has("deny") {
 			return errors.New("not today")
 		}
@@ -79,7 +81,7 @@ func TestHandshakeErrors(t *testing.T) {
 // A client that asked for a WebSocket gets status 400 and bare text, whatever
 // the error.
 func TestUpgradeErrors(t *testing.T) {
-	s := serve(t, Options{AllowRequest: func(r *http.Request) error {
+	s := serve(t, Options{AllowRequest: func(r *http.Request, _ http.Header) error {
 		if r.URL.Query().Has("deny") {
 			return errors.New("not today")
 		}
@@ -113,18 +115,25 @@ func TestUpgradeErrors(t *testing.T) {
 			conn.wantEOF()
 		})
 	}
-	for name, headers := range map[string][]string{
-		"no key":        {"Sec-WebSocket-Key", ""},
-		"short key":     {"Sec-WebSocket-Key", "abc"},
-		"no version":    {"Sec-WebSocket-Version", ""},
-		"other version": {"Sec-WebSocket-Version", "8"},
+	const (
+		badKey     = "Missing or invalid Sec-WebSocket-Key header"
+		badVersion = "Missing or invalid Sec-WebSocket-Version header"
+	)
+	for _, c := range []struct{ name, target, header, value, body, version string }{
+		{"no key", wsTarget, "Sec-WebSocket-Key", "", badKey, ""},
+		{"short key", wsTarget, "Sec-WebSocket-Key", "abc", badKey, ""},
+		{"no base64 key", wsTarget, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j!!==", badKey, ""},
+		{"no version", wsTarget, "Sec-WebSocket-Version", "", badVersion, "13"},
+		{"other version", wsTarget, "Sec-WebSocket-Version", "8", badVersion, "13"},
+		{"no key in a session", wsTarget + "&sid=" + live.sid, "Sec-WebSocket-Key", "", badKey, ""},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			before := s.count("engineio_bad_websocket_handshake")
 			conn := s.dial(t)
-			conn.write(upgradeRequest(wsTarget, headers...))
-			if a := conn.response(); a.status != 400 && a.status != 426 {
-				t.Error(a)
+			conn.write(upgradeRequest(c.target, c.header, c.value))
+			if a := conn.response(); a.status != 400 || a.body != c.body || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") ||
+				a.header.Get("Sec-WebSocket-Version") != c.version {
+				t.Error(a, a.header)
 			}
 			conn.wantEOF()
 			s.waitCount(t, "engineio_bad_websocket_handshake", before+1)
@@ -182,10 +191,17 @@ func TestPath(t *testing.T) {
 		{"elsewhere", "", "/", 404},
 		{"own path, slashes added", "engine.io", "/engine.io/", 200},
 		{"not the default any more", "/engine.io/", "/socket.io/", 404},
+		{"no slash at the end", "no slash: /socket.io/", "/socket.io", 200},
+		{"no slash at the end, with one", "no slash: /socket.io", "/socket.io/", 200},
+		{"no slash at the end is a prefix", "no slash: /socket.io", "/socket.iox", 200},
+		{"no slash at the end, elsewhere", "no slash: /socket.io", "/socket", 404},
+		{"deep", "/a/b/c", "/a/b/c/", 200},
+		{"everything", "/", "/x", 200},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, Options{Path: c.path})
+			path, noSlash := strings.CutPrefix(c.path, "no slash: ")
+			s := serve(t, Options{Path: path, NoTrailingSlash: noSlash})
 			if a := s.do("GET", c.target+"?EIO=4&transport=polling", ""); a.status != c.status {
 				t.Errorf("%v, wanted %d", a, c.status)
 			}
@@ -226,6 +242,153 @@ func TestOldBrowsersGetTheirHeader(t *testing.T) {
 	}
 	if a := s.do("GET", pollTarget, "", "User-Agent", "Firefox"); a.header.Get("X-XSS-Protection") != "" {
 		t.Error(a.header)
+	}
+}
+
+// Section 1.3: a message right behind the open packet.
+func TestInitialPacket(t *testing.T) {
+	s := serve(t, Options{InitialPacket: "hello"})
+	a := s.do("GET", pollTarget, "")
+	open, hello, _ := strings.Cut(a.body, "\x1e")
+	if hello != "4hello" {
+		t.Errorf("the first body: %q", a.body)
+	}
+	p := &poller{t, s, parseOpen(t, open).SID}
+	p.wantPost("4x")
+	p.wantGet("4x")
+	up := p.upgraded()
+	up.text("4y")
+	up.wantText("4y") // and no second greeting
+
+	c := s.connect(t)
+	c.wantText("4hello")
+	c.text("4x")
+	c.wantText("4x")
+}
+
+// Section 1.4: generateId, and what it may get wrong.
+func TestGenerateID(t *testing.T) {
+	var next string
+	var fail error
+	s := serve(t, Options{GenerateID: func(r *http.Request) (string, error) {
+		if r.URL.Query().Get("transport") == "" {
+			t.Error("asked before the request was checked")
+		}
+		return next, fail
+	}})
+	next = "the-first"
+	p := s.poll(t)
+	if p.sid != next {
+		t.Fatalf("the id is %q", p.sid)
+	}
+	next = "the-second"
+	if c := s.connect(t); c.sid != next {
+		t.Fatalf("the id is %q", c.sid)
+	}
+	for name, c := range map[string]struct {
+		id  string
+		err error
+	}{
+		"in use":   {"the-first", nil},
+		"empty":    {"", nil},
+		"too long": {strings.Repeat("x", 129), nil},
+		"error":    {"fine", errors.New("the database is down")},
+	} {
+		next, fail = c.id, c.err
+		before := s.count("engineio_id_generation")
+		if a := s.do("GET", pollTarget, ""); a.status != 400 || a.body != `{"code":3,"message":"Bad request"}` {
+			t.Errorf("%s: %v", name, a)
+		}
+		conn := s.dial(t)
+		conn.write(upgradeRequest(wsTarget))
+		if a := conn.response(); a.status != 400 || a.body != "Bad request" {
+			t.Errorf("%s: %v", name, a)
+		}
+		if n := s.count("engineio_id_generation"); n != before+2 {
+			t.Errorf("%s: counted %d", name, n-before)
+		}
+	}
+	p.wantPost("4still here")
+	p.wantGet("4still here")
+	p.wantPost("1")
+	s.waitClosed(t, p.sid, ReasonTransportClose)
+	next, fail = "the-first", nil
+	if again := s.poll(t); again.sid != next {
+		t.Error("an id that is free again is refused")
+	}
+	if n := s.Sessions(); n != 2 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// Ids of the application's making may be guessed: two sessions with one at the same time, and requests for it
+// before it is open.
+func TestGenerateIDRaces(t *testing.T) {
+	s := serve(t, Options{GenerateID: func(*http.Request) (string, error) { return "same", nil }})
+	for round := range 50 {
+		var opened atomic.Int32
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if a := s.do("GET", pollTarget, ""); a.status == 200 {
+					opened.Add(1)
+				} else if a.status != 400 || a.body != `{"code":3,"message":"Bad request"}` {
+					t.Error(a)
+				}
+			})
+		}
+		wg.Go(func() { // the guess
+			if a := s.do("POST", pollTarget+"&sid=same", "4x"); a.status != 200 && a.body != `{"code":1,"message":"Session ID unknown"}` {
+				t.Error(a)
+			}
+		})
+		wg.Wait()
+		if n, open := opened.Load(), s.Sessions(); n != 1 || open != 1 {
+			t.Fatalf("round %d: %d opened, %d sessions", round, n, open)
+		}
+		p := &poller{t, s, "same"}
+		p.wantPost("1")
+		eventually(t, "the end of the session", func() bool { return s.Sessions() == 0 })
+	}
+}
+
+// Section 1.4: what the application's refusal looks like, and the headers it may add.
+func TestAllowRequest(t *testing.T) {
+	s := serve(t, Options{AllowRequest: func(r *http.Request, h http.Header) error {
+		h.Set("X-Checked", "yes")
+		if deny := r.URL.Query()["deny"]; deny != nil {
+			h.Set("WWW-Authenticate", "Bearer")
+			return errors.New(deny[0])
+		}
+		return nil
+	}})
+	tests := []struct {
+		row, query string
+		status     int
+		body       string
+	}{
+		{"a message", "&deny=some+reason", 403, `{"code":4,"message":"some reason"}`},
+		{"no message", "&deny=", 403, `{"code":4,"message":"Forbidden"}`},
+		{"welcome", "", 200, ""},
+	}
+	for _, c := range tests {
+		t.Run(c.row, func(t *testing.T) {
+			a := s.do("GET", pollTarget+c.query, "")
+			if a.status != c.status || c.body != "" && a.body != c.body || a.header.Get("X-Checked") != "yes" ||
+				(a.header.Get("WWW-Authenticate") != "") != (c.status == 403) {
+				t.Errorf("%v %v", a, a.header)
+			}
+			conn := s.dial(t)
+			conn.write(upgradeRequest(wsTarget + c.query))
+			a = conn.response()
+			if (a.status == 101) != (c.status == 200) || a.status != 101 && a.status != 400 || a.header.Get("X-Checked") != "yes" {
+				t.Errorf("a WebSocket: %v %v", a, a.header)
+			}
+		})
+	}
+	p := s.poll(t)
+	if a := s.do("POST", p.target()+"&deny=x", "4x"); a.status != 200 || a.header.Get("X-Checked") != "" {
+		t.Errorf("asked about a request of a session: %v %v", a, a.header)
 	}
 }
 

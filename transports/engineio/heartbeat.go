@@ -17,11 +17,17 @@ const (
 // startHeartbeat arms the timer of a new session.
 func (s *Socket) startHeartbeat() {
 	s.heartbeat.Init(s.loop, s.heartbeatDue)
+	if s.version == 3 {
+		s.awaitPong()
+		return
+	}
 	s.heartbeat.Reset(s.srv.opts.PingInterval)
 }
 
 func (s *Socket) heartbeatDue() {
 	switch {
+	case s.paused && s.version == 3:
+		s.reassure()
 	case s.paused:
 		// We do not listen at the moment: silence proves nothing. But the client listens for
 		// our pings.
@@ -51,11 +57,16 @@ func (s *Socket) excuse() bool {
 	return true
 }
 
-// awaitPong gives the client PingTimeout from now.
+// awaitPong gives the client PingTimeout from now; one of protocol 3, which is to send a ping, the interval on
+// top of that.
 func (s *Socket) awaitPong() {
+	d := s.srv.opts.PingTimeout
+	if s.version == 3 {
+		d += s.srv.opts.PingInterval
+	}
 	s.awaiting, s.excused = true, false
-	s.deadline = s.loop.Now() + s.srv.opts.PingTimeout
-	s.heartbeat.Reset(s.srv.opts.PingTimeout)
+	s.deadline = s.loop.Now() + d
+	s.heartbeat.Reset(d)
 }
 
 func (s *Socket) pong() {

@@ -2,29 +2,53 @@ package engineio
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"greenroom/hub"
 )
 
-// newSocket makes a session for r on the loop that has least to do. It is not
+// newSocket makes a session for r, with the id p.sid, on the loop that has least to do. It is not
 // registered yet.
-func (srv *Server) newSocket(r *http.Request, st State) *Socket {
+func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
 	s := &Socket{
 		srv:     srv,
 		loop:    srv.hub.Loops().Least(),
-		sid:     hub.NewID(),
+		sid:     p.sid,
 		request: hub.NewRequest(r),
 		pending: true,
+		version: p.version,
+		base64:  p.base64,
+		jsonp:   p.jsonp,
 	}
+	s.request.Secure = isSecure(r)
 	s.setState(st)
-	wire := srv.opts.Wires.Polling
 	if st == StateWebSocket {
 		s.claimed.Store(true)
-		wire = srv.opts.Wires.WebSocket
 	}
-	s.out.Init(s.loop, srv.hub, wire, s)
+	s.out.Init(s.loop, srv.hub, s.wire(p.transport, p.base64), s)
 	return s
+}
+
+// maxID bounds the ids that an application makes.
+const maxID = 128
+
+var errBadID = errors.New("engineio: GenerateID made an id that is empty, too long or in use")
+
+// newID makes the id of a new session.
+func (srv *Server) newID(r *http.Request) (string, *requestError) {
+	if srv.opts.GenerateID == nil {
+		return hub.NewID(), nil
+	}
+	sid, err := srv.opts.GenerateID(r)
+	if err == nil && (sid == "" || len(sid) > maxID || srv.sessions.get(sid) != nil) {
+		err = errBadID
+	}
+	if err != nil {
+		srv.log.Error("a session gets no id", "error", err, "remote", r.RemoteAddr)
+		return "", errIDGeneration
+	}
+	return sid, nil
 }
 
 // start runs on the loop before anything else of the session does.

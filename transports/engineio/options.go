@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,11 @@ const (
 // Options configure a [Server]. Zero values mean the defaults given.
 type Options struct {
 	// Path under which requests belong to this server, default "/socket.io/". Missing slashes are added.
+	// Whatever starts with it belongs here: "/socket.io/x", too.
 	Path string
+	// NoTrailingSlash leaves the slash at the end of Path away, for clients that do so: "/socket.io" belongs
+	// to the server then, and "/socket.iox" as well.
+	NoTrailingSlash bool
 
 	// PingInterval is the time between a pong and the next ping, PingTimeout the time a client has
 	// for its pong. Defaults 25 s, 20 s.
@@ -42,18 +47,56 @@ type Options struct {
 	// MaxPending bounds the sessions whose client has not sent anything since its handshake, default
 	// 10 000. Beyond it the oldest of them is closed for a newcomer, so it should be well below MaxSessions.
 	MaxPending int
+	// HandshakeRate bounds the sessions opened in a second; for a moment it may be twice as many. What is
+	// above is answered 503, and official clients come back later. Default 10 000, about what one core can
+	// answer, so that it matters to a flood only; below 0: no bound.
+	HandshakeRate int
+	// AddressHandshakeRate is the same for one client address (of IPv6, a /64 network), with status 429.
+	// Default 0: no bound, because all who come through one gateway share its address.
+	AddressHandshakeRate int
 
 	// Transports that clients may open a session with, default both.
 	Transports []Transport
+	// AllowEIO3 lets clients of Socket.IO 1.x and 2.x in, which speak Engine.IO protocol 3, on the same path; see
+	// "Protocol 3" in the package's documentation for what that means. It needs Wires.V3. Default: they are
+	// answered "Unsupported protocol version".
+	AllowEIO3 bool
 	// NoUpgrades forbids changing from polling to WebSocket.
 	NoUpgrades bool
 
 	// AllowRequest, when set, is asked before a session is opened. Its error's text is the message
-	// that the client gets, with status 403. Called on net/http's goroutine.
-	AllowRequest func(r *http.Request) error
+	// that the client gets, with status 403; "Forbidden" when it is empty. The headers that it sets in h
+	// go onto the answer, whatever that is. Called on net/http's goroutine.
+	AllowRequest func(r *http.Request, h http.Header) error
+	// GenerateID, when set, makes the ids of sessions: 1 to 128 characters that a URL may hold, and such
+	// that nobody can guess, because whoever knows an id has the session. An error, or an id in use, refuses
+	// the client. Called on net/http's goroutine.
+	GenerateID func(r *http.Request) (string, error)
+	// InitialPacket, when not empty, is a message that every client gets right behind the open packet. It
+	// is text without the byte 0x1e.
+	InitialPacket string
 
 	// CORS says which other origins may use the server. Default: none.
 	CORS CORS
+	// Hosts are the names and addresses, without a port, by which clients may address the server; requests
+	// with another Host header are answered 403. Default: all.
+	Hosts []string
+	// TrustedProxies are the networks of the reverse proxies in front. Only when a request comes from one
+	// of them, the client's address is taken from its X-Forwarded-For (with port 0), and whether it uses TLS
+	// from X-Forwarded-Proto. Default: none.
+	TrustedProxies []netip.Prefix
+	// Cookie, when set, is given to polling clients for the sake of load balancers.
+	Cookie *Cookie
+	// HTTPCompression of the answers to polls, for clients that accept it. On by default.
+	HTTPCompression HTTPCompression
+
+	// OnConnectionError, when set, hears of every request that was refused before it reached a session.
+	// OnInitialHeaders may change the headers of the answer that opens a session, OnHeaders those of all
+	// answers to sessions, the first included. All three are called on net/http's goroutines, before the
+	// answer leaves.
+	OnConnectionError func(ConnectionError)
+	OnInitialHeaders  func(h http.Header, r *http.Request)
+	OnHeaders         func(h http.Header, r *http.Request)
 
 	// Wires are the formats of the outboxes, registered by the protocol above.
 	Wires Wires
@@ -67,6 +110,12 @@ type Handler interface {
 	// OnClose is called exactly once, and nothing after it. The reason is one of the Reason constants
 	// or the argument of [Socket.Close].
 	OnClose(s *Socket, reason string)
+}
+
+// UpgradeHandler is a [Handler] that wants to know when a polling session has become a WebSocket one.
+type UpgradeHandler interface {
+	// OnUpgrade is called on the loop, before anything that comes or leaves by the WebSocket.
+	OnUpgrade(s *Socket)
 }
 
 func (o Options) withDefaults() Options {
@@ -88,13 +137,23 @@ func (o Options) withDefaults() Options {
 	number(&o.MaxPayload, 1_000_000)
 	number(&o.MaxSessions, 250_000)
 	number(&o.MaxPending, 10_000)
+	number(&o.HTTPCompression.Threshold, 1024)
+	if o.HandshakeRate == 0 {
+		o.HandshakeRate = 10_000
+	}
+	o.CORS = o.CORS.withDefaults()
+	o.Hosts = slices.Clone(o.Hosts)
+	for i, host := range o.Hosts {
+		o.Hosts[i] = hostName(host)
+	}
 	if o.Path == "" {
 		o.Path = "/socket.io/"
 	}
 	if !strings.HasPrefix(o.Path, "/") {
 		o.Path = "/" + o.Path
 	}
-	if !strings.HasSuffix(o.Path, "/") {
+	o.Path = strings.TrimSuffix(o.Path, "/")
+	if !o.NoTrailingSlash {
 		o.Path += "/"
 	}
 	if len(o.Transports) == 0 {

@@ -12,13 +12,15 @@ import (
 // response is what the loop answers to a request that waits on a goroutine of
 // net/http: a body with status 200, or an error of the protocol.
 type response struct {
-	body []byte
-	err  *requestError
+	body  []byte
+	err   *requestError
+	plain bool // not to be compressed
 }
 
 // pollRequest is a GET on its way to the session, and waiting there.
 type pollRequest struct {
 	s     *Socket
+	index string        // of JSONP
 	reply chan response // buffered: the loop never waits
 	taken bool          // the answer holds packets // loop
 }
@@ -26,27 +28,40 @@ type pollRequest struct {
 // RunOn implements [coop.Job].
 func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 
-func (p *pollRequest) answer(body string) { p.reply <- response{body: []byte(body)} }
+// answer answers with packets that have no data.
+func (p *pollRequest) answer(body string) { p.reply <- response{body: p.s.pollBody(body)} }
 
 // openPolling opens a session by its first GET.
-func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request) {
-	s := srv.newSocket(r, StatePolling)
-	body := append([]byte{byte(PacketOpen)}, s.openData(srv.opts.upgrades())...)
-	srv.sessions.add(s)
+func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
+	s := srv.newSocket(r, p, StatePolling)
+	body := s.pollBody(string(PacketOpen) + string(s.openData(srv.opts.upgrades())))
+	if f := srv.greeting; f != nil {
+		if s.version != 3 { // whose packets carry their lengths
+			body = append(body, separator)
+		}
+		body = append(body, f.Bytes(s.wire(Polling, s.base64))...)
+	}
+	if !srv.sessions.add(s) {
+		srv.sessions.release()
+		srv.refuse(w, r, errIDGeneration)
+		return
+	}
 	// Requests of the session post after this, so they find it open.
 	if !s.loop.Post(s.start) {
 		s.orphaned()
 		srv.refuse(w, r, errShuttingDown)
 		return
 	}
-	if srv.writePoll(w, r, body) != nil {
+	s.known.Store(true)
+	srv.setCookie(w.Header(), s.sid)
+	if srv.writePoll(w, r, response{body: s.script(p.index, body)}) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
 	}
 }
 
 // servePoll waits for something to send to the client.
-func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) {
-	p := &pollRequest{s: s, reply: make(chan response, 1)}
+func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket, query params) {
+	p := &pollRequest{s: s, index: query.index, reply: make(chan response, 1)}
 	if !s.loop.PostJob(p) {
 		s.orphaned()
 		srv.refuse(w, r, errUnknownSID)
@@ -68,6 +83,7 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) 
 }
 
 func (srv *Server) answerGet(w http.ResponseWriter, r *http.Request, p *pollRequest, a response) {
+	a.body = p.s.script(p.index, a.body)
 	if srv.writeResponse(w, r, a) != nil {
 		p.s.later(func() { p.s.pollLost(p) })
 	}
@@ -79,18 +95,29 @@ func (srv *Server) writeResponse(w http.ResponseWriter, r *http.Request, a respo
 		srv.refuse(w, r, a.err)
 		return nil
 	}
-	return srv.writePoll(w, r, a.body)
+	return srv.writePoll(w, r, a)
 }
 
+// noStore is the value of cache-control, whose name Node.js writes in lower case.
+var noStore = []string{"no-store"}
+
 // writePoll writes the body of a poll.
-func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte) error {
+func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, a response) error {
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
+	body := a.body
+	if isOctets(body) {
+		h.Set("Content-Type", octetStream)
+	}
+	if !a.plain {
+		body = srv.opts.HTTPCompression.compressed(h, r, body)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h["cache-control"] = []string{"no-store"}
+	h["cache-control"] = noStore
 	if ua := r.UserAgent(); strings.Contains(ua, ";MSIE") || strings.Contains(ua, "Trident/") {
 		h.Set("X-XSS-Protection", "0")
 	}
+	srv.sessionHeaders(h, r)
 	srv.boundWrite(w)
 	_, err := w.Write(body)
 	if err == nil {
@@ -106,7 +133,7 @@ func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, body []byte
 func (s *Socket) onPoll(p *pollRequest) {
 	switch s.State() {
 	case StateWebSocket:
-		p.reply <- response{err: errBadRequest}
+		p.reply <- response{err: errTransportMismatch}
 		return
 	case StateClosed:
 		p.reply <- response{err: errUnknownSID}
@@ -133,7 +160,7 @@ func (s *Socket) onPoll(p *pollRequest) {
 func (s *Socket) onLastPoll(p *pollRequest) {
 	switch {
 	case s.ws != nil:
-		p.reply <- response{err: errBadRequest}
+		p.reply <- response{err: errTransportMismatch}
 	case s.grace:
 		p.answer(pollNoop)
 		s.gone()
@@ -166,7 +193,8 @@ func (s *Socket) answerPoll() {
 // answerPackets answers a GET with what waits, as much as fits one answer.
 func (s *Socket) answerPackets(p *pollRequest) {
 	p.taken = true
-	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload)}
+	plain := !s.out.Compressible()
+	p.reply <- response{body: s.takePackets(), plain: plain}
 }
 
 // pollLost ends the session because the connection of a GET has gone, and the

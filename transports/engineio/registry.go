@@ -39,7 +39,10 @@ func (g *registry) get(sid string) *Socket {
 	sh := g.shard(sid)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.m[sid]
+	if s := sh.m[sid]; s != nil && s.known.Load() {
+		return s
+	}
+	return nil
 }
 
 // reserve counts a session in before any work is done for it. On an error the
@@ -71,11 +74,17 @@ func (g *registry) signal() {
 	}
 }
 
-func (g *registry) add(s *Socket) {
+// add makes s known, unless its id is taken: applications may make ids. On false
+// the caller must release.
+func (g *registry) add(s *Socket) bool {
 	sh := g.shard(s.sid)
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.m[s.sid] != nil {
+		return false
+	}
 	sh.m[s.sid] = s
-	sh.mu.Unlock()
+	return true
 }
 
 func (g *registry) remove(s *Socket) {

@@ -11,13 +11,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"greenroom/hub"
 )
 
-// Server serves Engine.IO protocol 4 over HTTP long-polling and WebSocket. It is
+// Server serves Engine.IO protocol 4, and 3 if asked to, over HTTP long-polling and WebSocket. It is
 // an [http.Handler]; every session lives on one of the hub's loops.
 //
 // The HTTP server in front should set ReadHeaderTimeout and IdleTimeout; bodies,
@@ -31,7 +32,14 @@ type Server struct {
 	pending  pending
 	locals   []local // by loop
 	ping     *hub.Frame
+	pong     *hub.Frame // of protocol 3
 	bye      *hub.Frame // a close frame without status
+	greeting *hub.Frame // Options.InitialPacket, or nil
+	cookie   [2]string  // before and behind the session's id; empty without a cookie
+	limits   *handshakeLimits
+
+	middlewares []func(http.Handler) http.Handler
+	handler     http.Handler // all middlewares, and then serve
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience
@@ -55,9 +63,24 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		onOpen: onOpen,
 		locals: make([]local, len(h.Loops().All())),
 		ping:   o.Wires.packetFrame(string(PacketPing)),
+		pong:   o.Wires.packetFrame(string(PacketPong)),
 		closed: make(chan struct{}),
+		limits: newHandshakeLimits(&o),
+	}
+	srv.handler = http.HandlerFunc(srv.serve)
+	if o.InitialPacket != "" {
+		srv.greeting = o.Wires.MessageFrame([]byte(o.InitialPacket), nil)
+	}
+	if o.Cookie != nil {
+		var err error
+		if srv.cookie[0], srv.cookie[1], err = o.Cookie.header(); err != nil {
+			srv.log.Error("no cookie is set, because no browser would take it", "error", err)
+		}
 	}
 	srv.bye = rawFrame(ws.CompiledClose)
+	if o.AllowEIO3 && o.Wires.V3 == nil {
+		srv.log.Error("AllowEIO3 has no effect without Wires.V3")
+	}
 	srv.sessions.init()
 	return srv
 }
@@ -72,7 +95,10 @@ func (srv *Server) Sessions() int { return srv.sessions.len() }
 type params struct {
 	transport Transport
 	sid       string
-	version   string
+	version   uint8  // 4, or else 3
+	base64    bool   // the client takes no binary data, of protocol 3 only
+	jsonp     bool   // of protocol 3 only
+	index     string // of JSONP
 }
 
 func parseParams(u *url.URL) params {
@@ -83,7 +109,13 @@ func parseParams(u *url.URL) params {
 		}
 		return ""
 	}
-	return params{Transport(last("transport")), last("sid"), last("EIO")}
+	p := params{transport: Transport(last("transport")), sid: last("sid"), version: 4}
+	if last("EIO") != "4" { // as Node.js has it: without a version, too
+		p.version = 3
+		p.jsonp, p.index = q.Has("j"), last("j")
+		p.base64 = last("b64") != "" || p.jsonp
+	}
+	return p
 }
 
 // isUpgrade reports whether r asks for a WebSocket.
@@ -101,8 +133,7 @@ func isUpgrade(r *http.Request) bool {
 	return false
 }
 
-// ServeHTTP implements [http.Handler]. The checks stand in the order in which
-// the Node.js server makes them, because tests of clients rely on the codes.
+// ServeHTTP implements [http.Handler].
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, srv.opts.Path) {
 		http.NotFound(w, r)
@@ -110,6 +141,16 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength != 0 {
 		srv.boundRead(w)
+	}
+	srv.handler.ServeHTTP(w, srv.proxied(r))
+}
+
+// serve is ServeHTTP behind the middlewares. The checks stand in the order in
+// which the Node.js server makes them, because tests of clients rely on the codes.
+func (srv *Server) serve(w http.ResponseWriter, r *http.Request) {
+	if !srv.opts.servesHost(r.Host) {
+		srv.refuse(w, r, errForeignHost)
+		return
 	}
 	if srv.opts.CORS.header(w.Header(), r) {
 		srv.refuseEmpty(w, http.StatusNoContent)
@@ -120,7 +161,7 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !srv.opts.allows(p.transport):
 		srv.refuse(w, r, errUnknownTransport)
 	case !validOrigin(r.Header.Get("Origin")):
-		srv.refuse(w, r, errBadRequest)
+		srv.refuse(w, r, errInvalidOrigin)
 	case r.Method == http.MethodGet && r.ContentLength != 0:
 		// Nothing would read the body, and behind an upgrade it would be taken for frames.
 		srv.refuse(w, r, errBadRequest)
@@ -138,17 +179,21 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 		srv.refuse(w, r, errUnknownSID)
 		return
 	}
-	if p.version != "4" || isUpgrade(r) != (p.transport == WebSocket) {
-		srv.refuse(w, r, errBadRequest)
+	if isUpgrade(r) != (p.transport == WebSocket) {
+		srv.refuse(w, r, errTransportMismatch)
+		return
+	}
+	if p.version != s.version {
+		srv.refuse(w, r, errProtocolMismatch)
 		return
 	}
 	if p.transport == WebSocket {
-		srv.serveUpgrade(w, r, s)
+		srv.serveUpgrade(w, r, s, p)
 		return
 	}
 	switch r.Method {
 	case http.MethodGet:
-		srv.servePoll(w, r, s)
+		srv.servePoll(w, r, s, p)
 	case http.MethodPost:
 		srv.servePost(w, r, s)
 	default:
@@ -158,7 +203,15 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 
 // serveHandshake opens a session.
 func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p params) {
-	if e := srv.checkHandshake(r, p); e != nil {
+	if e := srv.checkHandshake(w, r, p); e != nil {
+		srv.refuse(w, r, e)
+		return
+	}
+	if p.transport == WebSocket && !srv.prepareWebSocket(w, r) {
+		return
+	}
+	var e *requestError
+	if p.sid, e = srv.newID(r); e != nil {
 		srv.refuse(w, r, e)
 		return
 	}
@@ -168,29 +221,34 @@ func (srv *Server) serveHandshake(w http.ResponseWriter, r *http.Request, p para
 		return
 	}
 	if p.transport == WebSocket {
-		srv.openWebSocket(w, r)
+		srv.openWebSocket(w, r, p)
 		return
 	}
-	srv.openPolling(w, r)
+	srv.openPolling(w, r, p)
 }
 
-func (srv *Server) checkHandshake(r *http.Request, p params) *requestError {
+func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p params) *requestError {
 	switch {
 	case r.Method != http.MethodGet:
 		return errBadMethod
 	case isUpgrade(r) != (p.transport == WebSocket):
-		return errBadRequest
+		return errNoUpgrade
 	case !srv.opts.CORS.allowsOrigin(r):
 		return errForeignOrigin
 	}
+	if e := srv.limits.allow(r.RemoteAddr, time.Now()); e != nil {
+		return e
+	}
 	if allow := srv.opts.AllowRequest; allow != nil {
-		if err := allow(r); err != nil {
+		if err := allow(r, w.Header()); err != nil {
 			e := *errForbidden
-			e.Message = err.Error()
+			if text := err.Error(); text != "" {
+				e.Message = text
+			}
 			return &e
 		}
 	}
-	if p.version != "4" {
+	if p.version != 4 && !(srv.opts.AllowEIO3 && srv.opts.Wires.V3 != nil) {
 		return errProtocolVersion
 	}
 	return nil

@@ -11,13 +11,15 @@ const maxProbes = 8
 
 // serveUpgrade gives a polling session a WebSocket to try. One at a time, and
 // none once it has one.
-func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket) {
+func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket, p params) {
 	switch {
 	case r.Method != http.MethodGet, srv.opts.NoUpgrades:
 		srv.refuse(w, r, errBadRequest)
 		return
 	case !srv.opts.CORS.allowsOrigin(r):
 		srv.refuse(w, r, errForeignOrigin)
+		return
+	case !srv.prepareWebSocket(w, r):
 		return
 	case !s.claimed.CompareAndSwap(false, true):
 		srv.refuseWebSocket(w, r)
@@ -28,7 +30,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		s.claimed.Store(false)
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		s.claimed.Store(false)
@@ -63,6 +65,8 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 		c.probed = true
 		c.writeProbe(append(appendFrameHeader(nil, ws.OpText, len("3probe")), "3probe"...))
 		s.answerPoll() // the client waits for its poll to end before it upgrades
+	case op == ws.OpText && string(data) == string(PacketUpgrade) && s.State() == StateClosing:
+		s.lastUpgrade()
 	case op == ws.OpText && string(data) == string(PacketUpgrade):
 		if s.post.Load() != nil {
 			// Packets of this POST come before what follows on the WebSocket;
@@ -100,11 +104,18 @@ func (s *Socket) upgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.srv.opts.Wires.WebSocket)
+	s.out.SetWire(s.wire(WebSocket, c.base64))
+	if h, ok := s.handler.(UpgradeHandler); ok {
+		h.OnUpgrade(s)
+	}
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
-	if s.awaiting {
+	switch {
+	case s.version == 3:
+		s.refreshed = false
+		s.awaitPong()
+	case s.awaiting:
 		// The ping may have been lost with the last poll, or the pong be on its way: start afresh.
 		s.awaiting = false
 		s.heartbeat.Reset(s.srv.opts.PingInterval)
@@ -115,6 +126,19 @@ func (s *Socket) upgrade() {
 	}
 }
 
+// lastUpgrade is the upgrade of a session that the server has closed meanwhile. The official client stops polling
+// before it upgrades and does not begin again when that fails, so that this is where it hears of the close.
+func (s *Socket) lastUpgrade() {
+	c := s.probe
+	s.probe, s.ws, c.waiting = nil, c, false
+	if s.poll != nil {
+		s.poll.answer(pollNoop)
+		s.poll = nil
+	}
+	s.out.SetWire(s.wire(WebSocket, c.base64))
+	c.shut(s.srv.bye)
+}
+
 // dropProbe ends the try, if there is one; the session polls on.
 func (s *Socket) dropProbe() {
 	c := s.probe
@@ -122,8 +146,8 @@ func (s *Socket) dropProbe() {
 		return
 	}
 	s.probe = nil
-	s.aux.Stop()
 	if s.State() == StateUpgrading {
+		s.aux.Stop()
 		s.setState(StatePolling)
 	}
 	s.claimed.Store(false)

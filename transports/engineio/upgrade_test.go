@@ -262,6 +262,36 @@ func TestCloseWhileUpgrading(t *testing.T) {
 	}
 }
 
+// The official client does not poll any more once its probe was answered, so that the WebSocket is where it hears of a
+// close, and of what was sent before.
+func TestCloseBeforeTheUpgradeIsHeardAfterIt(t *testing.T) {
+	s := serve(t, Options{})
+	for name, post := range map[string]bool{"at once": false, "with a POST under way": true} {
+		t.Run(name, func(t *testing.T) {
+			p := s.poll(t)
+			c := p.tryout()
+			c.text("2probe")
+			c.wantText("3probe")
+			if post {
+				defer p.upload(6, "4on").Close()
+				s.eventuallyOn(t, p.sid, "the POST", func(sock *Socket) bool { return sock.post.Load() != nil })
+				c.text("5")
+				s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
+			}
+			s.on(t, p.sid, func(sock *Socket) {
+				sock.SendText([]byte("the last word"))
+				sock.Close(ReasonForcedClose)
+			})
+			if !post {
+				c.text("5")
+			}
+			c.wantText("4the last word")
+			c.wantClose(1005)
+			s.waitClosed(t, p.sid, ReasonForcedClose)
+		})
+	}
+}
+
 // After an upgrade the session lives by the WebSocket's heartbeat.
 func TestHeartbeatGoesOnAfterTheUpgrade(t *testing.T) {
 	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: patience})

@@ -32,6 +32,7 @@ type wsConn struct {
 	pingsAt  time.Duration
 	probes   uint8 // "2probe"s answered
 	probed   bool  // the client has been told that this WebSocket works
+	base64   bool  // the client of protocol 3 takes no binary frames
 	waiting  bool  // the client has upgraded, but a POST is not processed yet
 	stalled  bool  // the last write was short
 	dead     bool  // input is discarded
@@ -44,29 +45,38 @@ type wsConn struct {
 func rawFrame(b []byte) *hub.Frame { return hub.NewFrame(func(hub.Wire) []byte { return b }) }
 
 // openWebSocket opens a session directly on a WebSocket.
-func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
+func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p params) {
 	conn, early, err := srv.hijack(w, r)
 	if err != nil {
 		srv.sessions.release()
 		return
 	}
-	s := srv.newSocket(r, StateWebSocket)
+	s := srv.newSocket(r, p, StateWebSocket)
+	if !srv.sessions.add(s) {
+		srv.hub.Count(errIDGeneration.reason)
+		_ = conn.Close()
+		srv.sessions.release()
+		return
+	}
 	c := &wsConn{s: s, early: early, pings: pingBurst}
 	s.ws = c
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		_ = conn.Close()
-		srv.sessions.release()
+		srv.sessions.remove(s)
 		return
 	}
-	srv.sessions.add(s)
 	s.later(c.open)
+	s.known.Store(true)
 }
 
 // open starts a new session, on the loop. The open packet is the first frame.
 func (c *wsConn) open() {
 	s := c.s
 	s.Send(s.srv.opts.Wires.packetFrame(string(PacketOpen) + string(s.openData([]Transport{}))))
+	if f := s.srv.greeting; f != nil {
+		s.Send(f)
+	}
 	s.start()
 	c.begin()
 }
@@ -161,11 +171,7 @@ func (c *wsConn) message(op ws.OpCode, data []byte) {
 		c.tryUpgrade(op, data)
 		return
 	}
-	if op == ws.OpBinary {
-		c.s.packet(Packet{Type: PacketMessage, Binary: true, Data: data})
-		return
-	}
-	p, err := parsePacket(data)
+	p, err := c.s.parseFrame(op, data)
 	if err != nil {
 		c.s.badPacket()
 		return
