@@ -120,6 +120,8 @@ func ofJoined(o *Observer) func(*Session, string)        { return o.Joined }
 func ofLeft(o *Observer) func(*Session, string)          { return o.Left }
 func ofRoomCreated(o *Observer) func(*Namespace, string) { return o.RoomCreated }
 func ofRoomDeleted(o *Observer) func(*Namespace, string) { return o.RoomDeleted }
+func ofNamespaceCreated(o *Observer) func(*Namespace)    { return o.NamespaceCreated }
+func ofNamespaceDeleted(o *Observer) func(*Namespace)    { return o.NamespaceDeleted }
 
 func (h *Hub) tellReceived(s *Session, ev *Event) {
 	h.tell(func(o *Observer) {

@@ -25,6 +25,7 @@ type Session struct {
 
 	inbox     inbox
 	acks      acks
+	pace      pace
 	listeners *listeners // nil until the application wants some
 
 	joined   []string // room names kept readable after the client left

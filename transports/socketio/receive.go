@@ -91,6 +91,8 @@ func (c *conn) connect(p Packet) {
 	switch {
 	case errors.Is(err, hub.ErrUnknownNamespace):
 		c.refused("socketio_unknown_namespace", namespace, errInvalidNamespace)
+	case errors.Is(err, hub.ErrTooManyNamespaces):
+		c.refused("socketio_too_many_namespaces", namespace, errTooManyNamespaces)
 	case err != nil:
 		c.sock.Close(engineio.ReasonShutdown) // the hub is closed
 	default:
