@@ -59,7 +59,7 @@ type Options struct {
 
 	// Adapter joins the hub to those of other nodes. Default none. An adapter serves one hub, which closes it.
 	Adapter Adapter
-	// Node is this node's name among the others, default the host's name and the process' id.
+	// Node is this node's name among the others, default the host's name and the process' id, "host#123".
 	Node string
 
 	// Clock is the time of the loops and of the hub, default the system's. Tests of a handler that
