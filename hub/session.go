@@ -197,6 +197,15 @@ func (s *Session) Emit(event string, args ...any) error {
 	return s.emit(NoAck, event, args)
 }
 
+// EmitVolatile is Emit for what the client may miss: it is not sent, but counted, when it would have to wait.
+func (s *Session) EmitVolatile(event string, args ...any) error {
+	if s.Connected() && !s.conn.Writable() {
+		s.ns.hub.Count("volatile_dropped")
+		return nil
+	}
+	return s.emit(NoAck, event, args)
+}
+
 func (s *Session) emit(ack int64, event string, args []any) error {
 	if ReservedEvent(event) {
 		return ErrReservedEvent
