@@ -29,6 +29,8 @@ type Hub struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	families   []*Family
+	children   int // namespaces made for families
 
 	taps        atomic.Pointer[[]*tap]
 	tapsMu      sync.Mutex
@@ -158,7 +160,7 @@ func (h *Hub) Of(name string) *Namespace {
 	}
 	ns, created := h.make(name)
 	if created {
-		h.tellNamespace(ns, func(o *Observer) func(*Namespace) { return o.NamespaceCreated })
+		h.tellNamespace(ns, ofNamespaceCreated)
 	}
 	return ns
 }

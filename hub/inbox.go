@@ -59,18 +59,22 @@ func (in *inbox) took(ev *Event) {
 
 // Deliver hands over an event that the client sent. The transport calls it, on the loop.
 // What comes before the client is accepted waits for the handler as well, and is dropped and counted when the
-// client is refused. [ErrOverloaded] when the inbox is beyond saving: the transport closes the connection. [ErrGone]
-// when the session is over.
+// client is refused. What exceeds [Options.EventRate] is refused, which is no error. [ErrOverloaded] when the inbox is
+// beyond saving, or the client has been far too fast for long: the transport closes the connection. [ErrGone] when the
+// session is over.
 func (s *Session) Deliver(ev *Event) error {
 	in := &s.inbox
 	if !s.Connected() {
 		return ErrGone
 	}
+	ev.session = s
+	if rate := s.ns.hub.opts.EventRate; rate > 0 && !s.pace.allow(s.loop.Now(), rate, s.ns.hub.opts.EventBurst) {
+		return s.tooFast(ev)
+	}
 	if in.bytes+ev.cost() > in.maxHard {
 		s.ns.hub.Count("inbox_overloaded")
 		return ErrOverloaded
 	}
-	ev.session = s
 	in.count++
 	in.bytes += ev.cost()
 	if in.count >= in.maxN || in.bytes >= in.maxSoft {

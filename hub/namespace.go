@@ -22,6 +22,10 @@ type Namespace struct {
 
 	asks     atomic.Int64 // the ids of questions to clients
 	onServer map[string]*call
+
+	family *Family // whose handler it has
+	made   bool    // it exists for its sessions
+	dead   bool    // dropped from the hub: look it up again
 }
 
 // nextAsk is an id for a question, which one client gets or many.
@@ -74,11 +78,16 @@ func (ns *Namespace) Session(id string) *Session {
 	return ns.sessions[id]
 }
 
-func (ns *Namespace) add(s *Session) {
+// add reports false when the namespace was dropped meanwhile.
+func (ns *Namespace) add(s *Session) bool {
 	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.dead {
+		return false
+	}
 	ns.sessions[s.id] = s
-	ns.mu.Unlock()
 	ns.hub.sessions.Add(1)
+	return true
 }
 
 func (ns *Namespace) remove(s *Session) {
@@ -86,8 +95,12 @@ func (ns *Namespace) remove(s *Session) {
 	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
 		delete(ns.sessions, s.id)
 	}
+	empty := ns.made && len(ns.sessions) == 0
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
+	if empty {
+		ns.hub.dropEmpty(ns)
+	}
 }
 
 // removeAll forgets all sessions; the loops have ended.
@@ -156,22 +169,23 @@ func (ns *Namespace) RoomCount() int {
 const sessionGreenlet = "session "
 
 // Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
-// calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace], [ErrClosed].
+// calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace],
+// [ErrTooManyNamespaces], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
 	if h.closed.Load() {
 		return nil, ErrClosed
 	}
-	ns := h.lookup(namespace)
-	if ns == nil {
-		return nil, ErrUnknownNamespace
+	for {
+		ns, handler, err := h.open(namespace, hs)
+		if err != nil {
+			return nil, err
+		}
+		s := newSession(ns, c, hs)
+		if !ns.add(s) {
+			continue // its last session has just left
+		}
+		s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
+		s.greenlet.SetName(sessionGreenlet + s.id)
+		return s, nil
 	}
-	handler := ns.run()
-	if handler == nil {
-		return nil, ErrUnknownNamespace
-	}
-	s := newSession(ns, c, hs)
-	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
-	s.greenlet.SetName(sessionGreenlet + s.id)
-	ns.add(s)
-	return s, nil
 }

@@ -3,6 +3,8 @@ package hub
 import (
 	"runtime/debug"
 	"slices"
+
+	"greenroom/coop"
 )
 
 // Observer is told what happens in a hub; see [Hub.Observe]. Fields that are nil are not called. None of them
@@ -66,9 +68,7 @@ func (h *Hub) editObservers(edit func([]*Observer) []*Observer) {
 // observed reports whether anybody observes.
 func (h *Hub) observed() bool { return h.observers.Load() != nil }
 
-// tell calls one field of each observer. Kept out of the callers, whose stack is a session's.
-//
-//go:noinline
+// tell calls one field of each observer.
 func (h *Hub) tell(call func(o *Observer)) {
 	list := h.observers.Load()
 	if list == nil {
@@ -93,8 +93,17 @@ func (h *Hub) guard(what string, fn func()) {
 // shown reports whether a room is one that observers are told of.
 func shown(room string) bool { return room != "" && room[0] != '$' }
 
+// tellOn is tell on the loop's own stack: a greenlet's would grow by what observers do, and stay so.
+func (h *Hub) tellOn(l *coop.Loop, call func(o *Observer)) {
+	if g := l.Current(); g != nil {
+		g.OnLoop(func() { h.tell(call) })
+		return
+	}
+	h.tell(call)
+}
+
 func (h *Hub) tellSession(s *Session, field func(o *Observer) func(*Session)) {
-	h.tell(func(o *Observer) {
+	h.tellOn(s.loop, func(o *Observer) {
 		if fn := field(o); fn != nil {
 			fn(s)
 		}
@@ -105,7 +114,7 @@ func (h *Hub) tellRoom(s *Session, room string, field func(o *Observer) func(*Se
 	if !shown(room) {
 		return
 	}
-	h.tell(func(o *Observer) {
+	h.tellOn(s.loop, func(o *Observer) {
 		if fn := field(o); fn != nil {
 			fn(s, room)
 		}
@@ -120,6 +129,8 @@ func ofJoined(o *Observer) func(*Session, string)        { return o.Joined }
 func ofLeft(o *Observer) func(*Session, string)          { return o.Left }
 func ofRoomCreated(o *Observer) func(*Namespace, string) { return o.RoomCreated }
 func ofRoomDeleted(o *Observer) func(*Namespace, string) { return o.RoomDeleted }
+func ofNamespaceCreated(o *Observer) func(*Namespace)    { return o.NamespaceCreated }
+func ofNamespaceDeleted(o *Observer) func(*Namespace)    { return o.NamespaceDeleted }
 
 func (h *Hub) tellReceived(s *Session, ev *Event) {
 	h.tell(func(o *Observer) {
@@ -130,7 +141,7 @@ func (h *Hub) tellReceived(s *Session, ev *Event) {
 }
 
 func (h *Hub) tellSent(s *Session, m *Message) {
-	h.tell(func(o *Observer) {
+	h.tellOn(s.loop, func(o *Observer) {
 		if o.Sent != nil {
 			o.Sent(s, m)
 		}

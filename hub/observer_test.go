@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -188,5 +189,33 @@ func TestVolatileMessagesThatAreMissedWereNotSent(t *testing.T) {
 	c.waitEvents(t, 1)
 	if got := d.all(); !slices.Equal(got, []string{"sent kept"}) {
 		t.Errorf("told %q", got)
+	}
+}
+
+func TestEmitVolatile(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	mustHandle(t, h, "/", chatter)
+	c := connect(t, h, 0, "/", "{}")
+	c.on(func(s *Session) {
+		c.busy = true
+		for range 2 {
+			if err := s.EmitVolatile("missed"); err != nil {
+				t.Error(err)
+			}
+		}
+		c.busy = false
+		if err := s.EmitVolatile("sent", 1); err != nil {
+			t.Error(err)
+		}
+		s.Closed("transport close")
+		if err := s.EmitVolatile("late"); !errors.Is(err, ErrGone) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+	if got := c.events(); !slices.Equal(got, []string{`["sent",1]`}) {
+		t.Errorf("sent %q", got)
+	}
+	if n := h.Counters()["volatile_dropped"]; n != 2 {
+		t.Errorf("%d counted", n)
 	}
 }

@@ -106,9 +106,9 @@ func (ns *Namespace) serve(p Payload, reply func(NodeReply)) {
 		answer := refusalPayload(errors.New("the handler panicked"))
 		defer func() { done(Answer{Payload: answer}) }()
 		ev := NewEvent(event, p, NoAck)
-		results, err := c.invoke(nil, ev)
+		out, err := c.invoke(nil, ev)
 		if err == nil {
-			answer, err = encodeAck(results...)
+			answer, err = encodeAck(c.answer(out)...)
 		}
 		if err != nil {
 			ns.hub.Count("event_refused")

@@ -25,6 +25,7 @@ type Session struct {
 
 	inbox     inbox
 	acks      acks
+	pace      pace
 	listeners *listeners // nil until the application wants some
 
 	joined   []string // room names kept readable after the client left
@@ -194,6 +195,15 @@ func (s *Session) Sleep(d time.Duration) error {
 // Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
 // arguments cannot be sent.
 func (s *Session) Emit(event string, args ...any) error {
+	return s.emit(NoAck, event, args)
+}
+
+// EmitVolatile is Emit for what the client may miss: it is not sent, but counted, when it would have to wait.
+func (s *Session) EmitVolatile(event string, args ...any) error {
+	if s.Connected() && !s.conn.Writable() {
+		s.ns.hub.Count("volatile_dropped")
+		return nil
+	}
 	return s.emit(NoAck, event, args)
 }
 

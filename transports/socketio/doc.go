@@ -52,6 +52,7 @@
 //   - time to join a first namespace: ConnectTimeout
 //   - namespaces of a connection: MaxNamespaces
 //   - nesting of JSON: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
+//   - events a second of a session: the hub's EventRate and EventBurst
 //   - events that a handler has not taken yet: the hub's InboxEvents and InboxBytes. Beyond them the client
 //     is not read from until its handler has caught up
 //

@@ -96,6 +96,8 @@ func (c *conn) connect(p Packet) {
 		c.srv.hub.Count("socketio_unknown_namespace")
 	case errors.Is(err, hub.ErrUnknownNamespace):
 		c.refused("socketio_unknown_namespace", namespace, errInvalidNamespace)
+	case errors.Is(err, hub.ErrTooManyNamespaces):
+		c.refused("socketio_too_many_namespaces", namespace, errTooManyNamespaces)
 	case err != nil:
 		c.sock.Close(engineio.ReasonShutdown) // the hub is closed
 	default:
