@@ -31,9 +31,15 @@
 // ResponseWriter; one that has neither Flush nor Unwrap hides failed writes, and
 // one without Hijack makes WebSockets impossible.
 //
-// A server for this machine alone, on loopback, should also refuse requests whose
-// Host header is not a name of loopback: a page may have its own name resolve to
-// 127.0.0.1, and its origin is then the server's own.
+// A server for this machine alone, on loopback, should be told its [Options].Hosts,
+// the names of loopback: a page may have its own name resolve to 127.0.0.1, and its
+// origin is then the server's own. One behind a reverse proxy should be told its
+// TrustedProxies, or it takes the proxy for the one client that there is.
+//
+// What applications of the Node.js server do at io.engine has its place in the
+// Options: AllowRequest, GenerateID, Cookie, CORS, HTTPCompression, InitialPacket, and
+// the events OnConnectionError, OnInitialHeaders and OnHeaders. HTTP middlewares are
+// added by [Server.Use].
 //
 // To stop, call [Server.Close] before the hub's Close, and shut the HTTP server
 // down after it: waiting polls keep their connections until they are answered.
@@ -92,9 +98,10 @@
 // Everything that a client sends is bounded: the size of messages, bodies and
 // fragments, the time of an upload, an upgrade, an unfinished message and a
 // close, the number of sessions and of sessions that have not spoken yet, the
-// rate of WebSocket pings. At the bound of those that have not spoken the oldest
-// is closed for a newcomer, so that nobody is locked out by a flood of handshakes;
-// the log says so, once a minute. What a client does not fetch or read waits in a
+// rate of WebSocket pings and of handshakes ([Options].HandshakeRate for all,
+// AddressHandshakeRate for one address, of which 65 536 are counted). At the bound of
+// those that have not spoken the oldest is closed for a newcomer, so that nobody is
+// locked out by a flood of handshakes; the log says so, once a minute. What a client does not fetch or read waits in a
 // [greenroom/hub.Outbox], which is bounded as well. A body, or a message in parts,
 // takes memory as it arrives and not as it is announced; so the worst that
 // clients can make a server hold is [Options].MaxPayload for each session.
@@ -111,5 +118,7 @@
 // upgrades are switched off. Handshakes from a foreign origin are refused unless
 // [CORS] allows them, and so are those without an origin that a browser sends for
 // another site (Sec-Fetch-Site). A GET with a body is refused. JSONP does not exist. Messages
-// must be valid UTF-8.
+// must be valid UTF-8. A middleware that fails answers the request itself: there is no
+// error of code 3 for it. A pattern of [CORS] has to match an origin as a whole. What
+// is not under the path is answered 404 at once, upgrades included.
 package engineio

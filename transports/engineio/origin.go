@@ -126,8 +126,11 @@ func (c *CORS) header(h http.Header, r *http.Request) (preflight bool) {
 			h.Set("Access-Control-Allow-Headers", asked)
 		}
 	}
-	if c.MaxAge != 0 {
-		h.Set("Access-Control-Max-Age", strconv.FormatInt(max(-1, int64(c.MaxAge/time.Second)), 10))
+	switch {
+	case c.MaxAge > 0:
+		h.Set("Access-Control-Max-Age", strconv.FormatInt(int64(c.MaxAge/time.Second), 10))
+	case c.MaxAge < 0:
+		h.Set("Access-Control-Max-Age", "-1")
 	}
 	return true
 }

@@ -2,8 +2,10 @@ package engineio
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestNoCORSByDefault(t *testing.T) {
@@ -21,9 +23,17 @@ func TestNoCORSByDefault(t *testing.T) {
 	}
 }
 
+// Section 1.9: the headers of the npm package cors. Where its row serves a foreign origin, this server
+// refuses the handshake (S5); the headers are the same.
 func TestCORSHeaders(t *testing.T) {
 	const all = "GET,HEAD,PUT,PATCH,POST,DELETE"
 	list := CORS{AllowedOrigins: []string{"http://a.example", "https://b.example"}}
+	one := CORS{AllowedOrigins: []string{"http://a.example"}, Credentials: true, Methods: []string{"GET", "POST"}}
+	pattern := CORS{OriginPatterns: []*regexp.Regexp{regexp.MustCompile(`https?://[a-z]+\.c\.example`)}}
+	function := CORS{AllowOrigin: func(r *http.Request, origin string) bool {
+		return origin == "http://"+r.URL.Query().Get("transport")+".example"
+	}}
+	more := CORS{AllowedOrigins: []string{"*"}, AllowedHeaders: []string{"X-A", "X-B"}, ExposedHeaders: []string{"X-C", "X-D"}, MaxAge: 90 * time.Second}
 	tests := []struct {
 		name           string
 		cors           CORS
@@ -43,6 +53,29 @@ func TestCORSHeaders(t *testing.T) {
 		{"not in the list, preflight", list, "OPTIONS", "http://c.example", 204, map[string]string{
 			"Access-Control-Allow-Methods": all, "Vary": "Origin, Access-Control-Request-Headers"}},
 		{"no origin", list, "GET", "", 200, map[string]string{"Vary": "Origin"}},
+		{"one origin with credentials", one, "GET", "http://a.example", 200, map[string]string{
+			"Access-Control-Allow-Origin": "http://a.example", "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}},
+		{"one origin, another asks", one, "GET", "http://evil.example", 403, map[string]string{
+			"Access-Control-Allow-Origin": "http://a.example", "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}},
+		{"one origin, none asks", one, "GET", "", 200, map[string]string{
+			"Access-Control-Allow-Origin": "http://a.example", "Access-Control-Allow-Credentials": "true", "Vary": "Origin"}},
+		{"one origin, preflight", one, "OPTIONS", "http://a.example", 204, map[string]string{
+			"Access-Control-Allow-Origin": "http://a.example", "Access-Control-Allow-Credentials": "true",
+			"Access-Control-Allow-Methods": "GET,POST", "Vary": "Origin, Access-Control-Request-Headers"}},
+		{"pattern", pattern, "GET", "http://x.c.example", 200, map[string]string{"Access-Control-Allow-Origin": "http://x.c.example", "Vary": "Origin"}},
+		{"pattern, only a part of the origin", pattern, "GET", "http://x.c.example.evil.example", 403, map[string]string{"Vary": "Origin"}},
+		{"pattern, no match, preflight", pattern, "OPTIONS", "http://zz.example", 204, map[string]string{
+			"Access-Control-Allow-Methods": all, "Vary": "Origin, Access-Control-Request-Headers"}},
+		{"function", function, "GET", "http://polling.example", 200, map[string]string{"Access-Control-Allow-Origin": "http://polling.example", "Vary": "Origin"}},
+		{"function, no", function, "GET", "http://websocket.example", 403, map[string]string{"Vary": "Origin"}},
+		{"exposed headers", more, "GET", "http://x.example", 200, map[string]string{
+			"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-C,X-D"}},
+		{"own lists, preflight", more, "OPTIONS", "http://x.example", 204, map[string]string{
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": all, "Access-Control-Allow-Headers": "X-A,X-B",
+			"Access-Control-Expose-Headers": "X-C,X-D", "Access-Control-Max-Age": "90"}},
+		{"never remembered", CORS{AllowedOrigins: []string{"*"}, MaxAge: -1}, "OPTIONS", "http://x.example", 204, map[string]string{
+			"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": all, "Access-Control-Max-Age": "-1", "Vary": "Access-Control-Request-Headers"}},
+		{"none, preflight", CORS{}, "OPTIONS", "http://zz.example", 400, map[string]string{}},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,8 +91,11 @@ func TestCORSHeaders(t *testing.T) {
 			got := map[string]string{}
 			for name, values := range a.header {
 				if strings.HasPrefix(name, "Access-Control") || name == "Vary" {
-					got[name] = strings.Join(values, ", ")
+					got[name] = strings.Join(values, " | ") // each is on one line
 				}
+			}
+			if c.status == 204 && (a.body != "" || a.header.Get("Content-Type") != "") {
+				t.Errorf("a preflight is answered with %v %v", a, a.header)
 			}
 			for name := range got {
 				if got[name] != c.want[name] {
