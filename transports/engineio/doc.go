@@ -83,17 +83,15 @@
 //     client that is silent for PingInterval and PingTimeout is gone; other packets than pings prolong that once.
 //     While a session is paused its client gets pongs that it has not asked for.
 //   - Polling bodies have packets with their lengths, in UTF-16 code units as text, in bytes as binary. The
-//     answer to a poll is binary when a packet of it is, except for clients that ask for base64 (b64=1); and
-//     for those of Socket.IO 1.x in browsers, which can be told by their sending even text so.
+//     answer to a poll is binary when a packet of it is, except for clients that ask for base64 (b64=1).
 //   - The first byte of a binary WebSocket frame is 4.
 //   - JSONP (j=…): the answer to a poll is a script, a POST is a form. Other sites can load a script without
 //     saying who they are, but by Sec-Fetch-Site, which only browsers of this day send; who has to fear pages
 //     of other sites in older ones must not rely on cookies.
 //
-// Clients of Socket.IO 1.x encode the text of polling bodies twice. Where they use base64, as under Node.js, what
-// they send beyond ASCII arrives as other characters, and what others send breaks their connection; in browsers
-// the latter holds until their first POST. On a WebSocket there is no such trouble. The Node.js server serves them
-// no better.
+// Clients of Socket.IO 1.x encode the text of polling bodies twice, and nothing tells them from those of 2.x. As with
+// the Node.js server, what they send beyond ASCII over polling arrives as other characters, and what is sent to them
+// may break their connection. On a WebSocket there is no such trouble.
 //
 // # Errors
 //
