@@ -1,4 +1,4 @@
-// Package engineio serves Engine.IO protocol 4, the layer below Socket.IO that
+// Package engineio serves Engine.IO protocol 4, and 3 on request, the layer below Socket.IO that
 // carries messages over HTTP long-polling or WebSocket and moves a session from
 // the first to the second while it is in use.
 //
@@ -18,7 +18,7 @@
 //	}
 //	func (c *client) OnClose(s *engineio.Socket, reason string) {}
 //
-// Wires names the two formats that frames are encoded in. Whoever speaks a
+// Wires names the formats that frames are encoded in. Whoever speaks a
 // protocol inside the messages registers them once per program with
 // [greenroom/hub.RegisterWire], so that a room's message is encoded once for all
 // its WebSockets and once for all its polls; the example shows the least that is
@@ -79,6 +79,26 @@
 // try, and the session goes on polling. One try at a time: a second WebSocket for
 // the same session is answered with a close frame.
 //
+// # Protocol 3
+//
+// Clients of Socket.IO 1.x and 2.x speak Engine.IO protocol 3. With [Options].AllowEIO3 they are served on the
+// same path, by sessions of the same kind; [Socket.Protocol] tells them apart. A request that does not say EIO=4
+// is one of theirs, and none for a session of the other protocol. What differs on the wire:
+//
+//   - The client sends a ping each PingInterval, the server a pong; one from the client ends the session. A
+//     client that is silent for PingInterval and PingTimeout is gone; other packets than pings prolong that once.
+//     While a session is paused its client gets pongs that it has not asked for.
+//   - Polling bodies have packets with their lengths, in UTF-16 code units as text, in bytes as binary. The
+//     answer to a poll is binary when a packet of it is, except for clients that ask for base64 (b64=1).
+//   - The first byte of a binary WebSocket frame is 4.
+//   - JSONP (j=…): the answer to a poll is a script, a POST is a form. Other sites can load a script without
+//     saying who they are, but by Sec-Fetch-Site, which only browsers of this day send; who has to fear pages
+//     of other sites in older ones must not rely on cookies.
+//
+// Clients of Socket.IO 1.x encode the text of polling bodies twice, and nothing tells them from those of 2.x. As with
+// the Node.js server, what they send beyond ASCII over polling arrives as other characters, and what is sent to them
+// may break their connection. On a WebSocket there is no such trouble.
+//
 // # Errors
 //
 // A request that is refused is answered with the status, code and message of the
@@ -117,8 +137,10 @@
 // immediately instead of within 100 ms. A WebSocket for a session is refused when
 // upgrades are switched off. Handshakes from a foreign origin are refused unless
 // [CORS] allows them, and so are those without an origin that a browser sends for
-// another site (Sec-Fetch-Site). A GET with a body is refused. JSONP does not exist. Messages
-// must be valid UTF-8. A middleware that fails answers the request itself: there is no
+// another site (Sec-Fetch-Site). A GET with a body is refused. JSONP is for
+// protocol 3 only. Messages must be valid UTF-8. A polling body of protocol 3 whose lengths are not lengths is
+// refused where JavaScript would make something of it, and of more than 64 pings that wait for their pongs the rest
+// gets one. A middleware that fails answers the request itself: there is no
 // error of code 3 for it. A pattern of [CORS] has to match an origin as a whole. What
 // is not under the path is answered 404 at once, upgrades included.
 package engineio

@@ -96,7 +96,7 @@ func (s *Socket) takePackets() []byte {
 	if s.version != 3 {
 		return s.out.Take(separator, s.srv.opts.MaxPayload)
 	}
-	return JoinPolling3(s.out.Parts(s.srv.opts.MaxPayload), s.octets)
+	return JoinPolling3(s.out.Parts(s.srv.opts.MaxPayload))
 }
 
 // script is the body of an answer as the session's client wants it.
@@ -115,12 +115,6 @@ func (p *postRequest) next() (packet Packet, more bool, err error) {
 		return packet, more, err
 	case p.octets:
 		packet, p.body, err = NextBinaryPacket3(p.body)
-		p.binary = p.binary || packet.Binary
-		if len(p.body) == 0 && !p.binary && err == nil {
-			// Clients of Socket.IO 2 send text as text. Those of version 1 do not, and in browsers they
-			// take a text that has other characters than ASCII's for binary of another length.
-			p.s.octets = !p.s.base64
-		}
 	default:
 		packet, p.body, err = NextPacket3(p.body)
 	}

@@ -156,23 +156,6 @@ func TestPolling3(t *testing.T) {
 	}
 }
 
-// Clients of Socket.IO 1 send even text in the binary form, and understand no other text than ASCII's in a text body:
-// see them answered in kind.
-func TestClientThatSendsTextInBinary(t *testing.T) {
-	s := serve3(t, Options{})
-	p := s.poll3(t, "")
-	p.wantPost("\x00\x03\xff4é", "application/octet-stream")
-	p.wantOctets("\x00\x03\xff4é")
-	got := p.begin()
-	s.on(t, p.sid, func(sock *Socket) { sock.SendText([]byte("€")); sock.SendText([]byte("a")) })
-	wantAnswer(t, got, 200, "\x00\x04\xff4€\x00\x02\xff4a")
-	q := s.poll3(t, "")
-	q.wantPost("\x00\x02\xff4a\x01\x01\xff\x04", "application/octet-stream") // from one of Socket.IO 2
-	q.wantOctets("\x00\x02\xff4a\x01\x01\xff\x04")
-	q.wantPost("3:4é€", textType)
-	q.wantText("3:4é€")
-}
-
 func TestWebSocket3(t *testing.T) {
 	s := serve3(t, Options{})
 	for query, back := range map[string]struct {
@@ -463,7 +446,7 @@ func TestPausedClient3IsReassured(t *testing.T) {
 func TestPingFlood3(t *testing.T) {
 	s := serve3(t, Options{})
 	p := s.poll3(t, "")
-	p.wantPost(strings.Repeat("1:2", 100_000), textType)
+	p.wantPost(strings.Repeat("1:2", 20_000), textType)
 	p.wantText(strings.Repeat("1:3", maxPongs))
 	p.wantPost("1:2", textType)
 	p.wantText("1:3")
@@ -502,4 +485,48 @@ func TestAnswersOfManyParts3(t *testing.T) {
 		sock.SendText([]byte("d"))
 	})
 	p.wantOctets("\x00\x01\x01\xff4hé€😀\x00\x02\xff4b\x01\x02\xff\x04c\x00\x02\xff4d")
+}
+
+// What is sent to hurt costs its own session at most, and no more time than its length is worth.
+func TestHostileBodies3(t *testing.T) {
+	const octets = "application/octet-stream"
+	s := serve3(t, Options{MaxPayload: 250_000})
+	bystander := s.connect3(t, "")
+	other := s.connect(t)
+	for name, c := range map[string]struct {
+		query, body, contentType string
+		status                   int
+	}{
+		"empty packets":               {"", strings.Repeat("0:", 100_000), textType, 200},
+		"noops":                       {"", strings.Repeat("1:6", 75_000), textType, 200},
+		"pings":                       {"", strings.Repeat("1:2", 75_000), textType, 200},
+		"binary noops":                {"", strings.Repeat("\x00\x01\xff6", 50_000), octets, 200},
+		"a long length":               {"", strings.Repeat("9", 200_000) + ":4", textType, 400},
+		"zeros in front":              {"", strings.Repeat("0", 200_000) + "1:6", textType, 400},
+		"a long binary length":        {"", "\x00" + strings.Repeat("\x09", 200_000) + "\xff4", octets, 400},
+		"a gigabyte announced":        {"", "999999999:4", textType, 400},
+		"the same in binary":          {"", "\x01\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff\x04", octets, 400},
+		"a length through a pair":     {"", "100003:4" + strings.Repeat("😀", 50_001), textType, 200},
+		"a length into a pair":        {"", "100002:4" + strings.Repeat("😀", 50_001), textType, 400},
+		"base64 of rubbish":           {"&b64=1", "200002:b4" + strings.Repeat("*", 200_000), textType, 200},
+		"a packet within base64":      {"", "6:bb4AQI", textType, 400},
+		"a form of ampersands":        {"&j=0", strings.Repeat("&", 200_000), formType, 400},
+		"a form of many fields":       {"&j=0", strings.Repeat("d=&", 75_000), formType, 400},
+		"a form of backslashes":       {"&j=0", "d=200000:6" + strings.Repeat(`\`, 199_999), formType, 200},
+		"a form that is escaped much": {"&j=0", "d=" + strings.Repeat("%", 200_000), formType, 400},
+		"octets that are a form":      {"&j=0", "d=1:6", octets, 200},
+		"NUL":                         {"", "\x00", textType, 400},
+	} {
+		p := s.poll3(t, c.query)
+		if a := p.post(c.body, c.contentType); a.status != c.status {
+			t.Errorf("%s: %v, wanted %d", name, a, c.status)
+		}
+		if c.status == 400 {
+			s.waitClosed(t, p.sid, ReasonParseError)
+		}
+	}
+	bystander.text("4x")
+	bystander.wantText("4x")
+	other.text("4x")
+	other.wantText("4x")
 }

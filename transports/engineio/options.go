@@ -57,9 +57,10 @@ type Options struct {
 
 	// Transports that clients may open a session with, default both.
 	Transports []Transport
-	// AllowEIO3 lets clients of Socket.IO 1.x and 2.x in, which speak Engine.IO protocol 3, on the same path; see
-	// "Protocol 3" in the package's documentation for what that means. It needs Wires.V3. Default: they are
-	// answered "Unsupported protocol version".
+	// AllowEIO3 lets clients of Socket.IO 1.x and 2.x in, which speak Engine.IO protocol 3, on the same path. It
+	// brings JSONP with it; see "Protocol 3" in the package's documentation. Their session ids, which are secrets
+	// here, are the ids of their Socket.IO sessions. It needs Wires.V3. Default: they are answered "Unsupported
+	// protocol version".
 	AllowEIO3 bool
 	// NoUpgrades forbids changing from polling to WebSocket.
 	NoUpgrades bool

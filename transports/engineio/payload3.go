@@ -148,10 +148,9 @@ func encodePollingBinary3(data []byte, base64Only bool) []byte {
 	return appendOctets(nil, binaryMark, byte(PacketMessage-'0'), data)
 }
 
-// JoinPolling3 makes one body of several that [EncodePolling3] has made: a text, unless one of them is binary or
-// octets says that the client wants all its bodies so.
-func JoinPolling3(parts [][]byte, octets bool) []byte {
-	size := 0
+// JoinPolling3 makes one body of several that [EncodePolling3] has made: a text, unless one of them is binary.
+func JoinPolling3(parts [][]byte) []byte {
+	size, octets := 0, false
 	for _, p := range parts {
 		size += len(p)
 		octets = octets || isOctets(p)

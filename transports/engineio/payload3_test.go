@@ -129,7 +129,7 @@ func TestPayload3VectorsEncode(t *testing.T) {
 			if !base64Only {
 				want = append([]byte(c.Binary.Text), unhex(t, c.Binary.Hex)...)
 			}
-			if got := JoinPolling3(parts, false); !bytes.Equal(got, want) {
+			if got := JoinPolling3(parts); !bytes.Equal(got, want) {
 				t.Errorf("%v, base64 %v: got %q, wanted %q", c.Packets, base64Only, got, want)
 			}
 		}
@@ -276,8 +276,8 @@ func FuzzPayload3(f *testing.F) {
 		for _, b := range []struct {
 			body   []byte
 			octets bool
-		}{{JoinPolling3(texts, false), false}, {JoinPolling3(mixed, true), true}} {
-			again, err := decode3(b.body, b.octets)
+		}{{JoinPolling3(texts), false}, {body: JoinPolling3(mixed)}} {
+			again, err := decode3(b.body, b.octets || isOctets(b.body))
 			if err != nil || len(again) != len(packets) {
 				t.Fatalf("%q became %q: %v, %v", body, b.body, again, err)
 			}

@@ -27,7 +27,6 @@ type postRequest struct {
 
 	body   []byte // what is not processed yet
 	octets bool   // it is in protocol 3's binary form
-	binary bool   // and held a binary packet
 	err    error  // why there is no body
 
 	// On the loop:

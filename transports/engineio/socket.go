@@ -73,7 +73,6 @@ type Socket struct {
 	version uint8 // of the protocol: 4 or 3
 	base64  bool  // the polling client of protocol 3 takes no binary bodies
 	jsonp   bool  // it wants scripts instead of bodies
-	octets  bool  // it wants all its bodies binary
 
 	claimed atomic.Bool // a WebSocket was given to the session, or is being tried
 	probe   *wsConn     // in StateUpgrading

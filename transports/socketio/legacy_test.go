@@ -23,20 +23,19 @@ func TestLegacyClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := settings{}
-	o.server.Engine.AllowEIO3 = true
+	o := allowed()
 	o.server.Engine.PingInterval = 300 * time.Millisecond
-	o.server.Engine.PingTimeout = 5 * time.Second
 	o.server.Engine.CloseTimeout = time.Second // for polls that will not come: Node.js has ended
 	f := serve(t, o)
 	legacyApp(t, f)
+	refusing := serve(t, settings{})
 	servers := map[string]string{"greenroom": f.url, "Node.js": nodeServer(t, dir)}
 	for name, url := range servers {
 		for _, client := range []string{"client1", "client2"} {
 			for _, transport := range []string{"websocket", "polling", "upgrade"} {
 				t.Run(fmt.Sprintf("%s/%s/%s", name, client, transport), func(t *testing.T) {
 					testenv.RunNode(t, dir, "legacy.test.mjs", "NODE_OPTIONS=--no-deprecation",
-						"GREENROOM_URL="+url, "CLIENT="+client, "TRANSPORT="+transport)
+						"GREENROOM_URL="+url, "REFUSING_URL="+refusing.url, "CLIENT="+client, "TRANSPORT="+transport)
 				})
 			}
 		}

@@ -121,6 +121,13 @@ test("both sides can leave", async (t) => {
   assert.deepEqual(await closed, ["io client disconnect"]);
 });
 
+test("a server that has not been told to let us in", async (t) => {
+  const socket = legacy(process.env.REFUSING_URL, { transports: ["polling"], forceNew: true, reconnection: false });
+  t.after(() => socket.io.engine?.close());
+  const [error] = await next(socket, "connect_error");
+  assert.deepEqual([error.message, error.description], ["xhr poll error", 400]);
+});
+
 test("the heartbeat goes on", async (t) => {
   const [socket] = await connected(t);
   for (let i = 0; i < 3; i++) await next(socket.io.engine, "pong");

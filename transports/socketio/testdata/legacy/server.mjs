@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { Server } from "socket.io";
 
 const http = createServer();
-const io = new Server(http, { allowEIO3: true, pingInterval: 300, pingTimeout: 5000 });
+const io = new Server(http, { allowEIO3: true, pingInterval: 300, pingTimeout: 20_000 });
 
 function session(socket) {
   const { handshake } = socket;
