@@ -41,7 +41,8 @@ type Server struct {
 
 // local is what the sessions of one loop share.
 type local struct {
-	headers headerReader
+	headers  headerReader
+	inflater inflater
 }
 
 // New makes a server whose sessions live on h's loops. onOpen makes the handler
@@ -197,12 +198,16 @@ func (srv *Server) checkHandshake(r *http.Request, p params) *requestError {
 }
 
 // hijack answers 101 and takes the connection over from net/http. early is what
-// the client has sent behind its request already.
-func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
+// the client has sent behind its request already. ext learns whether messages
+// may be compressed; nil if they may not.
+func (srv *Server) hijack(w http.ResponseWriter, r *http.Request, ext *extension) (conn net.Conn, early []byte, err error) {
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  srv.opts.BodyTimeout,
 		Header:   w.Header(), // CORS headers go onto the 101, too
 		Protocol: func(string) bool { return true },
+	}
+	if ext != nil && srv.opts.PerMessageDeflate != nil {
+		upgrader.Negotiate = ext.negotiate
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {

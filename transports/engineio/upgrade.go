@@ -23,12 +23,14 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		srv.refuseWebSocket(w, r)
 		return
 	}
-	conn, early, err := srv.hijack(w, r)
+	var ext extension
+	conn, early, err := srv.hijack(w, r, &ext)
 	if err != nil {
 		s.claimed.Store(false)
 		return
 	}
 	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c.reader.deflate = ext.accepted
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		s.claimed.Store(false)
@@ -100,7 +102,7 @@ func (s *Socket) upgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.srv.opts.Wires.WebSocket)
+	s.setWebSocketWire()
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
@@ -113,6 +115,15 @@ func (s *Socket) upgrade() {
 		c.waiting = false
 		c.resume()
 	}
+}
+
+// setWebSocketWire has the outbox encode for the session's WebSocket.
+func (s *Socket) setWebSocketWire() {
+	o := &s.srv.opts
+	if s.ws.reader.deflate {
+		s.out.Pack(compressed(o.Wires.WebSocket), o.PerMessageDeflate.Threshold)
+	}
+	s.out.SetWire(o.Wires.WebSocket)
 }
 
 // dropProbe ends the try, if there is one; the session polls on.

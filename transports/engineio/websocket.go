@@ -45,14 +45,17 @@ func rawFrame(b []byte) *hub.Frame { return hub.NewFrame(func(hub.Wire) []byte {
 
 // openWebSocket opens a session directly on a WebSocket.
 func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request) {
-	conn, early, err := srv.hijack(w, r)
+	var ext extension
+	conn, early, err := srv.hijack(w, r, &ext)
 	if err != nil {
 		srv.sessions.release()
 		return
 	}
 	s := srv.newSocket(r, StateWebSocket)
 	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c.reader.deflate = ext.accepted
 	s.ws = c
+	s.setWebSocketWire()
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		_ = conn.Close()
@@ -97,9 +100,15 @@ func (c *wsConn) OnRead(_ *coop.Stream, p []byte) {
 func (c *wsConn) consume(p []byte) {
 	s := c.s
 	headers := &s.srv.locals[s.loop.ID()].headers
+	inflated := 0
 	for {
 		if c.waiting || s.paused && c == s.ws {
 			c.hold(p)
+			return
+		}
+		if inflated >= inflateTurn && len(p) > 0 {
+			c.hold(p)
+			s.later(c.resume)
 			return
 		}
 		op, data, rest, err := c.reader.next(headers, p, s.srv.opts.MaxPayload, s.loop.Now())
@@ -112,6 +121,13 @@ func (c *wsConn) consume(p []byte) {
 				s.alive() // bytes are a sign of life, too
 			}
 			return
+		}
+		if c.reader.packed && !op.IsControl() {
+			if data, err = s.srv.locals[s.loop.ID()].inflater.message(op, data, s.srv.opts.MaxPayload); err != nil {
+				c.fail(err)
+				return
+			}
+			inflated += len(data) + inflateCost
 		}
 		c.frame(op, data)
 		if p = rest; c.dead {
@@ -336,7 +352,7 @@ func (c *wsConn) OnClose(*coop.Stream, error) {
 // WebSocket for a session. On net/http's goroutine.
 func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request) {
 	srv.dropped("engineio_second_websocket", "the session has a WebSocket", r.RemoteAddr)
-	conn, early, err := srv.hijack(w, r)
+	conn, early, err := srv.hijack(w, r, nil)
 	if err != nil {
 		return
 	}

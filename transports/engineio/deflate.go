@@ -1,0 +1,220 @@
+package engineio
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"slices"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+	"github.com/klauspost/compress/flate"
+
+	"greenroom/hub"
+)
+
+// Deflate configures the compression of WebSocket messages, permessage-deflate
+// (RFC 7692). Zero values mean the defaults given.
+//
+// Each message is compressed by itself, without what was sent before as a
+// dictionary (no context take-over): so one compressed frame serves all
+// receivers of a broadcast, and neither side keeps 300 KB for each connection.
+// It is done on the loop that sends first, at 200 to 500 MB/s, and never makes a
+// message longer. What clients send is inflated on their loop, as far as
+// MaxPayload allows.
+type Deflate struct {
+	// Threshold is from how many bytes on a message, its attachments included, is compressed. Default 1024.
+	Threshold int
+}
+
+const (
+	// rsv1 in the first byte of a frame marks a compressed message.
+	rsv1 = 0x40
+	// minDeflate: below this many bytes a frame is not worth the try, whatever
+	// the threshold: the text in front of an attachment, for example.
+	minDeflate = 64
+	// scratchKeep: buffers up to this size are kept for the next message, one
+	// of each kind for a loop. It is what the default MaxPayload needs.
+	scratchKeep = 1 << 20
+	// inflateTurn bounds what one connection may inflate before others have
+	// their turn: a kilobyte of input may become a megabyte, some milliseconds
+	// of work, and there may be many of them in one read. inflateCost is what
+	// a message counts beside its bytes.
+	inflateTurn = 256 << 10
+	inflateCost = 512
+)
+
+// syncMarker is how a flushed DEFLATE stream ends. Senders leave it out (RFC
+// 7692, section 7.2.1). inflateTail puts it back, and ends the stream with an
+// empty final block.
+var (
+	syncMarker  = []byte{0x00, 0x00, 0xff, 0xff}
+	inflateTail = []byte{0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff}
+)
+
+var errBadDeflate = &closeError{ws.StatusInvalidFramePayloadData, "malformed compressed data"}
+
+// compressed is the wire of w's frames, compressed. w is a wire of WebSocket frames.
+func compressed(w hub.Wire) hub.Wire {
+	return hub.DeriveWire(w.String()+", compressed", w, deflateFrames)
+}
+
+// packer is what compressing one message needs. Nothing of it stays in use.
+type packer struct{ payload, out bytes.Buffer }
+
+var packers = sync.Pool{New: func() any { return new(packer) }}
+
+// deflateFrames compresses the data frames in plain, each by itself, where that
+// makes it shorter. Frames that nothing makes shorter it returns as they are.
+func deflateFrames(plain []byte) []byte {
+	p := packers.Get().(*packer)
+	defer p.done()
+	p.out.Reset()
+	shorter := false
+	for rest := plain; len(rest) > 0; {
+		head, size := serverFrame(rest)
+		if size > len(rest) {
+			return plain // not made of whole frames: none of ours
+		}
+		frame := rest[:size]
+		rest = rest[size:]
+		if p.deflate(frame, head) {
+			shorter = true
+		} else {
+			p.out.Write(frame)
+		}
+	}
+	if !shorter {
+		return plain
+	}
+	return bytes.Clone(p.out.Bytes())
+}
+
+func (p *packer) done() {
+	if p.payload.Cap() <= scratchKeep && p.out.Cap() <= scratchKeep {
+		packers.Put(p)
+	}
+}
+
+// serverFrame reads a header as appendFrameHeader writes it: its size and the
+// frame's.
+func serverFrame(b []byte) (head, size int) {
+	const incomplete = int(^uint(0) >> 1)
+	if len(b) < 2 {
+		return 0, incomplete
+	}
+	switch n := b[1]; {
+	case n < 126:
+		return 2, 2 + int(n)
+	case n == 126 && len(b) >= 4:
+		return 4, 4 + int(binary.BigEndian.Uint16(b[2:]))
+	case n == 127 && len(b) >= maxServerHeader:
+		if length := binary.BigEndian.Uint64(b[2:]); length <= uint64(len(b)) {
+			return maxServerHeader, maxServerHeader + int(length)
+		}
+	}
+	return 0, incomplete
+}
+
+// deflate appends a frame to out in compressed form. It reports false, and
+// appends nothing, when there is no gain.
+func (p *packer) deflate(frame []byte, head int) bool {
+	plain := frame[head:]
+	op := ws.OpCode(frame[0] & 0x0f)
+	if len(plain) < minDeflate || op != ws.OpText && op != ws.OpBinary {
+		return false
+	}
+	p.payload.Reset()
+	if flate.StatelessDeflate(&p.payload, plain, false, nil) != nil {
+		return false // a bytes.Buffer takes everything
+	}
+	packed, ok := bytes.CutSuffix(p.payload.Bytes(), syncMarker)
+	if !ok || len(packed) >= len(plain) {
+		return false
+	}
+	at := p.out.Len()
+	p.out.Write(appendFrameHeader(p.out.AvailableBuffer(), op, len(packed)))
+	p.out.Bytes()[at] |= rsv1
+	p.out.Write(packed)
+	return true
+}
+
+// inflater inflates messages. It belongs to one loop.
+type inflater struct {
+	stream io.ReadCloser // 36 KB, made when the first compressed message comes
+	src    bytes.Reader
+	in     []byte
+	out    []byte
+}
+
+// message inflates a whole message of at most max bytes. It stops as soon as
+// there are more. The result is valid until the next call.
+func (f *inflater) message(op ws.OpCode, p []byte, max int) ([]byte, error) {
+	if len(p) == 0 {
+		return nil, nil // what a flush without data leaves; the official server takes it, too
+	}
+	f.in = append(append(f.in[:0], p...), inflateTail...)
+	f.src.Reset(f.in)
+	defer f.done()
+	if f.stream == nil {
+		f.stream = flate.NewReader(&f.src)
+	} else if err := f.stream.(flate.Resetter).Reset(&f.src, nil); err != nil {
+		return nil, err
+	}
+	if err := f.read(max, 4*len(p)); err != nil {
+		return nil, err
+	}
+	if !f.ended() {
+		return nil, errBadDeflate
+	}
+	if op == ws.OpText && !utf8.Valid(f.out) {
+		return nil, errInvalidUTF8
+	}
+	return f.out, nil
+}
+
+// read fills out, of which guess bytes will probably be enough.
+func (f *inflater) read(max, guess int) error {
+	limit := max + 1 // one byte more tells that it is too much
+	f.out = f.out[:0]
+	for {
+		if len(f.out) == cap(f.out) {
+			f.out = slices.Grow(f.out, min(limit, len(f.out)+guess+minDeflate)-len(f.out))
+			guess = len(f.out)
+		}
+		n, err := f.stream.Read(f.out[len(f.out):min(cap(f.out), limit)])
+		f.out = f.out[:len(f.out)+n]
+		switch {
+		case len(f.out) > max:
+			return errTooBig
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return errBadDeflate
+		}
+	}
+}
+
+// ended reports whether the stream has ended where the message did: behind the
+// tail, or, with a final block of the sender's own (RFC 7692, section 7.2.3.4),
+// in front of it or of its last block, with an empty byte between or not. Data
+// behind a final block nobody sends, and nothing is left out in silence.
+func (f *inflater) ended() bool {
+	switch left := f.src.Len(); left {
+	case 0, len(inflateTail) - len(syncMarker), len(inflateTail):
+		return true
+	case len(inflateTail) + 1:
+		return f.in[len(f.in)-left] == 0
+	}
+	return false
+}
+
+func (f *inflater) done() {
+	if cap(f.in) > scratchKeep {
+		f.in = nil
+	}
+	if cap(f.out) > scratchKeep {
+		f.out = nil // its message is still in use, and then garbage
+	}
+}
