@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -317,8 +318,8 @@ func TestConformance(t *testing.T) {
 		options Options
 		offer   []string
 	}{
-		"plain":      {Options{MaxPayload: conformanceMax}, nil},
-		"compressed": {Options{MaxPayload: conformanceMax, PerMessageDeflate: &Deflate{}}, []string{"Sec-WebSocket-Extensions", "permessage-deflate"}},
+		"plain":      {Options{MaxPayload: conformanceMax, PingInterval: time.Hour}, nil},
+		"compressed": {Options{MaxPayload: conformanceMax, PingInterval: time.Hour, PerMessageDeflate: &Deflate{}}, []string{"Sec-WebSocket-Extensions", "permessage-deflate"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, setup.options)

@@ -43,6 +43,13 @@ const (
 	// a message counts beside its bytes.
 	inflateTurn = 256 << 10
 	inflateCost = 512
+	// inflateHere: messages of up to this many compressed bytes are inflated on
+	// the loop, as far as they have no more than inflateMax bytes then. A hostile
+	// one takes 400 ns for each of its bytes (a table of codes for nothing, again
+	// and again), a usual one some 10. Others go to another goroutine, and cost a
+	// copy.
+	inflateHere = 16 << 10
+	inflateMax  = 1 << 20
 )
 
 // syncMarker is how a flushed DEFLATE stream ends. Senders leave it out (RFC
@@ -208,6 +215,79 @@ func (f *inflater) ended() bool {
 		return f.in[len(f.in)-left] == 0
 	}
 	return false
+}
+
+// inflating is a message that is inflated on a goroutine of its own, while its
+// connection is not read any further.
+type inflating struct {
+	op   ws.OpCode
+	data []byte
+	err  error
+	done bool // and here is the result // loop
+}
+
+// inflate inflates a message, or has it inflated: then inflating is set.
+func (c *wsConn) inflate(op ws.OpCode, packed []byte) ([]byte, error) {
+	s := c.s
+	max := s.srv.opts.MaxPayload
+	if len(packed) <= inflateHere {
+		data, err := s.srv.locals[s.loop.ID()].inflater.message(op, packed, min(max, inflateMax))
+		if err != errTooBig || max <= inflateMax {
+			return data, err
+		}
+	}
+	i := &inflating{op: op}
+	c.inflating = i
+	go c.inflateAside(i, bytes.Clone(packed))
+	return nil, nil
+}
+
+// inflateAside is the goroutine of one message.
+func (c *wsConn) inflateAside(i *inflating, packed []byte) {
+	srv := c.s.srv
+	i.data, i.err = srv.aside.message(i.op, packed, srv.opts.MaxPayload)
+	c.s.later(func() {
+		i.done = true
+		c.resume()
+	})
+}
+
+// inflaters inflate beside the loops, as many messages at a time as there are. That is half as many as there are
+// loops, so that however much clients send, it does not take all processors.
+type inflaters chan *inflater
+
+func newInflaters(n int) inflaters {
+	fs := make(inflaters, n)
+	for range n {
+		fs <- new(inflater)
+	}
+	return fs
+}
+
+// message waits for an inflater to be free. The result is the caller's.
+func (fs inflaters) message(op ws.OpCode, packed []byte, max int) (data []byte, err error) {
+	f := <-fs
+	defer func() {
+		f.out = nil
+		if recover() != nil { // on a loop that would end the session only
+			f, data, err = new(inflater), nil, errBadDeflate
+		}
+		fs <- f
+	}()
+	return f.message(op, packed, max)
+}
+
+// takeInflated processes the message that was inflated. It reports false when
+// that was the connection's last one.
+func (c *wsConn) takeInflated() bool {
+	i := c.inflating
+	c.inflating = nil
+	if i.err != nil {
+		c.fail(i.err)
+		return false
+	}
+	c.frame(i.op, i.data)
+	return !c.dead
 }
 
 func (f *inflater) done() {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -145,32 +146,28 @@ func TestDeflateNegotiation(t *testing.T) {
 
 // Groups 12 and 13: compressed messages in both directions.
 func TestConformanceOfCompression(t *testing.T) {
-	s := serve(t, Options{MaxPayload: conformanceMax, PerMessageDeflate: &Deflate{}})
+	s := serve(t, Options{MaxPayload: conformanceMax, PingInterval: time.Hour, PerMessageDeflate: &Deflate{}})
 	others := newBystanders(t, s)
 	var cases []conformanceCase
+	levels := []int{flate.DefaultCompression, flate.NoCompression, flate.BestSpeed, flate.HuffmanOnly, flate.BestCompression}
 	for kind, text := range map[string]string{
 		"JSON":  strings.Repeat(`["message",{"user":"ann","text":"hello there"}],`, conformanceMax/40),
 		"zeros": strings.Repeat("0", conformanceMax),
 		"noise": strings.ToValidUTF8(noise(2*conformanceMax), ""),
 	} {
-		for _, size := range []int{16, 64, 1024, 8192, 65536, conformanceMax} {
-			for _, level := range []int{flate.HuffmanOnly, flate.NoCompression, flate.BestSpeed, flate.DefaultCompression, flate.BestCompression} {
-				plain := "4" + strings.ToValidUTF8(text[:size-4], "")
-				packed := pack(t, level, plain)
-				name := fmt.Sprintf("%s of %d bytes, level %d", kind, size, level)
-				want := []received{echoText(plain)}
-				cases = append(cases, conformanceCase{name: "12 " + name, send: packedText(packed), want: want})
-				if level != flate.DefaultCompression {
-					continue
-				}
-				n := max(1, len(packed)/7)
-				b := []received{echoBinary(plain)}
-				cases = append(cases,
-					conformanceCase{name: "13 fragments of " + name, send: reserve(4, fragmentsOf(ws.OpText, packed, n)), want: want},
-					conformanceCase{name: "13 chops of " + name, send: packedBinary(packed), chop: min(997, n), want: b},
-					conformanceCase{name: "13 fragments in chops of " + name, send: reserve(4, fragmentsOf(ws.OpBinary, packed, n)), chop: max(n/3, 1), want: b},
-				)
-			}
+		for i, size := range []int{16, 64, 256, 1024, 8192, 32768, 65536, 131072, conformanceMax} {
+			level := levels[i%len(levels)]
+			plain := "4" + strings.ToValidUTF8(text[:size-4], "")
+			packed := pack(t, level, plain)
+			n := max(1, len(packed)/7)
+			name := fmt.Sprintf("%s of %d bytes, level %d", kind, size, level)
+			want, wantBinary := []received{echoText(plain)}, []received{echoBinary(plain)}
+			cases = append(cases,
+				conformanceCase{name: "12 " + name, send: packedText(packed), want: want},
+				conformanceCase{name: "13 fragments of " + name, send: reserve(4, fragmentsOf(ws.OpText, packed, n)), want: want},
+				conformanceCase{name: "13 chops of " + name, send: packedBinary(packed), chop: min(997, n), want: wantBinary},
+				conformanceCase{name: "13 fragments in chops of " + name, send: reserve(4, fragmentsOf(ws.OpBinary, packed, n)), chop: max(n/3, 1), want: wantBinary},
+			)
 		}
 	}
 	hello, big := pack(t, 9, "4Hello"), "4"+strings.Repeat("Hello ", 1000)
@@ -335,4 +332,22 @@ func TestDeflateOnceForARoom(t *testing.T) {
 	if a, b := f.Bytes(wire), f.Bytes(wire); len(a) > 100 || &a[0] != &b[0] {
 		t.Errorf("%d bytes, the same ones: %v", len(a), &a[0] == &b[0])
 	}
+}
+
+// standard does what an inflater does with the standard library.
+func standard(packed []byte, limit int) ([]byte, error) {
+	if len(packed) == 0 {
+		return nil, nil
+	}
+	src := bytes.NewReader(append(bytes.Clone(packed), inflateTail...))
+	out, err := io.ReadAll(io.LimitReader(flate.NewReader(src), int64(limit)+1))
+	switch left := src.Len(); {
+	case len(out) > limit:
+		return nil, errTooBig
+	case err != nil:
+		return nil, errBadDeflate
+	case left == 0, left == 5, left == 9, left == 10 && packed[len(packed)-1] == 0:
+		return out, nil
+	}
+	return nil, errBadDeflate
 }

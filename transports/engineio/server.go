@@ -32,6 +32,7 @@ type Server struct {
 	locals   []local // by loop
 	ping     *hub.Frame
 	bye      *hub.Frame // a close frame without status
+	aside    inflaters
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience
@@ -59,6 +60,7 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		closed: make(chan struct{}),
 	}
 	srv.bye = rawFrame(ws.CompiledClose)
+	srv.aside = newInflaters(max(1, len(srv.locals)/2))
 	srv.sessions.init()
 	return srv
 }

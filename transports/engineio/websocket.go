@@ -28,6 +28,8 @@ type wsConn struct {
 	held   []byte // received but not consumed: the session is paused, or an upgrade waits
 	reader frameReader
 
+	inflating *inflating // a message that is, or was, inflated beside the loop
+
 	pings    int32 // tokens left of the rate limit
 	pingsAt  time.Duration
 	probes   uint8 // "2probe"s answered
@@ -102,13 +104,19 @@ func (c *wsConn) consume(p []byte) {
 	headers := &s.srv.locals[s.loop.ID()].headers
 	inflated := 0
 	for {
-		if c.waiting || s.paused && c == s.ws {
+		switch {
+		case c.waiting, s.paused && c == s.ws, c.inflating != nil && !c.inflating.done:
 			c.hold(p)
 			return
-		}
-		if inflated >= inflateTurn && len(p) > 0 {
+		case c.inflating != nil:
+			if !c.takeInflated() {
+				c.discard(p)
+				return
+			}
+			continue
+		case inflated >= inflateTurn && len(p) > 0:
 			c.hold(p)
-			s.later(c.resume)
+			s.later(c.resume) // others have their turn
 			return
 		}
 		op, data, rest, err := c.reader.next(headers, p, s.srv.opts.MaxPayload, s.loop.Now())
@@ -123,11 +131,16 @@ func (c *wsConn) consume(p []byte) {
 			return
 		}
 		if c.reader.packed && !op.IsControl() {
-			if data, err = s.srv.locals[s.loop.ID()].inflater.message(op, data, s.srv.opts.MaxPayload); err != nil {
+			inflated += inflateCost
+			if data, err = c.inflate(op, data); err != nil {
 				c.fail(err)
 				return
 			}
-			inflated += len(data) + inflateCost
+			if c.inflating != nil {
+				p = rest
+				continue
+			}
+			inflated += len(data)
 		}
 		c.frame(op, data)
 		if p = rest; c.dead {
