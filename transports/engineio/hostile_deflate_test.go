@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 )
@@ -398,4 +400,110 @@ func FuzzInflater(f *testing.F) {
 			t.Fatalf("another inflater: %d bytes, %v", len(again), againErr)
 		}
 	})
+}
+
+// FuzzPackedFrames: with compression negotiated, too, messages do not depend on how their bytes are split.
+func FuzzPackedFrames(f *testing.F) {
+	hello := pack(f, 9, "4Hello")
+	for _, b := range [][]byte{
+		packedText(hello), cat(reserve(4, textBegin(hello[:3])), pingFrame("p"), endFrame(hello[3:]), textFrame("4plain")),
+		reserve(4, fragmentsOf(ws.OpBinary, pack(f, 0, noise(100)), 10)), packedBinary(""), packedBinary("\x00"),
+		packedText(pack(f, 9, "4\xff")), packedText("rubbish"), packedBinary(pack(f, 9, strings.Repeat("x", 2000))),
+		reserve(4, endFrame("x")), reserve(6, textFrame("x")), reserve(4, pingFrame("x")), cat(textBegin("4"), reserve(4, endFrame("x"))),
+	} {
+		f.Add(b, uint64(1))
+	}
+	f.Fuzz(func(t *testing.T, in []byte, seed uint64) {
+		if len(in) > 1<<14 {
+			return
+		}
+		const limit = 1000
+		want, _, wantErr := readInflated([][]byte{in}, limit)
+		got, reader, err := readInflated(randomSplit(in, seed), limit)
+		if fmt.Sprint(got) != fmt.Sprint(want) || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("split: %q, %v; whole: %q, %v", got, err, want, wantErr)
+		}
+		if len(reader.msg) > limit+limit/8+minDeflate {
+			t.Fatalf("the reader keeps %d bytes", len(reader.msg))
+		}
+		for _, m := range got {
+			if len(m.data) > limit || m.op == ws.OpText && !utf8.ValidString(m.data) {
+				t.Fatalf("%v of %d bytes", m.op, len(m.data))
+			}
+		}
+	})
+}
+
+// randomSplit cuts bytes as a network might.
+func randomSplit(in []byte, seed uint64) (chunks [][]byte) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	for rest := in; len(rest) > 0; {
+		n := 1 + r.IntN(min(len(rest), 20))
+		chunks = append(chunks, rest[:n])
+		rest = rest[n:]
+	}
+	return chunks
+}
+
+// readInflated is readAll for a connection with compression.
+func readInflated(chunks [][]byte, max int) (out []received, r *frameReader, err error) {
+	r = &frameReader{deflate: true}
+	var hr headerReader
+	var f inflater
+	for _, chunk := range chunks {
+		p := bytes.Clone(chunk) // the reader unmasks in place
+		for {
+			op, data, rest, err := r.next(&hr, p, max, 0)
+			if err != nil {
+				return out, r, err
+			}
+			if op == 0 {
+				break
+			}
+			if r.packed && !op.IsControl() {
+				if data, err = f.message(op, data, max); err != nil {
+					return out, r, err
+				}
+			}
+			out = append(out, received{op, string(data)})
+			p = rest
+		}
+	}
+	return out, r, nil
+}
+
+// FuzzDeflateFrames: compressed frames are never longer, and their messages are what they were.
+func FuzzDeflateFrames(f *testing.F) {
+	f.Add([]byte("4[\"message\"]"), []byte{}, []byte("x"))
+	f.Add(bytes.Repeat([]byte("2[\"a\"],"), 100), make([]byte, 1000), []byte(noise(300)))
+	f.Add([]byte(noise(70)), bytes.Repeat([]byte("ab"), 40_000), []byte{})
+	f.Fuzz(func(t *testing.T, text, a, b []byte) {
+		plain := EncodeWebSocket(text, [][]byte{a, b})
+		got := deflateFrames(bytes.Clone(plain))
+		if len(got) > len(plain) {
+			t.Fatalf("%d bytes became %d", len(plain), len(got))
+		}
+		if back := inflateFrames(t, got); !bytes.Equal(back, plain) {
+			t.Fatalf("%d bytes came back as %d", len(plain), len(back))
+		}
+		if rubbish := deflateFrames(text); len(rubbish) > len(text) {
+			t.Fatalf("%d bytes that are no frames became %d", len(text), len(rubbish))
+		}
+	})
+}
+
+// inflateFrames undoes deflateFrames with the libraries.
+func inflateFrames(t testing.TB, b []byte) (plain []byte) {
+	t.Helper()
+	for r := bytes.NewReader(b); r.Len() > 0; {
+		frame, err := ws.ReadFrame(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if frame.Header.Rsv != 0 {
+			frame.Payload = []byte(unpack(t, string(frame.Payload)))
+		}
+		plain = append(appendFrameHeader(plain, frame.Header.OpCode, len(frame.Payload)), frame.Payload...)
+	}
+	return plain
 }
