@@ -248,6 +248,9 @@ func (c *wsConn) inflateAside(i *inflating, packed []byte) {
 	i.data, i.err = srv.aside.message(i.op, packed, srv.opts.MaxPayload)
 	c.s.later(func() {
 		i.done = true
+		if s := c.s; s.awaiting && s.Open() {
+			s.awaitPong() // the client could not be heard meanwhile
+		}
 		c.resume()
 	})
 }

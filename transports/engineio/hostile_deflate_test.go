@@ -254,6 +254,23 @@ func TestInflatingAside(t *testing.T) {
 			c.wantText(want)
 		}
 	})
+	t.Run("no pong meanwhile", func(t *testing.T) {
+		hold()
+		c := s.connectWith(t, deflateOffer...)
+		c.write(packedText(big))
+		s.eventuallyOn(t, c.sid, "the message", func(sock *Socket) bool { return sock.ws.inflating != nil })
+		for range 3 {
+			s.on(t, c.sid, func(sock *Socket) { sock.heartbeatDue() })
+			c.wantText("2")
+		}
+		release()
+		c.wantText(plain)
+		s.on(t, c.sid, func(sock *Socket) {
+			if left := sock.deadline - sock.loop.Now(); !sock.awaiting || left < sock.srv.opts.PingTimeout/2 {
+				t.Errorf("awaiting %v, %v left", sock.awaiting, left)
+			}
+		})
+	})
 	t.Run("paused meanwhile", func(t *testing.T) {
 		hold()
 		c := s.connectWith(t, deflateOffer...)
