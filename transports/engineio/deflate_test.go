@@ -344,3 +344,34 @@ func standard(packed []byte, limit int) ([]byte, error) {
 	}
 	return nil, errBadDeflate
 }
+
+// BenchmarkDeflate compresses a message once, and inflates one.
+func BenchmarkDeflate(b *testing.B) {
+	for _, size := range []int{1 << 10, 32 << 10, 1_000_000} {
+		text := []byte("[")
+		for i := range size / 50 {
+			text = fmt.Appendf(text, `{"id":%d,"name":"user %d","text":"hello there"},`, i*7919%100_003, i%97)
+		}
+		plain := EncodeWebSocket(text, nil)
+		b.Run(fmt.Sprintf("compress/%d", size), func(b *testing.B) {
+			b.SetBytes(int64(len(plain)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if len(deflateFrames(plain)) >= len(plain) {
+					b.Fatal("no shorter")
+				}
+			}
+		})
+		packed := []byte(pack(b, flate.DefaultCompression, string(text)))
+		b.Run(fmt.Sprintf("inflate/%d", size), func(b *testing.B) {
+			b.SetBytes(int64(len(text)))
+			b.ReportAllocs()
+			var f inflater
+			for b.Loop() {
+				if _, err := f.message(ws.OpText, packed, 2*size); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
