@@ -174,9 +174,9 @@
 // A transport implements [Conn], calls [Hub.Connect] on the loop that it has put the connection on, hands
 // over events by [Session.Deliver] and answers by [Session.DeliverAck], and says [Session.Closed] when the
 // client is gone. If it implements [Linked], those who watch learn how the client is connected. It registers
-// one encoder per wire format ([RegisterWire]), and an [Outbox] of its own gives it the bounds above, and one
-// flush per tick. A transport without sessions publishes by [Hub.Publish] and listens by [Hub.Tap]; it stops
-// reading while [Hub.Saturated].
+// one encoder per wire format ([RegisterWire], or [DeriveWire] for one that is made of another), and an [Outbox] of
+// its own gives it the bounds above, and one flush per tick. A transport without sessions publishes by
+// [Hub.Publish] and listens by [Hub.Tap]; it stops reading while [Hub.Saturated].
 //
 // # Costs
 //

@@ -99,13 +99,28 @@
 // the Node.js server, what they send beyond ASCII over polling arrives as other characters, and what is sent to them
 // may break their connection. On a WebSocket there is no such trouble.
 //
+// # Compression
+//
+// With [Options].PerMessageDeflate set, WebSocket clients that offer
+// permessage-deflate (RFC 7692), as browsers do, have messages compressed that
+// are long enough. Every message is compressed by itself: no context is taken
+// over, by either side. So a frame is compressed once for all its receivers, on
+// top of the wire that it is encoded in, and a connection keeps no window. It is
+// worth it where bandwidth is short; [greenroom/hub.Target.Compress] and
+// [greenroom/hub.Message].NoCompress leave out what is compressed already. An
+// offer that asks for a smaller window of the server's is declined.
+//
+// What clients compress is inflated up to MaxPayload, and not a byte further.
+// A message takes the time of its loop only if that is little; a large one is
+// inflated on a goroutine, of which few run at a time, while its connection waits.
+//
 // # Errors
 //
 // A request that is refused is answered with the status, code and message of the
 // Node.js server, for example 400 and {"code":1,"message":"Session ID unknown"}; one
 // that asks for a WebSocket, with 400 and the bare message. A WebSocket is closed
 // with a status and a few words: 1002 when it breaks RFC 6455 or a packet makes no
-// sense, 1007 for text that is not UTF-8, 1009 for a message over the limit, 1008
+// sense, 1007 for text that is not UTF-8 and malformed compressed data, 1009 for a message over the limit, 1008
 // for everything that is too much or too late: a flood, a message that is never
 // finished, no pong, a client that does not read. Protocols above do the same with
 // [Socket.Refuse]. Official clients show both in the details of their "transport
@@ -124,7 +139,8 @@
 // locked out by a flood of handshakes; the log says so, once a minute. What a client does not fetch or read waits in a
 // [greenroom/hub.Outbox], which is bounded as well. A body, or a message in parts,
 // takes memory as it arrives and not as it is announced; so the worst that
-// clients can make a server hold is [Options].MaxPayload for each session.
+// clients can make a server hold is [Options].MaxPayload for each session, twice
+// that when its compressed messages are inflated.
 //
 // The hub's counters have each refusal under a name that starts with "engineio_"; a
 // full outbox under "slow_consumer_disconnected".

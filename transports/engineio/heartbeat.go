@@ -26,9 +26,9 @@ func (s *Socket) startHeartbeat() {
 
 func (s *Socket) heartbeatDue() {
 	switch {
-	case s.paused && s.version == 3:
+	case s.deaf() && s.version == 3:
 		s.reassure()
-	case s.paused:
+	case s.deaf():
 		// We do not listen at the moment: silence proves nothing. But the client listens for
 		// our pings.
 		s.awaiting, s.refreshed = true, false
@@ -45,6 +45,9 @@ func (s *Socket) heartbeatDue() {
 		s.Send(s.srv.ping)
 	}
 }
+
+// deaf reports whether we do not read what the client sends.
+func (s *Socket) deaf() bool { return s.paused || s.ws != nil && s.ws.inflating != nil }
 
 // excuse lets the client have the time by which the loop, not the client, was late. Once a deadline.
 func (s *Socket) excuse() bool {

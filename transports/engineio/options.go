@@ -40,7 +40,7 @@ type Options struct {
 	CloseTimeout time.Duration
 
 	// MaxPayload bounds a message, the body of a POST and, as far as single packets allow, the answer
-	// to a poll, in bytes. Clients are told. Default 1 000 000.
+	// to a poll, in bytes. Clients are told. Default 1 000 000, at most 1 GiB.
 	MaxPayload int
 	// MaxSessions bounds the open sessions, default 250 000. Further clients are answered 503.
 	MaxSessions int
@@ -64,6 +64,10 @@ type Options struct {
 	AllowEIO3 bool
 	// NoUpgrades forbids changing from polling to WebSocket.
 	NoUpgrades bool
+
+	// PerMessageDeflate, when set, lets clients that offer it have messages compressed on their WebSockets, in
+	// both directions. Default: nothing is compressed.
+	PerMessageDeflate *Deflate
 
 	// AllowRequest, when set, is asked before a session is opened. Its error's text is the message
 	// that the client gets, with status 403; "Forbidden" when it is empty. The headers that it sets in h
@@ -136,8 +140,14 @@ func (o Options) withDefaults() Options {
 	duration(&o.BodyTimeout, 20*time.Second)
 	duration(&o.CloseTimeout, 30*time.Second)
 	number(&o.MaxPayload, 1_000_000)
+	o.MaxPayload = min(o.MaxPayload, 1<<30) // far below what overflows on any system
 	number(&o.MaxSessions, 250_000)
 	number(&o.MaxPending, 10_000)
+	if o.PerMessageDeflate != nil {
+		d := *o.PerMessageDeflate
+		number(&d.Threshold, 1024)
+		o.PerMessageDeflate = &d
+	}
 	number(&o.HTTPCompression.Threshold, 1024)
 	if o.HandshakeRate == 0 {
 		o.HandshakeRate = 10_000

@@ -40,6 +40,7 @@ type Server struct {
 
 	middlewares []func(http.Handler) http.Handler
 	handler     http.Handler // all middlewares, and then serve
+	aside       inflaters
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience
@@ -49,7 +50,8 @@ type Server struct {
 
 // local is what the sessions of one loop share.
 type local struct {
-	headers headerReader
+	headers  headerReader
+	inflater inflater
 }
 
 // New makes a server whose sessions live on h's loops. onOpen makes the handler
@@ -81,6 +83,7 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 	if o.AllowEIO3 && o.Wires.V3 == nil {
 		srv.log.Error("AllowEIO3 has no effect without Wires.V3")
 	}
+	srv.aside = newInflaters(max(1, len(srv.locals)/2))
 	srv.sessions.init()
 	return srv
 }
@@ -255,12 +258,16 @@ func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p para
 }
 
 // hijack answers 101 and takes the connection over from net/http. early is what
-// the client has sent behind its request already.
-func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
+// the client has sent behind its request already. ext learns whether messages
+// may be compressed; nil if they may not.
+func (srv *Server) hijack(w http.ResponseWriter, r *http.Request, ext *extension) (conn net.Conn, early []byte, err error) {
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  srv.opts.BodyTimeout,
 		Header:   w.Header(), // CORS headers go onto the 101, too
 		Protocol: func(string) bool { return true },
+	}
+	if ext != nil && srv.opts.PerMessageDeflate != nil {
+		upgrader.Negotiate = ext.negotiate
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {

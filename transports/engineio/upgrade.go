@@ -25,12 +25,14 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		srv.refuseWebSocket(w, r)
 		return
 	}
-	conn, early, err := srv.hijack(w, r)
+	var ext extension
+	conn, early, err := srv.hijack(w, r, &ext)
 	if err != nil {
 		s.claimed.Store(false)
 		return
 	}
 	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c.reader.deflate = ext.accepted
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		s.claimed.Store(false)
@@ -104,7 +106,7 @@ func (s *Socket) upgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.wire(WebSocket, c.base64))
+	s.setWebSocketWire()
 	if h, ok := s.handler.(UpgradeHandler); ok {
 		h.OnUpgrade(s)
 	}
@@ -135,8 +137,17 @@ func (s *Socket) lastUpgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.wire(WebSocket, c.base64))
+	s.setWebSocketWire()
 	c.shut(s.srv.bye)
+}
+
+// setWebSocketWire has the outbox encode for the session's WebSocket.
+func (s *Socket) setWebSocketWire() {
+	w := s.wire(WebSocket, s.ws.base64)
+	if s.ws.reader.deflate {
+		s.out.Pack(compressed(w), s.srv.opts.PerMessageDeflate.Threshold)
+	}
+	s.out.SetWire(w)
 }
 
 // dropProbe ends the try, if there is one; the session polls on.

@@ -12,9 +12,9 @@ import (
 )
 
 // tryout attaches a WebSocket to a polling session.
-func (p *poller) tryout() *socket {
+func (p *poller) tryout(headers ...string) *socket {
 	p.t.Helper()
-	c := p.s.attach(p.t, wsTarget+"&sid="+p.sid)
+	c := p.s.attach(p.t, wsTarget+"&sid="+p.sid, headers...)
 	c.sid = p.sid
 	return c
 }

@@ -86,6 +86,7 @@
 // # Costs
 //
 // An event is looked at once: [Decode] validates its JSON and finds its name, and placeholders, in one pass. A
-// message to a room is encoded once for each transport in use, however many get it. An idle WebSocket session
+// message to a room is encoded once for each transport in use, however many get it; so is its compressed form,
+// where [engineio.Options] ask for one. An idle WebSocket session
 // takes about 5 KB, its greenlet and the client's request included; TestSessionsScale measures it.
 package socketio
