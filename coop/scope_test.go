@@ -256,12 +256,13 @@ func TestScopeEndsByForce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ended := 0
+	began, ended := 0, 0
 	owner := l.Spawn(func(g *coop.Greenlet) error {
 		defer func() { ended++ }()
 		return g.Scope(func(s *coop.Scope) error {
 			for range 3 {
 				s.Spawn(func(g *coop.Greenlet) error {
+					began++
 					defer func() { ended++ }()
 					for {
 						g.Yield()
@@ -272,7 +273,7 @@ func TestScopeEndsByForce(t *testing.T) {
 		})
 	})
 	l.Start()
-	onLoop(t, l, func() {})
+	waitUntil(t, func() (all bool) { onLoop(t, l, func() { all = began == 3 }); return all })
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
