@@ -75,7 +75,7 @@ func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []an
 	}
 	defer func() { delete(s.acks.pending, id) }()
 	err := g.WithTimeout(d, func() error {
-		if err := s.emit(id, event, args); err != nil {
+		if err := s.emit(id, false, event, args); err != nil {
 			return err
 		}
 		return w.done.Wait(g)
@@ -140,7 +140,7 @@ func (s *Session) AskFunc(d time.Duration, fn func(Answer, error), event string,
 		delete(s.acks.pending, id)
 		w.answered(s, Payload{}, coop.ErrTimeout)
 	})
-	if err := s.emit(id, event, args); err != nil {
+	if err := s.emit(id, false, event, args); err != nil {
 		w.timer.Stop()
 		delete(s.acks.pending, id)
 		return fmt.Errorf("asking %q: %w", event, err)

@@ -195,7 +195,7 @@ func (s *Session) Sleep(d time.Duration) error {
 // Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
 // arguments cannot be sent.
 func (s *Session) Emit(event string, args ...any) error {
-	return s.emit(NoAck, event, args)
+	return s.emit(NoAck, false, event, args)
 }
 
 // EmitVolatile is Emit for what the client may miss: it is not sent, but counted, when it would have to wait.
@@ -204,10 +204,10 @@ func (s *Session) EmitVolatile(event string, args ...any) error {
 		s.ns.hub.Count("volatile_dropped")
 		return nil
 	}
-	return s.emit(NoAck, event, args)
+	return s.emit(NoAck, true, event, args)
 }
 
-func (s *Session) emit(ack int64, event string, args []any) error {
+func (s *Session) emit(ack int64, volatile bool, event string, args []any) error {
 	if ReservedEvent(event) {
 		return ErrReservedEvent
 	}
@@ -218,7 +218,7 @@ func (s *Session) emit(ack int64, event string, args []any) error {
 	if !s.Connected() {
 		return ErrGone
 	}
-	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack}
+	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack, Volatile: volatile}
 	if s.listeners != nil || s.ns.hub.observed() {
 		s.sending(m)
 	}
