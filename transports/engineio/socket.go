@@ -145,7 +145,7 @@ func (s *Socket) Flush() {
 // was received if need be: a WebSocket is not read, a POST not answered. The
 // heartbeat does not end a paused session.
 func (s *Socket) Pause() {
-	if !s.paused && s.version == 3 {
+	if !s.paused && s.version == 3 && s.Open() {
 		s.heartbeat.Reset(s.srv.opts.PingTimeout / 2) // see reassure
 	}
 	s.paused, s.resuming = true, false
