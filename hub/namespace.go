@@ -18,11 +18,16 @@ type Namespace struct {
 	rooms    map[string]*Room
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
+
+	recovery *recovery // nil without
 }
 
 func newNamespace(h *Hub, name string) *Namespace {
 	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
 	ns.all = newRoom(ns, "")
+	if h.opts.Recovery != nil {
+		ns.recovery = newRecovery(ns)
+	}
 	return ns
 }
 
@@ -72,6 +77,16 @@ func (ns *Namespace) add(s *Session) {
 	ns.sessions[s.id] = s
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(1)
+}
+
+// rename gives s, which nobody knows by its id yet, that of an earlier session.
+func (ns *Namespace) rename(s *Session, id string) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	delete(ns.sessions, s.id)
+	s.id = id
+	ns.sessions[id] = s
+	s.greenlet.SetName(sessionGreenlet + id)
 }
 
 func (ns *Namespace) remove(s *Session) {
@@ -129,20 +144,34 @@ const sessionGreenlet = "session "
 // Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
 // calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
-	if h.closed.Load() {
-		return nil, ErrClosed
+	ns, handler, err := h.handled(namespace)
+	if err != nil {
+		return nil, err
 	}
-	ns := h.lookup(namespace)
+	s := newSession(ns, c, hs)
+	s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+	return s, nil
+}
+
+// handled returns the namespace called name, and its handler.
+func (h *Hub) handled(name string) (*Namespace, func(*Session) error, error) {
+	if h.closed.Load() {
+		return nil, nil, ErrClosed
+	}
+	ns := h.lookup(name)
 	if ns == nil {
-		return nil, ErrUnknownNamespace
+		return nil, nil, ErrUnknownNamespace
 	}
 	handler := ns.run()
 	if handler == nil {
-		return nil, ErrUnknownNamespace
+		return nil, nil, ErrUnknownNamespace
 	}
-	s := newSession(ns, c, hs)
-	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
+	return ns, handler, nil
+}
+
+// begin starts the session's greenlet, on its loop.
+func (s *Session) begin(main func(*coop.Greenlet) error) {
+	s.greenlet = s.loop.Spawn(main)
 	s.greenlet.SetName(sessionGreenlet + s.id)
-	ns.add(s)
-	return s, nil
+	s.ns.add(s)
 }

@@ -43,6 +43,10 @@ type Options struct {
 	// DedupMax bounds the ids remembered. Default 100 000.
 	DedupMax int
 
+	// Recovery lets clients come back to their sessions after a broken connection. Default nil: they get new
+	// ones.
+	Recovery *Recovery
+
 	// Clock is the time of the loops and of the hub, default the system's. Tests of a handler that
 	// sleeps set a [coop.FakeClock], with one loop.
 	Clock coop.Clock
@@ -71,6 +75,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Recovery != nil {
+		o.Recovery = o.Recovery.withDefaults()
 	}
 	return o
 }

@@ -92,20 +92,26 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
 // panics, see [Room.emit].
 func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
+	d := &delivery{skip: p.skip, except: p.Except}
+	if rec := ns.recovery; rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		rec.begin(d)
+	}
 	r := ns.lockRoom(p.Room)
 	defer r.mu.Unlock()
-	r.publishLocked(m, p)
+	r.publishLocked(m, d)
 	return r.emptiedLocked()
 }
 
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.
-func (r *Room) publishLocked(m *Message, p *Publication) {
+func (r *Room) publishLocked(m *Message, d *delivery) {
 	if r.history.epoch == "" {
 		r.history.epoch = NewID()[:6]
 	}
-	m.ID = r.history.epoch + "-" + strconv.FormatUint(r.offset+1, 10)
+	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
 	m.Payload = m.Payload.with(meta{Room: r.name, ID: m.ID, From: m.From, At: m.At.UnixMilli(), Via: m.Via})
-	r.sequence(m, &delivery{skip: p.skip, except: p.Except})
+	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
 	}

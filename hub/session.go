@@ -26,10 +26,14 @@ type Session struct {
 	inbox inbox
 	acks  acks
 
+	ticket *ticket // what lets the client come back, nil without recovery
+
 	joined   []string // room names kept readable after the client left
 	gone     coop.Event
 	reason   string
 	accepted bool
+
+	recovered bool
 }
 
 func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
@@ -77,6 +81,9 @@ func (s *Session) main(handler func(*Session) error) error {
 // admit runs the middlewares and tells the client that it is in. It reports false when one of them has
 // refused, or the client has left.
 func (s *Session) admit() bool {
+	if s.accepted {
+		return true // recovered
+	}
 	for _, use := range s.ns.middlewares() {
 		if err := use(s); err != nil {
 			s.greenlet.OnLoop(func() { s.dismiss("refused", err) })
@@ -88,11 +95,28 @@ func (s *Session) admit() bool {
 }
 
 func (s *Session) accept() {
-	if s.Connected() {
+	switch rec := s.ns.recovery; {
+	case !s.Connected():
+	case rec != nil:
+		if missed, ok := rec.admit(s); ok {
+			s.welcome(missed)
+		} else {
+			s.dismiss("refused", errLost)
+		}
+	default:
 		s.accepted = true
 		s.enter(s.ns.all)
 		s.conn.Accepted(s)
 	}
+}
+
+// welcome tells the client that it is in. What it has missed comes first: the client then knows that its
+// place is right, whenever it is cut off.
+func (s *Session) welcome(missed []logged) {
+	for i := range missed {
+		s.conn.Send(missed[i].frame)
+	}
+	s.conn.Accepted(s)
 }
 
 // failed reports a handler's error, unless it only says that the session is over.
@@ -107,6 +131,9 @@ func (s *Session) failed(err error) {
 func (s *Session) finish() {
 	s.dismiss("server namespace disconnect", errMiddlewarePanicked)
 	s.ns.remove(s)
+	if s.ticket != nil {
+		s.ns.recovery.settle(s)
+	}
 }
 
 // dismiss ends the session from the server's side, if it has not ended, and tells the client: that it
@@ -136,6 +163,9 @@ func (s *Session) end(reason string) {
 	}
 	s.reason = reason
 	s.joined = s.Rooms()
+	if s.accepted && s.ticket != nil {
+		s.ns.recovery.leave(s, reason)
+	}
 	s.gone.Set()
 	for len(s.rooms) > 0 {
 		s.leave(len(s.rooms) - 1)
@@ -171,8 +201,8 @@ func (s *Session) Sleep(d time.Duration) error {
 	return err
 }
 
-// Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
-// arguments cannot be sent.
+// Emit sends an event to this client. [ErrGone] when it has left, which it gets all the same if it comes back
+// to its session ([Recovery]); other errors say why the arguments cannot be sent.
 func (s *Session) Emit(event string, args ...any) error {
 	return s.emit(NoAck, event, args)
 }
@@ -185,10 +215,19 @@ func (s *Session) emit(ack int64, event string, args []any) error {
 	if err != nil {
 		return err
 	}
-	if !s.Connected() {
+	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack}
+	kept := s.ticket != nil && s.accepted && ack == NoAck
+	switch rec := s.ns.recovery; {
+	case !s.Connected():
+		if kept {
+			rec.keep(s, m)
+		}
 		return ErrGone
+	case kept:
+		s.conn.Send(rec.direct(s, m))
+	default:
+		s.conn.Send(MessageFrame(m))
 	}
-	s.conn.Send(MessageFrame(&Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack}))
 	return nil
 }
 
@@ -200,6 +239,9 @@ func (s *Session) send(f *Frame) {
 	case f.msg.Volatile && !s.conn.Writable():
 		s.ns.hub.Count("volatile_dropped")
 	default:
+		if f.msg.place > 0 {
+			s.ticket.sent(position{major: f.msg.place}, s.loop.Now())
+		}
 		s.conn.Send(f)
 	}
 }

@@ -177,8 +177,15 @@ func (c *conn) Accepted(s *hub.Session) {
 			c.timer.Stop()
 		}
 	}
-	// A session's id needs no escaping.
-	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, hub.Payload{JSON: []byte(`{"sid":"` + s.ID() + `"}`)}))
+	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, hub.Payload{JSON: connected(s)}))
+}
+
+// connected is what a client is told of its session. The ids need no escaping.
+func connected(s *hub.Session) []byte {
+	if pid := s.RecoveryID(); pid != "" {
+		return []byte(`{"sid":"` + s.ID() + `","pid":"` + pid + `"}`)
+	}
+	return []byte(`{"sid":"` + s.ID() + `"}`)
 }
 
 // Refused implements [hub.Conn].
