@@ -274,9 +274,10 @@ func (d *delivery) RunOn(l *coop.Loop) {
 	}
 }
 
-// news reports, on s's loop, whether the message is behind what a recovered session was sent to begin with.
+// news reports, on s's loop, whether the message is behind what a recovered session was sent to begin with. The
+// ticket of a session that is gone is another's.
 func (d *delivery) news(s *Session) bool {
-	return d.recovery == nil || s.ticket == nil || d.seq > s.ticket.base
+	return d.recovery == nil || s.ticket == nil || s.Connected() && d.seq > s.ticket.base
 }
 
 // give sends to one session, unless it has been left out or served.
