@@ -72,8 +72,10 @@ func (t *ticket) entered(room string, live uint64) uint64 {
 
 // depart notes that the session leaves a room.
 func (t *ticket) depart(d departure) {
-	d.since = t.entered(d.room, d.since)
-	delete(t.since, d.room)
+	if since, ok := t.since[d.room]; ok { // what it was sent when it came back is not on this loop's books
+		d.since, d.until = since, max(d.until, t.base)
+		delete(t.since, d.room)
+	}
 	if d.out <= d.since {
 		return
 	}
