@@ -21,8 +21,13 @@ type comer struct {
 	offsets []string // of the events, "" where there was none
 }
 
-func (c *comer) note(what, offset string) {
-	c.change(func() { c.got, c.offsets = append(c.got, what), append(c.offsets, offset) })
+func (c *comer) note(what, offset, state string) {
+	c.change(func() {
+		c.got, c.offsets = append(c.got, what), append(c.offsets, offset)
+		if state != "" {
+			c.state = state
+		}
+	})
 }
 
 func (c *comer) Send(f *Frame) {
@@ -32,20 +37,18 @@ func (c *comer) Send(f *Frame) {
 			text, offset = text[:i]+"]", strings.TrimSuffix(text[i+2:], `"]`)
 		}
 	}
-	c.note(text, offset)
+	c.note(text, offset, "")
 	if c.onSend != nil {
 		c.onSend(f)
 	}
 }
 
 func (c *comer) Accepted(*Session) {
-	c.change(func() { c.state = "accepted" })
-	c.note("accepted", "")
+	c.note("accepted", "", "accepted")
 }
 
 func (c *comer) Leave(*Session, bool) {
-	c.change(func() { c.state = "left" })
-	c.note("left", "")
+	c.note("left", "", "left")
 }
 
 // ticketOf is what the client knows: its secret and the offset of the last event.
