@@ -92,14 +92,17 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
 // panics, see [Room.emit].
 func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
-	d := &delivery{skip: p.skip, except: p.Except}
-	if rec := ns.recovery; rec != nil {
+	rec := ns.recovery
+	if rec != nil {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
-		rec.begin(d)
 	}
 	r := ns.lockRoom(p.Room)
 	defer r.mu.Unlock()
+	d := &delivery{skip: p.skip, except: p.Except}
+	if rec != nil {
+		rec.begin(d) // in the room's lock: who joins and takes the history must find it there or get it
+	}
 	r.publishLocked(m, d)
 	return r.emptiedLocked()
 }

@@ -136,7 +136,8 @@ func (rec *recovery) position(offset string) (p position, ok bool) {
 }
 
 // send is [Target.send] for a namespace with recovery. The sequence number is taken before rooms are
-// looked up: a session that joins meanwhile then either is found, or has joined behind the message.
+// looked up: a session that joins meanwhile then either is found, or has joined behind the message, which is the same
+// for what it gets now and for what it has missed later.
 func (rec *recovery) send(t Target, m *Message) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()

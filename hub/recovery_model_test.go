@@ -114,6 +114,13 @@ func (m *cutModel) send(rt *rapid.T, sender string) func() {
 		to, reached = to.Except(room), reached && !m.in[room]
 	}
 	tag := m.tag(sender, reached)
+	if len(rooms) == 1 && cutRooms[0] == rooms[0] && !except {
+		return func() {
+			if _, err := m.h.Publish(Publication{Room: rooms[0], Event: tag}); err != nil {
+				rt.Error(err)
+			}
+		}
+	}
 	return func() {
 		if err := to.Emit(tag); err != nil {
 			rt.Error(err)
@@ -138,6 +145,17 @@ func (m *cutModel) cut(rt *rapid.T, noticed bool) {
 	for range rapid.IntRange(0, 4).Draw(rt, "meanwhile") {
 		m.send(rt, "x")()
 	}
+	if noticed && rapid.Bool().Draw(rt, "moved") {
+		room := rapid.SampledFrom(cutRooms).Draw(rt, "room")
+		if to := m.h.To(m.client.session.ID()); m.in[room] {
+			to.Leave(room)
+		} else if err := to.Join(room); err != nil {
+			rt.Fatal(err)
+		}
+		m.in[room] = !m.in[room]
+		settled(m.h)
+		m.send(rt, "x")()
+	}
 	old := m.client.session
 	m.client = come(m.tb, m.h, rapid.IntRange(0, 1).Draw(rt, "loop"), "/", pid, m.offset)
 	m.taken = 0
@@ -158,7 +176,8 @@ func (m *cutModel) take(n int) {
 	for i := m.taken; i < n; i++ {
 		if c.offsets[i] != "" {
 			m.offset = c.offsets[i]
-			m.got = append(m.got, strings.Trim(c.got[i], `[]"`))
+			tag, _, _ := strings.Cut(strings.TrimPrefix(c.got[i], `["`), `"`)
+			m.got = append(m.got, tag)
 		}
 	}
 	m.taken = n

@@ -31,12 +31,7 @@ func (c *comer) note(what, offset, state string) {
 }
 
 func (c *comer) Send(f *Frame) {
-	text, offset := string(f.Bytes(testWire)), ""
-	if rec := c.h.Of(f.Message().Namespace).recovery; rec != nil {
-		if i := strings.LastIndex(text, `,"`+rec.epoch); i > 0 {
-			text, offset = text[:i]+"]", strings.TrimSuffix(text[i+2:], `"]`)
-		}
-	}
+	text, offset := unmarked(c.h, f)
 	c.note(text, offset, "")
 	if c.onSend != nil {
 		c.onSend(f)
@@ -215,6 +210,21 @@ func TestRecoveryMarksWhatCanBeMissed(t *testing.T) {
 	}
 	if !slices.Equal(tapped, []string{`["room"]`, `["volatile"]`}) {
 		t.Errorf("taps saw %q", tapped)
+	}
+}
+
+// Recovery has a sequencer of its own, and all that holds without it holds with it.
+func TestWithRecoveryNothingElseChanges(t *testing.T) {
+	recoverAll = true
+	defer func() { recoverAll = false }()
+	for name, test := range map[string]func(*testing.T){
+		"targets": TestTargets, "members": TestMembershipModel, "one order": TestOneOrderForMembersHistoryAndTaps,
+		"history and live": TestMembersWhoComeAndGoGetAllInBetween, "two loops": TestJoinsAndLeavesOnTwoLoops,
+		"several rooms": TestTargetsOfSeveralRoomsKeepTheOrderOfEach, "presence": TestPresenceListsAndUpdatesAgree,
+		"joins": TestJoinGetsExactlyWhatFollows, "on its way": TestJoinIsBehindWhatIsOnItsWay,
+		"early events": TestEventsBeforeAcceptance, "straight line": TestSessionStraightLine,
+	} {
+		t.Run(name, test)
 	}
 }
 
