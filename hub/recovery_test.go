@@ -326,6 +326,14 @@ func TestRecoveryFailsIntoANewSession(t *testing.T) {
 			if c.counter != "" && h.Counters()[c.counter] != 1 {
 				t.Errorf("%s is not 1 in %v", c.counter, h.Counters())
 			}
+			if c.counter != "" && c.pid == "" { // nobody can come back to it any more
+				rec := h.Of("/").recovery
+				rec.mu.Lock()
+				if n := rec.away.Len(); n != 0 || len(rec.tickets) != 1 {
+					t.Errorf("%d sessions away, %d tickets", n, len(rec.tickets))
+				}
+				rec.mu.Unlock()
+			}
 			b.on(func(s *Session) { _ = s.Emit("works") })
 			if got := b.events(); got[len(got)-1] != `["works"]` {
 				t.Errorf("the session does not work: %q", got)
@@ -722,6 +730,20 @@ func TestRecoveryAndMiddlewares(t *testing.T) {
 			t.Errorf("run %v: middlewares saw %q", run, saw)
 		}
 	}
+}
+
+// What a middleware sends to a client that is back comes with what it has missed, and not once more.
+func TestEmitDuringTheMiddlewares(t *testing.T) {
+	h := recoveryHub(t, Options{}, Recovery{RunMiddlewares: true}, stays)
+	h.Of("/").Use(func(s *Session) error {
+		if !s.Recovered() {
+			return nil
+		}
+		return errors.Join(h.To(s.ID()).Emit("to you"), h.To("r").Emit("to the room"), h.To("r", s.ID()).Emit("to both"))
+	})
+	a := come(t, h, 0, "/", "", "")
+	a.on(func(s *Session) { _ = errors.Join(s.Join("r"), s.Emit("hello")) })
+	a.back(t).wantGot(t, `["to you"]`, `["to the room"]`, `["to both"]`, "accepted")
 }
 
 // Who is disconnected while middlewares decide on its return does not come back.
