@@ -184,9 +184,17 @@ func (c *conn) Accepted(s *hub.Session) {
 	}
 	var reply hub.Payload
 	if !c.v4 {
-		reply.JSON = []byte(`{"sid":"` + s.ID() + `"}`) // which needs no escaping
+		reply.JSON = connected(s)
 	}
 	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, reply))
+}
+
+// connected is what a client is told of its session. The ids need no escaping.
+func connected(s *hub.Session) []byte {
+	if pid := s.RecoveryID(); pid != "" {
+		return []byte(`{"sid":"` + s.ID() + `","pid":"` + pid + `"}`)
+	}
+	return []byte(`{"sid":"` + s.ID() + `"}`)
 }
 
 // Refused implements [hub.Conn].

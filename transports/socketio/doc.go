@@ -31,7 +31,10 @@
 //
 // Sessions end with the reasons that Node.js uses: [ReasonClientDisconnect], [ReasonServerDisconnect],
 // [ReasonForcedClose] and those of package engineio. When the server disconnects a session the client does not
-// come back by itself; when a connection breaks, or the server shuts down, it does, as a new session.
+// come back by itself; when a connection breaks, or the server shuts down, it does: as a new session, or, if the
+// hub has [hub.Recovery], to the one that it had. That is connection state recovery, as clients know it since
+// version 4.6: `recovered` is true there, the client has got what it missed, and all events but volatile ones and
+// those with an ack have an offset behind their arguments.
 //
 // # Clients of versions 1 and 2
 //
@@ -81,7 +84,8 @@
 // Forms that no client writes but JavaScript's conversions let through are refused: an event without
 // JSON, a count of attachments such as `1e0`, an ack id with a space, a placeholder numbered 0.5. A second
 // CONNECT while a middleware decides is ignored instead of making a second session. Acks that the server waits
-// for fail at once when the client leaves. Connection state recovery does not exist yet.
+// for fail at once when the client leaves. A client is recovered however quiet its rooms were, and also when it is back
+// before its old connection was known to be dead, where the Node.js server begins a new session.
 //
 // # Costs
 //

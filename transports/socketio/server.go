@@ -46,12 +46,15 @@ type Server struct {
 	opts   Options
 	engine *engineio.Server
 
+	recovery bool // the hub has it
+
 	unconnected atomic.Int64
 }
 
 // New makes a server for the clients of h.
 func New(h *hub.Hub, o Options) *Server {
-	srv := &Server{hub: h, log: h.Options().Logger, opts: o.withDefaults()}
+	ho := h.Options()
+	srv := &Server{hub: h, log: ho.Logger, opts: o.withDefaults(), recovery: ho.Recovery != nil}
 	srv.engine = engineio.New(h, srv.opts.Engine, srv.open)
 	srv.opts.Engine = srv.engine.Options()
 	return srv
