@@ -113,7 +113,7 @@ func (s *Socket) Send(f *hub.Frame) {
 func (s *Socket) SendText(data []byte) { s.Send(s.srv.opts.Wires.MessageFrame(data, nil)) }
 
 // SendBinary sends a binary message, see SendText.
-func (s *Socket) SendBinary(data []byte) { s.Send(s.srv.opts.Wires.binaryFrame(data)) }
+func (s *Socket) SendBinary(data []byte) { s.Send(s.srv.opts.Wires.BinaryFrame(data)) }
 
 // Writable reports whether what is sent now would leave at the end of the tick.
 func (s *Socket) Writable() bool {

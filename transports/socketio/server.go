@@ -16,6 +16,9 @@ type Options struct {
 	// Engine configures the transports below: path, heartbeat, sizes, origins. Its Wires are set here.
 	Engine engineio.Options
 
+	// Parser is how packets are written, default [JSON]. All clients of the server must use the same.
+	Parser Parser
+
 	// ConnectTimeout is how long a client may take to join its first namespace. Default 45 s.
 	ConnectTimeout time.Duration
 	// PartialTimeout bounds how long a binary packet may wait for its attachments. Default 10 s.
@@ -34,7 +37,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxNamespaces <= 0 {
 		o.MaxNamespaces = 32
 	}
-	o.Engine.Wires = wires
+	o.Engine.Wires = o.Parser.wires()
 	return o
 }
 
