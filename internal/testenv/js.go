@@ -12,7 +12,8 @@ import (
 //	session.test.mjs   sessions of an application, which the tests of transports/socketio provide
 //
 // They read the server's address from $GREENROOM_URL and use every transport of the client, or the one that
-// $GREENROOM_TRANSPORT names: websocket, polling or upgrade. $GREENROOM_PATH is for a server that is mounted
+// $GREENROOM_TRANSPORT names: websocket, polling or upgrade. With $GREENROOM_PARSER=msgpack packets are written by
+// socket.io-msgpack-parser. $GREENROOM_PATH is for a server that is mounted
 // elsewhere than under /socket.io/; relay.test.mjs alone knows it.
 func JS(t testing.TB) string {
 	t.Helper()
