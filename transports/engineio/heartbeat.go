@@ -17,6 +17,13 @@ const (
 // startHeartbeat arms the timer of a new session.
 func (s *Socket) startHeartbeat() {
 	s.heartbeat.Init(s.loop, s.heartbeatDue)
+	s.awaitPing()
+}
+
+// awaitPing arms the timer for the next ping.
+func (s *Socket) awaitPing() {
+	s.awaiting = false
+	s.deadline = s.loop.Now() + s.srv.opts.PingInterval
 	s.heartbeat.Reset(s.srv.opts.PingInterval)
 }
 
@@ -35,7 +42,7 @@ func (s *Socket) heartbeatDue() {
 		s.pingTimeout()
 	default:
 		s.refreshed = false
-		s.awaitPong()
+		s.awaitPongSince(s.pingDue())
 		s.Send(s.srv.ping)
 	}
 }
@@ -51,19 +58,31 @@ func (s *Socket) excuse() bool {
 	return true
 }
 
+// pingDue is when the client's time for its pong begins: when the ping was due. A timer is always late by a
+// little, and whoever says nothing has PingInterval and PingTimeout together, not more. A ping that is late
+// by more than that is no fault of the client's.
+func (s *Socket) pingDue() time.Duration {
+	now := s.loop.Now()
+	if late := now - s.deadline; late < 0 || late >= lateAfter {
+		return now
+	}
+	return s.deadline
+}
+
 // awaitPong gives the client PingTimeout from now.
-func (s *Socket) awaitPong() {
+func (s *Socket) awaitPong() { s.awaitPongSince(s.loop.Now()) }
+
+func (s *Socket) awaitPongSince(since time.Duration) {
 	s.awaiting, s.excused = true, false
-	s.deadline = s.loop.Now() + s.srv.opts.PingTimeout
-	s.heartbeat.Reset(s.srv.opts.PingTimeout)
+	s.deadline = since + s.srv.opts.PingTimeout
+	s.heartbeat.Reset(s.deadline - s.loop.Now())
 }
 
 func (s *Socket) pong() {
 	if !s.awaiting {
 		return
 	}
-	s.awaiting = false
-	s.heartbeat.Reset(s.srv.opts.PingInterval)
+	s.awaitPing()
 }
 
 // alive notes that the client has sent something other than a pong.

@@ -232,3 +232,31 @@ func TestALateLoopIsNotTheClientsFault(t *testing.T) {
 		})
 	}
 }
+
+// A silent client has PingInterval and PingTimeout together, however coarse timers are. Only a ping that is late
+// by more gives it its whole time.
+func TestALatePingMovesTheDeadlineOnlyWhenItIsVeryLate(t *testing.T) {
+	s := serve(t, Options{PingInterval: time.Hour, PingTimeout: time.Hour})
+	for name, c := range map[string]struct{ late, deadline time.Duration }{
+		"in time":   {0, time.Hour},
+		"a little":  {lateAfter / 2, time.Hour - lateAfter/2},
+		"very late": {lateAfter, time.Hour},
+		"too early": {-time.Minute, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := s.connect(t)
+			s.on(t, client.sid, func(sock *Socket) {
+				now := sock.loop.Now()
+				if sock.deadline > now+time.Hour || sock.deadline < now+time.Hour-patience {
+					t.Errorf("the ping is due in %v", sock.deadline-now)
+				}
+				sock.deadline = now - c.late
+				sock.heartbeatDue()
+				if got := sock.deadline - now; got != c.deadline || !sock.awaiting {
+					t.Errorf("the pong is due in %v, want %v", got, c.deadline)
+				}
+			})
+			client.wantText("2")
+		})
+	}
+}

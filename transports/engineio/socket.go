@@ -58,7 +58,7 @@ type Socket struct {
 	post atomic.Pointer[postRequest] // the POST being uploaded or processed
 
 	heartbeat coop.Timer
-	deadline  time.Duration // of the pong, on the loop's clock
+	deadline  time.Duration // of the pong, or when the next ping is due, on the loop's clock
 	awaiting  bool          // a pong is awaited
 	refreshed bool          // the deadline was moved once since the ping
 	excused   bool          // the deadline was moved because the loop was late
