@@ -10,6 +10,7 @@ import (
 //
 //	relay.test.mjs     the built-in session handler
 //	session.test.mjs   sessions of an application, which the tests of transports/socketio provide
+//	bundle.test.mjs    the same sessions, from the browser's bundle with the msgpack parser
 //
 // They read the server's address from $GREENROOM_URL and use every transport of the client, or the one that
 // $GREENROOM_TRANSPORT names: websocket, polling or upgrade. With $GREENROOM_PARSER=msgpack packets are written by

@@ -42,6 +42,16 @@ func TestOfficialClient(t *testing.T) {
 	}
 }
 
+// TestBrowserBundleWithMsgpack runs the bundle that pages load, which brings a decoder of its own.
+func TestBrowserBundleWithMsgpack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Node.js")
+	}
+	f := serve(t, msgpackSettings())
+	officialApp(t, f, nil)
+	testenv.RunNode(t, testenv.JS(t), "bundle.test.mjs", "GREENROOM_URL="+f.url, "GREENROOM_PARSER=msgpack")
+}
+
 // officialApp registers the namespaces that session.test.mjs talks to.
 func officialApp(t *testing.T, f *fixture, p *cutter) {
 	t.Helper()

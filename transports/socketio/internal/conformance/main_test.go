@@ -199,18 +199,24 @@ var errClosed = errors.New("closed")
 func (c *socket) receive() (string, error) {
 	for {
 		_ = c.conn.SetReadDeadline(time.Now().Add(patience)) // fails as the read will
-		f, err := ws.ReadFrame(c.r)
-		switch {
-		case errors.Is(err, io.EOF):
+		h, err := ws.ReadHeader(c.r)
+		if errors.Is(err, io.EOF) {
 			return "", errClosed
-		case err != nil:
+		}
+		if err != nil {
 			return "", err
-		case f.Header.OpCode == ws.OpClose:
+		}
+		body := make([]byte, h.Length)
+		if _, err := io.ReadFull(c.r, body); err != nil {
+			return "", err
+		}
+		switch h.OpCode {
+		case ws.OpClose:
 			return "", errClosed
-		case f.Header.OpCode == ws.OpText:
-			return string(f.Payload), nil
-		case f.Header.OpCode == ws.OpBinary:
-			return fmt.Sprintf("b%x", f.Payload), nil
+		case ws.OpText:
+			return string(body), nil
+		case ws.OpBinary:
+			return fmt.Sprintf("b%x", body), nil
 		}
 	}
 }
