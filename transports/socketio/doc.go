@@ -53,9 +53,9 @@
 //		Engine: engineio.Options{Path: "/packed/"},
 //	})
 //
-// The hub keeps JSON. Messages are turned into msgpack once, however many get them, and packets from clients once
-// each, which costs about twice what reading JSON does. It pays for binary data only: none of it becomes a
-// message of its own, and no packet is ever incomplete.
+// The hub keeps JSON, at most six times as long as the msgpack that came. Messages are turned into msgpack once,
+// however many get them, and packets from clients once each, which costs about twice what reading JSON does. It
+// pays for binary data: none of it becomes a message of its own, and no packet is ever incomplete.
 //
 // # Limits
 //
@@ -65,7 +65,8 @@
 //   - a message, and a binary packet as a whole: Engine.MaxPayload bytes
 //   - attachments of a packet: 10, as in every official parser since 4.2.6. The same holds for what is sent: an
 //     event with more is dropped, an ack with more refused, because the client would close the connection.
-//     In msgpack 1000 come in, and any number goes out
+//     In msgpack 1000 come in and any number goes out; of an event with more than 10 the clients of a JSON
+//     server in the same room see nothing
 //   - time for the attachments of a packet: PartialTimeout
 //   - time to join a first namespace: ConnectTimeout
 //   - namespaces of a connection: MaxNamespaces
