@@ -79,9 +79,10 @@ func (r *relay) introduce() {
 	}
 	for _, room := range r.s.Rooms() { // it is here again
 		if room[0] != '$' {
-			in := r.s.lockedIn(room)
+			in, joined := r.s.lockedIn(room)
 			in.presentLocked(r.s, r.who)
 			in.mu.Unlock()
+			r.s.tellJoined(room, joined)
 		}
 	}
 }

@@ -26,16 +26,14 @@ var errLost = &ConnectError{Message: "session lost"}
 // sent what it has missed before c.Accepted is called; otherwise it gets a new session, and nothing says why but
 // the counters.
 func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset string) (*Session, error) {
-	ns, handler, err := h.handled(namespace)
+	s, handler, err := h.enter(c, namespace, hs)
 	if err != nil {
 		return nil, err
 	}
-	if ns.recovery == nil || pid == "" || offset == "" {
-		return h.Connect(c, namespace, hs)
-	}
-	s := newSession(ns, c, hs)
 	s.begin(func(*coop.Greenlet) error {
-		s.reclaim(claim{pid, offset})
+		if s.ns.recovery != nil && pid != "" && offset != "" {
+			s.reclaim(claim{pid, offset})
+		}
 		return s.main(handler)
 	})
 	return s, nil
@@ -142,7 +140,7 @@ func (rec *recovery) claimLocked(s *Session, c claim, port coop.EventPort) (miss
 		return nil, false
 	}
 	rec.ns.rename(s, t.sid)
-	s.recovered, s.ticket, s.Data, s.acks.next = true, t, t.data, t.nextAck
+	s.recovered, s.ticket, s.Data = true, t, t.data
 	t.claimed, t.offset, t.loop = true, p, s.loop
 	if !rec.opts.RunMiddlewares {
 		rec.restore(s, missed)
@@ -213,7 +211,7 @@ func (rec *recovery) leave(s *Session, reason string) {
 		since[m.room.name] = t.entered(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
 	}
 	t.since = since
-	t.upto, t.nextAck, t.left = rec.arrived(s), s.acks.next, rec.ns.hub.now()
+	t.upto, t.left = rec.arrived(s), rec.ns.hub.now()
 	t.place = rec.away.PushBack(t)
 }
 
@@ -273,7 +271,7 @@ func (t *ticket) wake() {
 func (s *Session) replaced() {
 	if s.Connected() {
 		s.ns.hub.Count("recovery_replaced")
-		s.dismiss(ReasonReplaced, nil)
+		s.dismiss(ReasonReplaced, nil, false)
 	}
 }
 

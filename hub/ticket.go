@@ -42,7 +42,6 @@ type ticket struct {
 	claimed bool          // a client is back, and middlewares decide on it
 	offset  position      // what that client has
 	data    any
-	nextAck int64
 	waiting []coop.EventPort // clients that are back before the session has ended
 }
 

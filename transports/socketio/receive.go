@@ -20,6 +20,10 @@ func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
 	if c.closed {
 		return
 	}
+	if c.srv.opts.Parser == Msgpack {
+		c.onMsgpack(data, binary)
+		return
+	}
 	if binary {
 		c.attachment(data)
 		return
