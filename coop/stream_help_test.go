@@ -37,7 +37,14 @@ var kinds = []kind{
 		local, remote = tcpPair(t)
 		return struct{ net.Conn }{local}, remote
 	}},
-	{"tls", tlsPair},
+	{"tls", func(t *testing.T) (local, remote net.Conn) {
+		l, r := tcpPair(t)
+		return tlsPair(t, l, r)
+	}},
+	{"tls, detachable", func(t *testing.T) (local, remote net.Conn) {
+		l, r := tcpPair(t)
+		return tlsPair(t, detachable(t, l), r)
+	}},
 }
 
 // forKinds runs a test on each kind, with a loop of its own and a watchdog.
@@ -106,9 +113,27 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-func tlsPair(t *testing.T) (local, remote net.Conn) {
+// detachable is c as a Detachable listener would have accepted it.
+func detachable(t *testing.T, c net.Conn) net.Conn {
 	t.Helper()
-	l, r := tcpPair(t)
+	c, err := coop.Detachable(oneConn{c: c}).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// oneConn accepts a connection that is there already.
+type oneConn struct {
+	net.Listener
+	c net.Conn
+}
+
+func (l oneConn) Accept() (net.Conn, error) { return l.c, nil }
+
+// tlsPair makes the handshake over both ends of a connection.
+func tlsPair(t *testing.T, l, r net.Conn) (local, remote net.Conn) {
+	t.Helper()
 	server := tls.Server(l, &tls.Config{Certificates: []tls.Certificate{certificate()}})
 	client := tls.Client(r, &tls.Config{InsecureSkipVerify: true})
 	done := make(chan error, 1)
@@ -128,7 +153,7 @@ func bare(c net.Conn) net.Conn {
 	case struct{ net.Conn }:
 		return c.Conn
 	case *tls.Conn:
-		return c.NetConn()
+		return coop.Below(c.NetConn())
 	default:
 		return c
 	}
