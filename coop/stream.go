@@ -62,6 +62,7 @@ const (
 	streamFull                 // a Write was short
 	streamWritable             // OnWritable is due
 	streamPulled               // a Conn fetches what there is to read
+	streamQueued               // to be served in the next I/O phase
 	streamArrived              // TLS: there is, or may be, something in the system's buffer
 )
 
@@ -233,9 +234,13 @@ func (l *Loop) onEvents(events []poll.Event) {
 	}
 }
 
-// queueStream has the stream served in the next I/O phase. Twice does no harm: the second time
-// there is nothing to do.
-func (l *Loop) queueStream(s *Stream) { l.again = append(l.again, s) }
+// queueStream has the stream served in the next I/O phase, once: it has one budget a tick.
+func (l *Loop) queueStream(s *Stream) {
+	if s.flags&streamQueued == 0 {
+		s.flags |= streamQueued
+		l.again = append(l.again, s)
+	}
+}
 
 // serveStreams calls the handlers of the streams that were queued when the phase began.
 func (l *Loop) serveStreams() {
@@ -249,6 +254,7 @@ func (l *Loop) serveStreams() {
 		s := l.fetching[l.fetchAt]
 		l.fetching[l.fetchAt] = nil
 		l.fetchAt++
+		s.flags &^= streamQueued
 		s.serve()
 	}
 	if cap(l.fetching) > keptJobs {

@@ -134,8 +134,15 @@ func (l oneConn) Accept() (net.Conn, error) { return l.c, nil }
 // tlsPair makes the handshake over both ends of a connection.
 func tlsPair(t *testing.T, l, r net.Conn) (local, remote net.Conn) {
 	t.Helper()
-	server := tls.Server(l, &tls.Config{Certificates: []tls.Certificate{certificate()}})
-	client := tls.Client(r, &tls.Config{InsecureSkipVerify: true})
+	return tlsPairOf(t, l, r, &tls.Config{}, &tls.Config{})
+}
+
+// tlsPairOf is tlsPair with more to say than who is who.
+func tlsPairOf(t *testing.T, l, r net.Conn, serves, asks *tls.Config) (local, remote *tls.Conn) {
+	t.Helper()
+	serves.Certificates = []tls.Certificate{certificate()}
+	asks.InsecureSkipVerify = true
+	server, client := tls.Server(l, serves), tls.Client(r, asks)
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {

@@ -132,6 +132,7 @@ func (t *tlsCarrier) read(p []byte) (int, error) {
 	n, err := t.tls.Read(p)
 	if err == errNoRecord {
 		t.s.flags &^= streamUnread
+		dropSlack(t.tls)
 		err = nil
 	}
 	if sendErr := t.send(); err == nil {
