@@ -101,6 +101,7 @@ func TestServeRefuses(t *testing.T) {
 		{"a host with a port", []string{"--listen", "127.0.0.1:0", "--host", "rooms.example:80"}, []string{`--host "rooms.example:80"`, "without a scheme"}},
 		{"a host with a scheme", []string{"--listen", "127.0.0.1:0", "--host", "http://rooms.example"}, []string{"--host", "without a scheme"}},
 		{"a certificate without a key", []string{"--listen", "127.0.0.1:0", "--tls-cert", "cert.pem"}, []string{"--tls-cert and --tls-key"}},
+		{"a certificate for nothing", []string{"--zmq-pull", "tcp://127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "key.pem"}, []string{"--listen, which is off"}},
 		{"a key without a certificate", []string{"--listen", "127.0.0.1:0", "--tls-key", "key.pem"}, []string{"--tls-cert and --tls-key"}},
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{"an argument", []string{"serve", "please"}, []string{"please"}},

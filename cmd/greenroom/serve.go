@@ -99,6 +99,9 @@ func (c *serveCmd) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return misuse("--tls-cert and --tls-key belong together")
 	}
+	if c.TLSCert != "" && c.Listen == off {
+		return misuse("--tls-cert is for --listen, which is off")
+	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
 	}
