@@ -88,3 +88,38 @@ func (f *fixture) overTLS(t testing.TB) *fixture {
 	g.listen(t, testenv.NewAuthority(t))
 	return g
 }
+
+// renegotiate opens a session with TLS 1.2 and then wants to make the handshake once more.
+const renegotiate = `
+const { connect } = require("node:tls");
+const url = new URL(process.env.GREENROOM_URL);
+const s = connect({ host: url.hostname, port: url.port, maxVersion: "TLSv1.2" });
+s.on("error", () => {}); // the server ends it
+s.on("secureConnect", () => s.write("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n" +
+  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+let got = "";
+s.on("data", (data) => {
+  if (got.includes('"sid"')) return;
+  got += data;
+  if (got.includes('"sid"')) s.renegotiate({}, (err) => { if (!err) { console.log("renegotiated"); process.exit(1); } });
+});
+s.on("close", () => process.exit(got.includes('"sid"') ? 0 : 2));
+`
+
+// TestRenegotiation: TLS 1.2 knows it, and clients have no need of it; it ends the connection, and no other.
+func TestRenegotiation(t *testing.T) {
+	f := serveEcho(t, settings{tls: testenv.NewAuthority(t)})
+	other, _ := f.join(t, "/")
+	p := testenv.Start(t, testenv.Command{Path: testenv.Node(t), Args: []string{"-e", renegotiate},
+		Env: []string{"GREENROOM_URL=" + f.url, "NODE_TLS_REJECT_UNAUTHORIZED=0"}})
+	select {
+	case <-p.Done():
+	case <-time.After(patience):
+		t.Fatal("the connection stays")
+	}
+	if err := p.Stop(); err != nil {
+		t.Errorf("%v: %s", err, p.Output())
+	}
+	f.left(t, 1)
+	other.alive()
+}
