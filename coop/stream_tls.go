@@ -22,8 +22,6 @@ const (
 	// tlsRecordCost is what a record takes of a stream's readBudget beyond its bytes: opening one takes as long
 	// as reading so many bytes, and a peer may send one for each byte.
 	tlsRecordCost = 256
-	// tlsLinger bounds how long a closed stream may go on sending what it has encrypted.
-	tlsLinger = pipeLinger
 )
 
 // tlsCarrier is TLS between a stream and its descriptor. crypto/tls calls receive and queue instead of a
@@ -262,11 +260,15 @@ func (t *tlsCarrier) linger() {
 	f := os.NewFile(uintptr(s.fd), "connection")
 	out := t.out
 	s.fd, t.out = -1, nil
+	within := pipeLinger
+	if s.loop.phase != running {
+		within = pipeHurry
+	}
 	s.loop.outside.Add(1)
 	go func() {
 		defer s.loop.outside.Done()
 		defer f.Close()
-		if f.SetWriteDeadline(time.Now().Add(tlsLinger)) == nil {
+		if f.SetWriteDeadline(time.Now().Add(within)) == nil {
 			_, _ = f.Write(out) // nobody is left to hear of a failure
 		}
 	}()

@@ -25,9 +25,9 @@ func heapOf(n int, make func() any) int {
 	return int(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / n
 }
 
-// TestTLSStreamMemory: what TLS costs beside the stream, idle, in bytes of live heap. What crypto/tls read the
+// TestTLSStreamMemoryScale: what TLS costs beside the stream, idle, in bytes of live heap. What crypto/tls read the
 // handshake and a large message into is not kept.
-func TestTLSStreamMemory(t *testing.T) {
+func TestTLSStreamMemoryScale(t *testing.T) {
 	if !onDescriptors || raceEnabled {
 		t.Skip("measures streams on descriptors, without the race detector")
 	}
