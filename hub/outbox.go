@@ -104,20 +104,24 @@ func (o *Outbox) saving(f *Frame) int {
 // connection must be closed by the caller; it has been counted. A frame dropped by the policy is
 // counted too, and is no error. A single frame larger than the bound is taken when nothing waits.
 func (o *Outbox) Push(f *Frame) error {
-	take, err := o.makeRoom(f, len(f.Bytes(o.wire)))
+	n := len(f.Bytes(o.wire))
+	take, err := o.makeRoom(f, n)
 	if !take {
 		return err
 	}
-	o.append(f)
+	o.append(f, n)
 	return nil
 }
 
 // PushLast queues the last frame of a connection, whatever waits: a bound does not apply to a goodbye.
-func (o *Outbox) PushLast(f *Frame) { o.append(f) }
+func (o *Outbox) PushLast(f *Frame) { o.append(f, len(f.Bytes(o.wire))) }
 
-func (o *Outbox) append(f *Frame) {
+// append queues a frame of n plain bytes.
+func (o *Outbox) append(f *Frame, n int) {
 	o.queue = append(o.queue, f)
-	o.count(f, 1)
+	saved := o.saving(f)
+	o.bytes += n - saved
+	o.saved += saved
 	o.Schedule()
 }
 
