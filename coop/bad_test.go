@@ -3,7 +3,6 @@ package coop_test
 import (
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -216,19 +215,18 @@ func TestWatchdogSeesEveryKindOfHog_74(t *testing.T) {
 	}
 	for name, hog := range hogs {
 		t.Run(name, func(t *testing.T) {
+			hangs(t)
 			l := started(t, coop.LoopOptions{OnPanic: func(*coop.Loop, *coop.PanicError) {}})
-			blocks := make(chan coop.Block, 10)
+			blocks := make(chan coop.Block, 1000)
 			w := coop.Watch(coop.WatchdogOptions{Limit: 20 * time.Millisecond, OnBlock: func(b coop.Block) { blocks <- b }}, l)
 			defer w.Stop()
 			onLoop(t, l, func() {}) // it watches
-			var stop atomic.Bool
-			release := sync.OnceFunc(func() { stop.Store(true) })
-			defer release()
-			hog.hold(l, func() { holdTheLoop(&stop) })
-			if b := hogOf(blocks); b.Who() != hog.who {
+			b := hogOf(blocks, func(stop *atomic.Bool, ended chan<- struct{}) {
+				hog.hold(l, func() { defer close(ended); holdTheLoop(stop) })
+			})
+			if b.Who() != hog.who {
 				t.Errorf("held by %q, told of %q at\n%s", hog.who, b.Who(), b.Stack)
 			}
-			release()
 		})
 	}
 }
@@ -238,29 +236,30 @@ func call(fn func()) error { fn(); return nil }
 // One that ends by force, with a deferred function that holds the loop, is told by name, too.
 func TestWatchdogSeesHogsOfAClosingLoop_74(t *testing.T) {
 	hangs(t)
-	l, err := coop.NewLoop(coop.LoopOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Start()
-	blocks := make(chan coop.Block, 100)
-	w := coop.Watch(coop.WatchdogOptions{Limit: 20 * time.Millisecond, OnBlock: func(b coop.Block) { blocks <- b }}, l)
-	defer w.Stop()
-	var stop atomic.Bool
-	onLoop(t, l, func() {
-		l.Spawn(func(g *coop.Greenlet) error {
-			g.SetName("stubborn")
-			defer holdTheLoop(&stop)
-			for {
-				g.Yield()
-			}
+	blocks := make(chan coop.Block, 1000)
+	b := hogOf(blocks, func(stop *atomic.Bool, ended chan<- struct{}) {
+		l, err := coop.NewLoop(coop.LoopOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Start()
+		w := coop.Watch(coop.WatchdogOptions{Limit: 20 * time.Millisecond, OnBlock: func(b coop.Block) { blocks <- b }}, l)
+		onLoop(t, l, func() {
+			l.Spawn(func(g *coop.Greenlet) error {
+				g.SetName("stubborn")
+				defer holdTheLoop(stop)
+				for {
+					g.Yield()
+				}
+			})
 		})
+		go func() {
+			defer close(ended)
+			wantErr(t, l.Close(), nil)
+			w.Stop()
+		}()
 	})
-	closed := make(chan error, 1)
-	go func() { closed <- l.Close() }()
-	if b := hogOf(blocks); b.Who() != "stubborn" {
+	if b.Who() != "stubborn" {
 		t.Errorf("told of %q", b.Who())
 	}
-	stop.Store(true)
-	wantErr(t, <-closed, nil)
 }

@@ -83,6 +83,9 @@ func (l *Loop) force(g *Greenlet) {
 		return
 	}
 	g.interrupt(g.killError()) // out of whatever it waits for, which must not wake it after its end
+	if g.on != nil {
+		g.on.remove(g) // deaf, and so not interrupted
+	}
 	if l.observer != nil {
 		l.observer.resumed(g)
 	}

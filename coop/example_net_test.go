@@ -44,7 +44,7 @@ func ExampleStreamServer() {
 		if err != nil {
 			return err
 		}
-		return g.WithTimeout(time.Second, func() error { return server.Stop(g) })
+		return g.WithTimeout(10*time.Second, func() error { return server.Stop(g) })
 	})
 	fmt.Println(err)
 	// Output:

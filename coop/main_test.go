@@ -21,7 +21,7 @@ func run(t *testing.T, fn func(g *coop.Greenlet) error) {
 
 func runWith(t *testing.T, o coop.LoopOptions, fn func(g *coop.Greenlet) error) {
 	t.Helper()
-	watchdog := time.AfterFunc(30*time.Second, func() { panic("test hangs: " + t.Name()) })
+	watchdog := time.AfterFunc(2*patience, func() { panic("test hangs: " + t.Name()) })
 	defer watchdog.Stop()
 	if err := coop.RunWith(o, fn); err != nil {
 		t.Fatal(err)

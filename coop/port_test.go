@@ -37,7 +37,7 @@ func (w *portWait) result(t *testing.T) error {
 	select {
 	case err := <-w.done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the call does not end")
 		return nil
 	}

@@ -247,3 +247,38 @@ func TestScopeOnAClosingLoop(t *testing.T) {
 		t.Error("still there")
 	}
 }
+
+// A loop that closes is patient for a while. Then those in a scope are ended by force, and whoever waits there for
+// them is, too; their end, which is told later, does not bring it back.
+func TestScopeEndsByForce(t *testing.T) {
+	hangs(t)
+	l, err := coop.NewLoop(coop.LoopOptions{OnFailure: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began, ended := 0, 0
+	owner := l.Spawn(func(g *coop.Greenlet) error {
+		defer func() { ended++ }()
+		return g.Scope(func(s *coop.Scope) error {
+			for range 3 {
+				s.Spawn(func(g *coop.Greenlet) error {
+					began++
+					defer func() { ended++ }()
+					for {
+						g.Yield()
+					}
+				})
+			}
+			return nil
+		})
+	})
+	l.Start()
+	waitUntil(t, func() (all bool) { onLoop(t, l, func() { all = began == 3 }); return all })
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if n := l.Stats().Greenlets; n != 0 || ended != 4 {
+		t.Errorf("%d greenlets are left, %d of 4 have cleaned up", n, ended)
+	}
+	wantErr(t, owner.Result(), coop.ErrKilled)
+}

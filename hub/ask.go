@@ -11,25 +11,35 @@ import (
 // maxPendingAsks bounds the answers that are waited for from one client.
 const maxPendingAsks = 1024
 
-// acks are the answers that a session waits for. // loop
+// acks are the answers that a session's client owes. // loop
 type acks struct {
-	next    int64
-	pending map[int64]*ask
+	pending map[int64]waiter
 }
 
-type ask struct {
-	done   coop.Event
-	answer Payload
-	err    error
+// waiter gets a client's answer, or why there is none, on the loop and once.
+type waiter interface {
+	answered(s *Session, p Payload, err error)
+}
+
+// expect notes that w waits for the answer called id.
+func (a *acks) expect(id int64, w waiter) error {
+	if len(a.pending) >= maxPendingAsks {
+		return fmt.Errorf("%d answers are pending already", maxPendingAsks)
+	}
+	if a.pending == nil {
+		a.pending = make(map[int64]waiter)
+	}
+	a.pending[id] = w
+	return nil
 }
 
 // fail ends all that is waited for.
-func (a *acks) fail(err error) {
-	for _, w := range a.pending {
-		w.err = err
-		w.done.Set()
-	}
+func (a *acks) fail(s *Session, err error) {
+	pending := a.pending
 	a.pending = nil
+	for _, w := range pending {
+		w.answered(s, Payload{}, err)
+	}
 }
 
 // DeliverAck hands over the client's answer: p.JSON is the array of its arguments. The transport
@@ -41,24 +51,31 @@ func (s *Session) DeliverAck(id int64, p Payload) {
 		return
 	}
 	delete(s.acks.pending, id)
-	w.answer = p
+	w.answered(s, p, nil)
+}
+
+// ask is a greenlet that waits for an answer.
+type ask struct {
+	done   coop.Event
+	answer Payload
+	err    error
+}
+
+func (w *ask) answered(_ *Session, p Payload, err error) {
+	w.answer, w.err = p, err
 	w.done.Set()
 }
 
 // ask emits an event and parks g until the client has answered.
 func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []any) (Payload, error) {
-	if len(s.acks.pending) >= maxPendingAsks {
-		return Payload{}, fmt.Errorf("%d answers are pending already", maxPendingAsks)
+	id, w := s.ns.nextAsk(), new(ask)
+	// Before emitting, which may end the session and with it all that is waited for.
+	if err := s.acks.expect(id, w); err != nil {
+		return Payload{}, err
 	}
-	if s.acks.pending == nil {
-		s.acks.pending = make(map[int64]*ask)
-	}
-	id, w := s.acks.next, new(ask)
-	s.acks.next++
-	s.acks.pending[id] = w // before emitting, which may end the session and with it all that is waited for
 	defer func() { delete(s.acks.pending, id) }()
 	err := g.WithTimeout(d, func() error {
-		if err := s.emit(id, event, args); err != nil {
+		if err := s.emit(id, false, event, args); err != nil {
 			return err
 		}
 		return w.done.Wait(g)
@@ -89,4 +106,55 @@ func Ask[T any](s *Session, d time.Duration, event string, args ...any) (T, erro
 		return v, fmt.Errorf("asking %q: the answer: %w", event, err)
 	}
 	return v, nil
+}
+
+// Answer is what a client has answered to a question, or another node.
+type Answer struct {
+	Session string  // the id of the client's session; "" for a node's answer
+	Node    string  // where that is, "" for this node
+	Payload Payload // [arg…]
+}
+
+// Args decodes the answer's arguments into pointers, as [Event.Args] does.
+func (a Answer) Args(into ...any) error {
+	raw, err := a.Payload.Split()
+	if err != nil {
+		return err
+	}
+	for _, v := range into {
+		clearPointer(v)
+	}
+	return a.Payload.decodeArgs("the answer", raw, into)
+}
+
+// AskFunc is [Ask] for those who cannot park: it emits an event and returns, and fn is called with the answer, once
+// and on the loop. Its error is [coop.ErrTimeout] after d, or [ErrGone] when the client leaves. When AskFunc itself
+// fails fn is not called. fn may not park; one that panics is counted and logged.
+func (s *Session) AskFunc(d time.Duration, fn func(Answer, error), event string, args ...any) error {
+	id := s.ns.nextAsk()
+	w := &callbackAsk{fn: fn}
+	if err := s.acks.expect(id, w); err != nil {
+		return fmt.Errorf("asking %q: %w", event, err)
+	}
+	w.timer = s.loop.AfterFunc(d, func() {
+		delete(s.acks.pending, id)
+		w.answered(s, Payload{}, coop.ErrTimeout)
+	})
+	if err := s.emit(id, false, event, args); err != nil {
+		w.timer.Stop()
+		delete(s.acks.pending, id)
+		return fmt.Errorf("asking %q: %w", event, err)
+	}
+	return nil
+}
+
+// callbackAsk is a function that is called with an answer.
+type callbackAsk struct {
+	fn    func(Answer, error)
+	timer *coop.Timer
+}
+
+func (w *callbackAsk) answered(s *Session, p Payload, err error) {
+	w.timer.Stop()
+	s.ns.hub.guard("a callback for an answer", func() { w.fn(Answer{Session: s.id, Payload: p}, err) })
 }

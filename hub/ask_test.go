@@ -18,11 +18,11 @@ func TestAsk(t *testing.T) {
 	}
 	results := make(chan result, 4)
 	mustHandle(t, h, "/", func(s *Session) error {
-		v, err := Ask[string](s, 10*time.Second, "question", 1)
+		v, err := Ask[string](s, patience, "question", 1)
 		results <- result{v, err}
 		v, err = Ask[string](s, time.Millisecond, "slow")
 		results <- result{v, err}
-		v, err = Ask[string](s, 10*time.Second, "gone")
+		v, err = Ask[string](s, patience, "gone")
 		results <- result{v, err}
 		return nil
 	})
@@ -73,7 +73,7 @@ func TestAskDecodesAnswers(t *testing.T) {
 			done := make(chan error, 1)
 			var got point
 			mustHandle(t, h, "/", func(s *Session) (err error) {
-				got, err = Ask[point](s, 10*time.Second, "where?")
+				got, err = Ask[point](s, patience, "where?")
 				done <- err
 				return nil
 			})
@@ -95,7 +95,7 @@ func TestAskTakesBinaryAnswers(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	got := make(chan string, 1)
 	mustHandle(t, h, "/", func(s *Session) error {
-		b, err := Ask[[]byte](s, 10*time.Second, "picture?")
+		b, err := Ask[[]byte](s, patience, "picture?")
 		got <- string(b)
 		return err
 	})
@@ -158,7 +158,7 @@ func TestAskWhenSendingEndsTheSession(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	errs := make(chan error, 1)
 	mustHandle(t, h, "/", func(s *Session) error {
-		_, err := Ask[int](s, 10*time.Second, "e")
+		_, err := Ask[int](s, patience, "e")
 		errs <- err
 		return nil
 	})
@@ -229,7 +229,7 @@ func TestUnexpectedAcksAreCounted(t *testing.T) {
 func TestPendingAsksAreBounded(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	mustHandle(t, h, "/", func(s *Session) error {
-		s.acks.pending = make(map[int64]*ask)
+		s.acks.pending = make(map[int64]waiter)
 		for i := range int64(maxPendingAsks) {
 			s.acks.pending[1<<40+i] = new(ask)
 		}

@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"greenroom/coop"
 )
@@ -16,7 +17,10 @@ type Target struct {
 	rooms    []string
 	except   []string
 	skip     *Session // the sender, for s.To
+	ask      *gather  // collects the clients' answers, if they are asked
+	within   time.Duration
 	volatile bool
+	local    bool
 	plain    bool // not to be compressed
 }
 
@@ -63,14 +67,24 @@ func (t Target) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	t.send(&Message{Namespace: t.ns.name, Event: event, Payload: p, Ack: NoAck, Volatile: t.volatile, NoCompress: t.plain})
+	t.send(t.message(event, p))
+	if t.spreads() {
+		t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: p, Volatile: t.volatile})
+	}
 	return nil
 }
+
+func (t Target) message(event string, p Payload) *Message {
+	return &Message{Namespace: t.ns.name, Event: event, Payload: p, Ack: NoAck, Volatile: t.volatile, NoCompress: t.plain}
+}
+
+// delivery is what t adds to a message.
+func (t Target) delivery() *delivery { return &delivery{skip: t.skip, except: t.except, ask: t.ask} }
 
 // send gives m its place in each room and posts it to the loops that have members.
 func (t Target) send(m *Message) {
 	if len(t.rooms) == 0 {
-		t.ns.all.emit(m, &delivery{skip: t.skip, except: t.except})
+		t.ns.all.emit(m, t.delivery())
 		return
 	}
 	if len(t.rooms) == 1 {
@@ -79,7 +93,7 @@ func (t Target) send(m *Message) {
 			return
 		}
 		if r := t.ns.lookupRoom(t.rooms[0]); r != nil {
-			r.emit(m, &delivery{skip: t.skip, except: t.except})
+			r.emit(m, t.delivery())
 			return
 		}
 		// Nobody is there, but subscribers outside (ZeroMQ) may listen to the name.
@@ -107,7 +121,8 @@ func (t Target) sendMany(m *Message) {
 			t.ns.hub.tapUnroomed(m, name)
 		}
 	}
-	d := &delivery{skip: t.skip, except: t.except, also: sessions}
+	d := t.delivery()
+	d.also = sessions
 	for _, r := range rooms {
 		r.mu.Lock()
 		defer r.mu.Unlock() // see emit
@@ -142,11 +157,24 @@ func (t Target) direct(s *Session, f *Frame) {
 	if s == t.skip || slices.Contains(t.except, s.id) {
 		return
 	}
-	s.loop.Post(func() {
-		if !inAny(s, t.except) {
+	if t.ask != nil {
+		t.ask.begin()
+	}
+	posted := s.loop.Post(func() {
+		switch {
+		case inAny(s, t.except):
+		case t.ask != nil:
+			t.ask.ask(s, f)
+		default:
 			s.send(f)
 		}
+		if t.ask != nil {
+			t.ask.step()
+		}
 	})
+	if !posted && t.ask != nil {
+		t.ask.step()
+	}
 }
 
 // emit sequences m. The lock is given back even if a tap panics: every publisher of the room would
@@ -189,6 +217,7 @@ type delivery struct {
 	also   []*Session // single sessions addressed beside the rooms
 	skip   *Session
 	except []string
+	ask    *gather
 }
 
 type part struct {
@@ -203,8 +232,14 @@ func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
 			continue
 		}
 		h.inFlight.Add(1)
+		if d.ask != nil {
+			d.ask.begin()
+		}
 		if !l.PostJob(d) {
 			h.inFlight.Add(-1)
+			if d.ask != nil {
+				d.ask.step()
+			}
 		}
 	}
 }
@@ -238,6 +273,9 @@ func (d *delivery) RunOn(l *coop.Loop) {
 			d.give(s, seen)
 		}
 	}
+	if d.ask != nil {
+		d.ask.step()
+	}
 }
 
 // give sends to one session, unless it has been left out or served.
@@ -252,6 +290,10 @@ func (d *delivery) give(s *Session, seen map[*Session]struct{}) {
 		seen[s] = struct{}{}
 	}
 	if len(d.except) > 0 && inAny(s, d.except) {
+		return
+	}
+	if d.ask != nil {
+		d.ask.ask(s, d.frame)
 		return
 	}
 	s.send(d.frame)
@@ -294,14 +336,27 @@ func (t Target) Join(room string) error {
 		return err
 	}
 	t.each(func(s *Session) { _ = s.Join(room) }) // the only error was checked above
+	t.elsewhere(nil, &NodeRequest{Op: OpJoin, Room: room})
 	return nil
 }
 
 // Leave removes everyone addressed from a room.
-func (t Target) Leave(room string) { t.each(func(s *Session) { s.Leave(room) }) }
+func (t Target) Leave(room string) {
+	t.each(func(s *Session) { s.Leave(room) })
+	t.elsewhere(nil, &NodeRequest{Op: OpLeave, Room: room})
+}
 
 // Disconnect ends the sessions of everyone addressed, each for the reason given.
-func (t Target) Disconnect(reason string) { t.each(func(s *Session) { _ = s.Disconnect(reason) }) }
+func (t Target) Disconnect(reason string) { t.disconnect(reason, false) }
+
+// CloseConn is Disconnect that closes the clients' whole connections, and thereby ends their sessions in other
+// namespaces.
+func (t Target) CloseConn(reason string) { t.disconnect(reason, true) }
+
+func (t Target) disconnect(reason string, closeConn bool) {
+	t.each(func(s *Session) { _ = s.disconnect(reason, closeConn) })
+	t.elsewhere(nil, &NodeRequest{Op: OpDisconnect, Reason: reason, CloseConn: closeConn})
+}
 
 // each runs fn on the loop of every session addressed.
 func (t Target) each(fn func(*Session)) {

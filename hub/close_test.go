@@ -364,7 +364,7 @@ func TestPanicOfATapLeavesNoRoomLocked(t *testing.T) {
 		go func() { publish(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s: the room is locked", name)
 		}
 	}

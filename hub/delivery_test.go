@@ -230,7 +230,7 @@ func TestStalledMembersDelayNobody(t *testing.T) {
 					}
 				})
 				wg.Go(func() {
-					if err := peer.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+					if err := peer.SetReadDeadline(time.Now().Add(4 * patience)); err != nil {
 						t.Error(err)
 					}
 					for lines := bufio.NewReaderSize(peer, 128<<10); read[i].Load() < messages; read[i].Add(1) {
@@ -277,7 +277,7 @@ func TestStalledMembersDelayNobody(t *testing.T) {
 			// When it reads again it gets what was kept, in order, and then what is new.
 			go func() { _ = h.To(stalled.session.ID()).Emit("end") }()
 			last, gaps := -1, 0
-			if err := stalledPeer.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+			if err := stalledPeer.SetReadDeadline(time.Now().Add(patience)); err != nil {
 				t.Fatal(err)
 			}
 			for lines := bufio.NewReaderSize(stalledPeer, 128<<10); ; {

@@ -27,11 +27,13 @@
 // Because the handler is straight-line code it can ask and wait where others keep state: [Ask] emits an
 // event and parks until the client has answered, [Session.Wait] until it sends a certain event,
 // [Session.Sleep] for a time; all three end at once when the client leaves. Who prefers a table of
-// functions by event name registers [Events]. [Relay] is a ready-made handler for clients that bring
-// their own meaning.
+// functions by event name registers [Events], or serves one within a handler ([Session.Serve]). [Relay] is a
+// ready-made handler for clients that bring their own meaning. Namespaces that clients name themselves come from a
+// [Family].
 //
 // A middleware ([Namespace.Use]) runs in the same greenlet before the client is told that it is
-// connected, and may refuse it; events that come meanwhile wait for the handler. A handler or middleware that panics ends its own session only. When the
+// connected, and may refuse it; events that come meanwhile wait for the handler. A session's own middlewares
+// ([Session.Use]) see each of its events first. A handler or middleware that panics ends its own session only. When the
 // client leaves first, the handler gets what it had sent before and then the end of its events, and
 // [Session.Reason] says why; when the server disconnects it, what was not handled yet is dropped.
 //
@@ -39,13 +41,17 @@
 //
 // There are three places to call from:
 //
-//   - Any goroutine: the methods of [Hub], [Namespace] and [Target]. They take short locks and never wait
-//     for a client or a loop.
+//   - Any goroutine: the methods of [Hub], [Family], [Namespace], [Target] and [Snapshot]. They take short locks and
+//     never wait for a client or a loop, but for three that collect what others say, and park a greenlet or block a
+//     goroutine meanwhile: [Target.Ask], [Target.Sessions], [Namespace.ServerAsk].
 //   - The session's loop: the methods of [Session] and [Event]. A loop runs one greenlet or callback at
 //     a time, so that handlers on one loop share data without locks; those on different loops do not.
 //     From elsewhere, address a session by its id: h.To(id).Emit(…), h.In(id).Disconnect(…).
-//   - The session's own greenlet: what parks, which is [Ask], [Session.Events], [Session.Wait] and
+//   - The session's own greenlet: what parks, which is [Ask], [Session.Events], [Session.Serve], [Session.Wait] and
 //     [Session.Sleep].
+//
+// Functions that the hub is given and calls on a loop, such as those of an [Observer], neither block nor park; a
+// panic there is counted and logged.
 //
 // A handler that blocks its goroutine (a database, a channel, a mutex held for long) stops its whole loop:
 // wrap such calls in [coop.Await].
@@ -63,6 +69,8 @@
 //	h.To("a", "b").Except(id).Volatile().Emit("tick", t)
 //	s.To("lobby").Emit("typing")     // all in the room but this session
 //	h.In("a").Join("b")
+//	answers, err := h.To("a").Within(2*time.Second).Ask("vote?") // err names whose answers are missing
+//	sessions, err := h.In("a").Sessions()
 //
 // [Target.Emit] sends an event and forgets it. [Hub.Publish] sends it with a last argument that says who
 // published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event
@@ -113,9 +121,12 @@
 //	rooms kept for their history                MaxEmptyRooms, EmptyRoomBytes, the longest empty go
 //	                                            HistoryTTL
 //	ids of publications                         DedupMax, DedupWindow          the oldest are forgotten
-//	answers that a session waits for            1 024                          Ask fails
+//	answers that a session waits for            1 024                          Ask fails; of many, it is missing
 //	a room's name, an event's name              1 to 255 bytes                 refused: bad_room, bad_event
 //	binary values of a publication              10, as official clients take   refused: too_many_attachments
+//	events a second of a session                EventRate, EventBurst          refused: rate_limited; disconnected when
+//	                                                                           it goes on at ten times the rate
+//	namespaces of families                      MaxNamespaces                  the client is refused
 //	rooms of a session                          MaxRooms                       refused: too_many_rooms
 //	calls a second                              Rate, Burst                    refused: rate_limited
 //
@@ -127,26 +138,44 @@
 // constant of the program, never a client's text. Those of this package:
 //
 //	ack_unexpected              a client answered what was not asked, or too late
-//	callback_panicked           a panic in a callback on a loop; a mistake of the program
+//	adapter_failed              other nodes may not have got what was for them
+//	callback_panicked           a panic in a callback on a loop, or a function given to the hub; a mistake of the program
 //	event_after_disconnect      an event that waited when the server disconnected its client
 //	event_before_refusal        an event that a client sent before a middleware refused it
+//	event_rate_disconnected     a client was disconnected that went on far beyond its rate
+//	event_rate_limited          an event beyond the rate of its session
 //	event_refused               an event was refused
 //	handler_error               a handler returned an error while its client was there
 //	handler_failed              a handler panicked
 //	inbox_overloaded            a client was disconnected at InboxMax
+//	namespace_refused           a client asked for one namespace of a family too many
 //	presence_failed             an update on who is there could not be encoded
 //	publication_duplicate       a publication with an id seen before
 //	relay_rate_limited          a call of Relay beyond its rate
+//	server_event_unknown        another node's event for which nothing is registered here
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
 //	slow_consumer_dropped       a message dropped at OutboxBytes
 //	volatile_dropped            a volatile message that a client missed
+//
+// # Watching
+//
+// An [Observer] is told of sessions, rooms, namespaces and events as they come and go. Without one this costs a
+// comparison for each.
+//
+// # Several nodes
+//
+// An [Adapter] makes the hubs of several processes one: what a [Target] does, the other nodes do as well, unless it is
+// [Target.Local], and what it collects comes from all. [Cluster] does that for hubs in one process. Messages of one
+// goroutine reach other nodes in order; each node's rooms give them offsets of their own. History, presence and the
+// ids that [Hub.Publish] has seen stay with the node.
 //
 // # Transports
 //
 // A transport implements [Conn], calls [Hub.Connect] on the loop that it has put the connection on, hands
 // over events by [Session.Deliver] and answers by [Session.DeliverAck], and says [Session.Closed] when the
-// client is gone. It registers one encoder per wire format ([RegisterWire]), and an [Outbox] of its own
-// gives it the bounds above, and one flush per tick. A transport without sessions publishes by
+// client is gone. If it implements [Linked], those who watch learn how the client is connected. It registers
+// one encoder per wire format ([RegisterWire], or [DeriveWire] for one that is made of another), and an [Outbox] of
+// its own gives it the bounds above, and one flush per tick. A transport without sessions publishes by
 // [Hub.Publish] and listens by [Hub.Tap]; it stops reading while [Hub.Saturated].
 //
 // # Costs

@@ -9,6 +9,8 @@ import (
 var (
 	// ErrUnknownNamespace: no handler was registered for the namespace.
 	ErrUnknownNamespace = errors.New("unknown namespace")
+	// ErrTooManyNamespaces: a client asked for one more than [Options.MaxNamespaces].
+	ErrTooManyNamespaces = errors.New("too many namespaces")
 	// ErrGone: the client has left, or was disconnected.
 	ErrGone = errors.New("the client is gone")
 	// ErrOverloaded: a client sent more than its inbox may hold; the transport closes the connection.

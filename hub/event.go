@@ -81,16 +81,20 @@ func (ev *Event) Args(into ...any) error {
 	for _, v := range into {
 		clearPointer(v)
 	}
-	raw := ev.Raw()
+	return ev.payload.decodeArgs(ev.Name, ev.Raw(), into)
+}
+
+// decodeArgs decodes raw elements of p into pointers, one by one. what is whose arguments they are.
+func (p Payload) decodeArgs(what string, raw []json.RawMessage, into []any) error {
 	if len(raw) < len(into) {
-		return refusal("bad_arguments", "%s: want %s, got %d", clip(ev.Name), plural(len(into), "argument"), len(raw))
+		return refusal("bad_arguments", "%s: want %s, got %d", clip(what), plural(len(into), "argument"), len(raw))
 	}
 	for i, v := range into {
 		if v == nil {
 			continue
 		}
-		if err := ev.payload.Decode(raw[i], v); err != nil {
-			return refusal("bad_arguments", "%s: argument %d: %v", clip(ev.Name), i+1, err)
+		if err := p.Decode(raw[i], v); err != nil {
+			return refusal("bad_arguments", "%s: argument %d: %v", clip(what), i+1, err)
 		}
 	}
 	return nil

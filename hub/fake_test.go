@@ -15,6 +15,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what must happen. Nothing is decided by its length.
+const patience = time.Minute
+
 // testWire encodes a message as its payload's JSON, so that tests can read it.
 var testWire = RegisterWire("test", func(m *Message) []byte { return m.Payload.JSON })
 
@@ -95,7 +98,7 @@ func (c *fakeConn) change(fn func()) {
 // wait blocks until cond, which is looked at with the lock held, is true.
 func (c *fakeConn) wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		c.mu.Lock()
 		ok, changed := cond(), c.changed

@@ -7,21 +7,30 @@ import (
 )
 
 // Events is a table of handlers by event name, for those who prefer it to straight-line code. A
-// handler is a function whose parameters are an optional *Session, then the event's arguments, which
-// are decoded into them; its results become the ack, and an error as the last result refuses. The
-// names "connect" and "disconnect", which no client can send, are the session's begin and end:
-// func(*Session) error and func(*Session).
+// handler is a function whose parameters are an optional *Session, an optional *Event, then the event's arguments,
+// which are decoded into them; its results become the ack, and an error as the last result refuses. One that takes
+// the *Event and has no result but an error acks itself. [On] and [Reply] make handlers without reflection, [Once]
+// one that handles a session's first event of its name only.
 //
 //	hub.Events{
 //		"join": func(s *hub.Session, room string) string { s.Join(room); return "ok" },
 //		"pub":  func(s *hub.Session, room, text string) { s.Hub().To(room).Emit("msg", text) },
 //	}
 //
-// The signatures are checked once, by [Hub.Handle].
+// Some names are not those of a client's events:
+//
+//	"connect"        func(*Session) error: the session begins; an error ends it
+//	"disconnecting"  func(*Session, string): it ends, for the reason given, and its rooms are not left yet;
+//	                 as with [Session.OnDisconnecting]
+//	"disconnect"     func(*Session): it has ended
+//	"*"              like the others: what has no handler of its own, which is refused otherwise
+//
+// The signatures are checked once, by [Hub.Handle] or [Session.Serve].
 type Events map[string]any
 
 var (
 	sessionType = reflect.TypeFor[*Session]()
+	eventType   = reflect.TypeFor[*Event]()
 	errorType   = reflect.TypeFor[error]()
 )
 
@@ -44,50 +53,134 @@ func handlerFunc(handler any) (func(*Session) error, error) {
 	return nil, fmt.Errorf("%T: want func(*hub.Session) error or hub.Events", handler)
 }
 
+// table is an [Events] whose signatures were checked.
+type table struct {
+	events        map[string]*line
+	rest          *line // nil: other events are refused
+	connect       func(*Session) error
+	disconnecting func(*Session, string)
+	disconnect    func(*Session)
+}
+
 func (e Events) compile() (func(*Session) error, error) {
-	table := make(map[string]*call, len(e))
-	var connect func(*Session) error
-	var disconnect func(*Session)
+	t := table{events: make(map[string]*line, len(e))}
 	for name, fn := range e {
-		var ok bool
-		switch {
-		case name == "connect":
-			if connect, ok = fn.(func(*Session) error); !ok {
-				return nil, fmt.Errorf(`"connect" is %T, want func(*hub.Session) error`, fn)
-			}
-		case name == "disconnect":
-			if disconnect, ok = fn.(func(*Session)); !ok {
-				return nil, fmt.Errorf(`"disconnect" is %T, want func(*hub.Session)`, fn)
-			}
-		case ReservedEvent(name):
-			return nil, fmt.Errorf("%q: %w", name, ErrReservedEvent)
-		default:
-			c, err := newCall(fn)
-			if err != nil {
-				return nil, fmt.Errorf("%q: %w", name, err)
-			}
-			table[name] = c
+		if err := t.add(name, fn); err != nil {
+			return nil, err
 		}
 	}
-	return func(s *Session) error {
-		if disconnect != nil {
-			defer disconnect(s)
+	return t.run, nil
+}
+
+// add takes one line of an [Events].
+func (t *table) add(name string, fn any) error {
+	ok, want := true, ""
+	switch name {
+	case "connect":
+		t.connect, ok = fn.(func(*Session) error)
+		want = "func(*hub.Session) error"
+	case "disconnecting":
+		t.disconnecting, ok = fn.(func(*Session, string))
+		want = "func(*hub.Session, string)"
+	case "disconnect":
+		t.disconnect, ok = fn.(func(*Session))
+		want = "func(*hub.Session)"
+	default:
+		if ReservedEvent(name) {
+			return fmt.Errorf("%q: %w", name, ErrReservedEvent)
 		}
-		if connect != nil {
-			if err := connect(s); err != nil {
-				return err
+		ln, err := newLine(fn)
+		if err != nil {
+			return fmt.Errorf("%q: %w", name, err)
+		}
+		if name == "*" {
+			t.rest = ln
+		} else {
+			t.events[name] = ln
+		}
+	}
+	if !ok {
+		return fmt.Errorf("%q is %T, want %s", name, fn, want)
+	}
+	return nil
+}
+
+// run is the handler of a session.
+func (t *table) run(s *Session) error {
+	if t.disconnect != nil {
+		defer t.disconnect(s)
+	}
+	if t.disconnecting != nil {
+		s.OnDisconnecting(func(reason string) { t.disconnecting(s, reason) })
+	}
+	if t.connect != nil {
+		if err := t.connect(s); err != nil {
+			return err
+		}
+	}
+	var spent map[*line]bool // handlers for once that have had theirs
+	for ev := range s.Events() {
+		ln := t.events[ev.Name]
+		if ln == nil || spent[ln] {
+			ln = t.rest
+		}
+		if ln == nil || spent[ln] {
+			ev.Refuse(refusal("unknown_event", "no such event: %q", clip(ev.Name)))
+			continue
+		}
+		if ln.once {
+			if spent == nil {
+				spent = make(map[*line]bool)
 			}
+			spent[ln] = true
 		}
-		for ev := range s.Events() {
-			c, ok := table[ev.Name]
-			if !ok {
-				ev.Refuse(refusal("unknown_event", "no such event: %q", clip(ev.Name)))
-				continue
-			}
-			c.run(s, ev)
+		ln.run(s, ev)
+	}
+	return nil
+}
+
+// Serve runs a table for the rest of the session, whose functions can share the variables of the handler that calls
+// it. It returns when the client has left, or "connect" has failed; an error of [Hub.Handle] says what is wrong with
+// the table. Node.js: socket.on in a connection handler.
+//
+//	h.Handle("/", func(s *hub.Session) error {
+//		var n int
+//		return s.Serve(hub.Events{"count": func() int { n++; return n }})
+//	})
+func (s *Session) Serve(e Events) error {
+	run, err := e.compile()
+	if err != nil {
+		return err
+	}
+	return run(s)
+}
+
+// line handles the events of one name.
+type line struct {
+	once bool
+	run  func(*Session, *Event)
+}
+
+func newLine(fn any) (*line, error) {
+	switch fn := fn.(type) {
+	case once:
+		ln, err := newLine(fn.fn)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	}, nil
+		ln.once = true
+		return ln, nil
+	case Handler:
+		if fn.err == nil && fn.fn == nil {
+			fn.err = errNoHandler
+		}
+		return &line{run: fn.run}, fn.err
+	}
+	c, err := newCall(fn)
+	if err != nil {
+		return nil, err
+	}
+	return &line{run: c.run}, nil
 }
 
 // call is a handler of a table, its signature looked at once. Reflection stands here alone: it is
@@ -95,6 +188,7 @@ func (e Events) compile() (func(*Session) error, error) {
 type call struct {
 	fn      reflect.Value
 	session bool           // the first parameter is the *Session
+	event   bool           // the next one is the *Event, which the function may answer itself
 	params  []reflect.Type // of the event's arguments
 	results int            // without the error
 	fails   bool           // the last result is an error
@@ -116,6 +210,10 @@ func newCall(fn any) (*call, error) {
 			c.session = true
 			continue
 		}
+		if p == eventType && len(c.params) == 0 && !c.event {
+			c.event = true
+			continue
+		}
 		if err := decodable(p); err != nil {
 			return nil, fmt.Errorf("parameter %d is %s: %w", i+1, p, err)
 		}
@@ -133,10 +231,34 @@ func newCall(fn any) (*call, error) {
 	return c, nil
 }
 
+// run handles a client's event: the results are its ack.
 func (c *call) run(s *Session, ev *Event) {
-	in := make([]reflect.Value, 0, len(c.params)+1)
+	out, err := c.invoke(s, ev)
+	if err == nil && ev.WantsAck() && (c.results > 0 || !c.event) {
+		err = ev.Ack(c.answer(out)...)
+	}
+	if err != nil {
+		ev.Refuse(err)
+	}
+}
+
+// answer are the results as arguments of an ack.
+func (c *call) answer(out []reflect.Value) []any {
+	answer := make([]any, c.results)
+	for i := range answer {
+		answer[i] = out[i].Interface()
+	}
+	return answer
+}
+
+// invoke calls the function with the event's arguments.
+func (c *call) invoke(s *Session, ev *Event) ([]reflect.Value, error) {
+	in := make([]reflect.Value, 0, len(c.params)+2)
 	if c.session {
 		in = append(in, reflect.ValueOf(s))
+	}
+	if c.event {
+		in = append(in, reflect.ValueOf(ev))
 	}
 	into := make([]any, len(c.params))
 	for i, p := range c.params {
@@ -145,24 +267,13 @@ func (c *call) run(s *Session, ev *Event) {
 		in = append(in, v.Elem())
 	}
 	if err := ev.Args(into...); err != nil {
-		ev.Refuse(err)
-		return
+		return nil, err
 	}
 	out := c.fn.Call(in)
 	if c.fails {
 		if err, _ := out[c.results].Interface().(error); err != nil {
-			ev.Refuse(err)
-			return
+			return nil, err
 		}
 	}
-	if !ev.WantsAck() {
-		return
-	}
-	answer := make([]any, c.results)
-	for i := range answer {
-		answer[i] = out[i].Interface()
-	}
-	if err := ev.Ack(answer...); err != nil {
-		ev.Refuse(err)
-	}
+	return out, nil
 }

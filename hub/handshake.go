@@ -2,9 +2,11 @@ package hub
 
 import (
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +22,7 @@ type Handshake struct {
 // of what an idle session holds. Read-only, any goroutine.
 type Request struct {
 	RemoteAddr string
+	LocalAddr  string // where it came in; "" if the HTTP server did not say
 	URL        string // as in the request line: path and query
 	Issued     time.Time
 	Secure     bool // came over TLS
@@ -50,12 +53,29 @@ func NewRequest(r *http.Request) *Request {
 	}
 	return &Request{
 		RemoteAddr: r.RemoteAddr,
+		LocalAddr:  localAddr(r),
 		URL:        strings.Clone(r.RequestURI), // else all of the request's text stays
 		Issued:     time.Now(),
 		Secure:     r.TLS != nil,
 		XDomain:    r.Header.Get("Origin") != "",
 		headers:    strings.Clone(b.String()),
 	}
+}
+
+// lastLocal is the address that the last request came in at. Most come in at the same one, and share its text.
+var lastLocal atomic.Pointer[string]
+
+func localAddr(r *http.Request) string {
+	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok {
+		return ""
+	}
+	s := a.String()
+	if last := lastLocal.Load(); last != nil && *last == s {
+		return *last
+	}
+	lastLocal.Store(&s)
+	return s
 }
 
 // Header returns the request's headers, with Host among them; a new map each time.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,9 +29,14 @@ type Hub struct {
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
+	families   []*Family
+	children   int // namespaces made for families
 
-	taps     atomic.Pointer[[]*tap]
-	tapsMu   sync.Mutex
+	taps        atomic.Pointer[[]*tap]
+	tapsMu      sync.Mutex
+	observers   atomic.Pointer[[]*Observer]
+	observersMu sync.Mutex
+
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64
 	closed   atomic.Bool
@@ -54,6 +61,11 @@ func New(o Options) (*Hub, error) {
 		return nil, fmt.Errorf("starting the hub's loops: %w", err)
 	}
 	h.loops = loops
+	if o.Adapter != nil {
+		if err := o.Adapter.Join(node{h}); err != nil {
+			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
+		}
+	}
 	return h, nil
 }
 
@@ -85,7 +97,10 @@ func (h *Hub) Close() error {
 	}
 	h.closing.Do(func() {
 		h.closed.Store(true)
-		h.closeErr = h.loops.Close()
+		if a := h.opts.Adapter; a != nil {
+			h.closeErr = a.Close()
+		}
+		h.closeErr = errors.Join(h.closeErr, h.loops.Close())
 		// A session whose greenlet was killed before it had begun could not take itself off the list.
 		h.mu.RLock()
 		defer h.mu.RUnlock()
@@ -143,14 +158,31 @@ func (h *Hub) Of(name string) *Namespace {
 	if ns := h.lookup(name); ns != nil {
 		return ns
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ns := h.namespaces[name]
-	if ns == nil {
-		ns = newNamespace(h, name)
-		h.namespaces[name] = ns
+	ns, created := h.make(name)
+	if created {
+		h.tellNamespace(ns, ofNamespaceCreated)
 	}
 	return ns
+}
+
+func (h *Hub) make(name string) (ns *Namespace, created bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ns := h.namespaces[name]; ns != nil {
+		return ns, false
+	}
+	ns = newNamespace(h, name)
+	h.namespaces[name] = ns
+	return ns, true
+}
+
+// Namespaces lists the namespaces there are, by name.
+func (h *Hub) Namespaces() []*Namespace {
+	h.mu.RLock()
+	list := slices.Collect(maps.Values(h.namespaces))
+	h.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *Namespace) int { return strings.Compare(a.name, b.name) })
+	return list
 }
 
 func (h *Hub) lookup(name string) *Namespace {

@@ -5,6 +5,23 @@ import (
 	"encoding/base64"
 )
 
+// Identifier is a [Conn] whose protocol says what the ids of its sessions are. No two living sessions of a
+// namespace may share one.
+type Identifier interface {
+	// SessionID is the id of the connection's session in a namespace, "" to have the hub make one.
+	SessionID(namespace string) string
+}
+
+// sessionID is the id of c's new session.
+func sessionID(c Conn, namespace string) string {
+	if named, ok := c.(Identifier); ok {
+		if id := named.SessionID(namespace); id != "" {
+			return id
+		}
+	}
+	return NewID()
+}
+
 // NewID returns a fresh session id: 20 characters of [A-Za-z0-9_-], 120 random bits from crypto/rand.
 // The length is that of the Node.js server's ids, by which cluster adapters recognise one.
 func NewID() string {

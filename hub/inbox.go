@@ -59,18 +59,22 @@ func (in *inbox) took(ev *Event) {
 
 // Deliver hands over an event that the client sent. The transport calls it, on the loop.
 // What comes before the client is accepted waits for the handler as well, and is dropped and counted when the
-// client is refused. [ErrOverloaded] when the inbox is beyond saving: the transport closes the connection. [ErrGone]
-// when the session is over.
+// client is refused. What exceeds [Options.EventRate] is refused, which is no error. [ErrOverloaded] when the inbox is
+// beyond saving, or the client has been far too fast for long: the transport closes the connection. [ErrGone] when the
+// session is over.
 func (s *Session) Deliver(ev *Event) error {
 	in := &s.inbox
 	if !s.Connected() {
 		return ErrGone
 	}
+	ev.session = s
+	if rate := s.ns.hub.opts.EventRate; rate > 0 && !s.pace.allow(s.loop.Now(), rate, s.ns.hub.opts.EventBurst) {
+		return s.tooFast(ev)
+	}
 	if in.bytes+ev.cost() > in.maxHard {
 		s.ns.hub.Count("inbox_overloaded")
 		return ErrOverloaded
 	}
-	ev.session = s
 	in.count++
 	in.bytes += ev.cost()
 	if in.count >= in.maxN || in.bytes >= in.maxSoft {
@@ -80,6 +84,9 @@ func (s *Session) Deliver(ev *Event) error {
 		in.count--
 		in.bytes -= ev.cost()
 		return ErrGone
+	}
+	if s.ns.hub.observed() {
+		s.ns.hub.tellReceived(s, ev)
 	}
 	return nil
 }
@@ -113,12 +120,16 @@ func (s *Session) next() (*Event, error) {
 		in.took(ev)
 		return ev, nil
 	}
-	ev, err := in.queue.Get(s.greenlet)
-	if err != nil {
-		return nil, err
+	for {
+		ev, err := in.queue.Get(s.greenlet)
+		if err != nil {
+			return nil, err
+		}
+		in.took(ev)
+		if s.listeners == nil || s.hear(ev) {
+			return ev, nil
+		}
 	}
-	in.took(ev)
-	return ev, nil
 }
 
 // Wait parks until the client sends the event called name, at most for d. Other events are kept for
@@ -139,6 +150,10 @@ func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
 			ev, err := in.queue.Get(s.greenlet)
 			if err != nil {
 				return err
+			}
+			if s.listeners != nil && !s.hear(ev) {
+				in.took(ev)
+				continue
 			}
 			if ev.Name == name {
 				in.took(ev)

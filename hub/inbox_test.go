@@ -45,7 +45,7 @@ func TestWaitKeepsOtherEvents(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	got := make(chan string, 8)
 	mustHandle(t, h, "/", func(s *Session) error {
-		if _, err := s.Wait("ready", 10*time.Second); err != nil {
+		if _, err := s.Wait("ready", patience); err != nil {
 			return err
 		}
 		got <- "ready"
@@ -117,7 +117,7 @@ func TestWaitIsServedFromWhatItPassedOver(t *testing.T) {
 	got := make(chan string, 8)
 	mustHandle(t, h, "/", func(s *Session) error {
 		for _, name := range []string{"c", "a", "b"} {
-			ev, err := s.Wait(name, 10*time.Second)
+			ev, err := s.Wait(name, patience)
 			if err != nil {
 				return err
 			}
@@ -171,7 +171,7 @@ func TestDisconnectDropsWhatWaits(t *testing.T) {
 	var handled []string
 	done := make(chan string, 1)
 	mustHandle(t, h, "/", func(s *Session) error {
-		if _, err := s.Wait("c", 10*time.Second); err != nil {
+		if _, err := s.Wait("c", patience); err != nil {
 			return err
 		}
 		_ = s.Disconnect("banned")
@@ -198,7 +198,7 @@ func TestDisconnectDropsWhatWaits(t *testing.T) {
 func TestInboxAccountsForEverything(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
 	mustHandle(t, h, "/", func(s *Session) error {
-		if _, err := s.Wait("last", 10*time.Second); err != nil {
+		if _, err := s.Wait("last", patience); err != nil {
 			return err
 		}
 		for range s.Events() {

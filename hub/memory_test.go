@@ -49,9 +49,11 @@ func newClient(h *hub.Hub, answer func(event string) (string, bool)) *client {
 	}
 }
 
-func (c *client) connect(h *hub.Hub, name string) {
+func (c *client) connect(h *hub.Hub, name string) { c.connectTo(h, "/", name) }
+
+func (c *client) connectTo(h *hub.Hub, namespace, name string) {
 	c.loop.Post(func() {
-		s, err := h.Connect(c, "/", &hub.Handshake{Auth: json.RawMessage(`{"name":"` + name + `"}`)})
+		s, err := h.Connect(c, namespace, &hub.Handshake{Auth: json.RawMessage(`{"name":"` + name + `"}`)})
 		if err != nil {
 			panic(err)
 		}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"greenroom/coop"
 )
@@ -18,7 +19,17 @@ type Namespace struct {
 	rooms    map[string]*Room
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
+
+	asks     atomic.Int64 // the ids of questions to clients
+	onServer map[string]*call
+
+	family *Family // whose handler it has
+	made   bool    // it exists for its sessions
+	dead   bool    // dropped from the hub: look it up again
 }
+
+// nextAsk is an id for a question, which one client gets or many.
+func (ns *Namespace) nextAsk() int64 { return ns.asks.Add(1) - 1 }
 
 func newNamespace(h *Hub, name string) *Namespace {
 	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
@@ -67,18 +78,29 @@ func (ns *Namespace) Session(id string) *Session {
 	return ns.sessions[id]
 }
 
-func (ns *Namespace) add(s *Session) {
+// add reports false when the namespace was dropped meanwhile.
+func (ns *Namespace) add(s *Session) bool {
 	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.dead {
+		return false
+	}
 	ns.sessions[s.id] = s
-	ns.mu.Unlock()
 	ns.hub.sessions.Add(1)
+	return true
 }
 
 func (ns *Namespace) remove(s *Session) {
 	ns.mu.Lock()
-	delete(ns.sessions, s.id)
+	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
+		delete(ns.sessions, s.id)
+	}
+	empty := ns.made && len(ns.sessions) == 0
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
+	if empty {
+		ns.hub.dropEmpty(ns)
+	}
 }
 
 // removeAll forgets all sessions; the loops have ended.
@@ -116,6 +138,26 @@ func (ns *Namespace) lockRoom(name string) *Room {
 	}
 }
 
+// SessionCount is the number of sessions, those that middlewares have not decided about included.
+func (ns *Namespace) SessionCount() int {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return len(ns.sessions)
+}
+
+// Rooms lists the rooms that have members on this node or history, in no order, without the hub's own.
+func (ns *Namespace) Rooms() []string {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	var out []string
+	for name := range ns.rooms {
+		if shown(name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // RoomCount is the number of rooms that have members or history.
 func (ns *Namespace) RoomCount() int {
 	ns.mu.RLock()
@@ -127,22 +169,23 @@ func (ns *Namespace) RoomCount() int {
 const sessionGreenlet = "session "
 
 // Connect makes the session of c in a namespace: on c's loop. Its greenlet runs the middlewares, then
-// calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace], [ErrClosed].
+// calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace],
+// [ErrTooManyNamespaces], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
 	if h.closed.Load() {
 		return nil, ErrClosed
 	}
-	ns := h.lookup(namespace)
-	if ns == nil {
-		return nil, ErrUnknownNamespace
+	for {
+		ns, handler, err := h.open(namespace, hs)
+		if err != nil {
+			return nil, err
+		}
+		s := newSession(ns, c, hs)
+		if !ns.add(s) {
+			continue // its last session has just left
+		}
+		s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
+		s.greenlet.SetName(sessionGreenlet + s.id)
+		return s, nil
 	}
-	handler := ns.run()
-	if handler == nil {
-		return nil, ErrUnknownNamespace
-	}
-	s := newSession(ns, c, hs)
-	s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
-	s.greenlet.SetName(sessionGreenlet + s.id)
-	ns.add(s)
-	return s, nil
 }

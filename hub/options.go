@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"greenroom/coop"
@@ -27,6 +29,12 @@ type Options struct {
 	// client is disconnected, in bytes including the events' overhead. Default 32 MiB.
 	InboxMax int
 
+	// EventRate bounds the events a second of one session, EventBurst those at once before the rate counts: others
+	// are refused with the code rate_limited. A client that sends more than ten times as many for long is
+	// disconnected. Defaults 10 000, 20 000; a negative EventRate is no bound.
+	EventRate  int
+	EventBurst int
+
 	// HistoryMessages and HistoryBytes bound the publications kept per room. Defaults 100, 256 KiB;
 	// a negative HistoryMessages keeps none.
 	HistoryMessages int
@@ -43,6 +51,17 @@ type Options struct {
 	// DedupMax bounds the ids remembered. Default 100 000.
 	DedupMax int
 
+	// MaxNamespaces bounds the namespaces that exist because clients asked for them, see [Hub.HandleFamily].
+	// Default 10 000.
+	MaxNamespaces int
+	// KeepNamespaces keeps those whose last session has left.
+	KeepNamespaces bool
+
+	// Adapter joins the hub to those of other nodes. Default none. An adapter serves one hub, which closes it.
+	Adapter Adapter
+	// Node is this node's name among the others, default the host's name and the process' id, "host#123".
+	Node string
+
 	// Clock is the time of the loops and of the hub, default the system's. Tests of a handler that
 	// sleeps set a [coop.FakeClock], with one loop.
 	Clock coop.Clock
@@ -58,16 +77,26 @@ func (o Options) withDefaults() Options {
 	def(&o.InboxEvents, 256)
 	def(&o.InboxBytes, 256<<10)
 	def(&o.InboxMax, 32<<20)
+	def(&o.EventRate, 10_000)
+	def(&o.EventBurst, 20_000)
 	def(&o.HistoryMessages, 100)
 	def(&o.HistoryBytes, 256<<10)
 	def(&o.MaxEmptyRooms, 10_000)
 	def(&o.EmptyRoomBytes, 64<<20)
 	def(&o.DedupMax, 100_000)
+	def(&o.MaxNamespaces, 10_000)
 	if o.HistoryTTL == 0 {
 		o.HistoryTTL = 10 * time.Minute
 	}
 	if o.DedupWindow == 0 {
 		o.DedupWindow = time.Minute
+	}
+	if o.Node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		o.Node = fmt.Sprintf("%s#%d", host, os.Getpid())
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()

@@ -58,6 +58,14 @@ func (o *Outbox) Init(l *coop.Loop, h *Hub, w Wire, f coop.Flusher) {
 // Len is the number of frames that wait.
 func (o *Outbox) Len() int { return len(o.queue) }
 
+// Last is the frame that was queued last, nil when none waits.
+func (o *Outbox) Last() *Frame {
+	if len(o.queue) == 0 {
+		return nil
+	}
+	return o.queue[len(o.queue)-1]
+}
+
 // Bytes is the number of bytes that wait, in the present wire's encoding.
 func (o *Outbox) Bytes() int { return o.bytes }
 
@@ -321,6 +329,23 @@ func (o *Outbox) shift(n int) {
 
 // Compressible reports whether any of the frames that wait may be compressed.
 func (o *Outbox) Compressible() bool { return slices.ContainsFunc(o.queue, (*Frame).compressible) }
+
+// Parts removes frames from the head and returns them, as they go onto the wire: all of them, or as many as
+// stay within maxBytes, but at least one. It is [Outbox.Take] for bodies that have no separator between packets.
+func (o *Outbox) Parts(maxBytes int) [][]byte {
+	size, parts := 0, make([][]byte, 0, len(o.queue))
+	for _, f := range o.queue {
+		b := f.Bytes(o.wire)
+		if len(parts) > 0 && size+len(b) > maxBytes {
+			break
+		}
+		size += len(b)
+		parts = append(parts, b)
+	}
+	o.bytes -= size
+	o.shift(len(parts))
+	return parts
+}
 
 // Take removes frames from the head and returns them joined by sep: all of them, or as many as stay
 // within maxBytes, but at least one. The caller owns the result. It is how a poll is answered.

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -201,4 +202,35 @@ func TestOutboxWriteTo(t *testing.T) {
 	}
 	l.Post(s.Close)
 	<-c.done
+}
+
+func TestOutboxParts(t *testing.T) {
+	onLoop(t, Options{}, func(h *Hub, l *coop.Loop) {
+		var o Outbox
+		o.Init(l, h, testWire, &flushCount{})
+		if o.Last() != nil || len(o.Parts(10)) != 0 {
+			t.Error("an empty outbox has something")
+		}
+		last := ownFrame(3)
+		for _, f := range []*Frame{ownFrame(20), ownFrame(4), ownFrame(6), last} {
+			if err := o.Push(f); err != nil {
+				t.Error(err)
+			}
+		}
+		if o.Last() != last {
+			t.Error("another frame is the last")
+		}
+		for _, want := range []string{"20", "4 6", "3"} {
+			var got []string
+			for _, p := range o.Parts(10) {
+				got = append(got, strconv.Itoa(len(p)))
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("took %q, wanted %q", got, want)
+			}
+		}
+		if o.Len() != 0 || o.Bytes() != 0 {
+			t.Errorf("%d frames, %d bytes are left", o.Len(), o.Bytes())
+		}
+	})
 }

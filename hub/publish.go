@@ -7,7 +7,7 @@ import (
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
-// history: members get the event with its arguments and then `meta`, an object
+// history on this node: members get the event with its arguments and then `meta`, an object
 // {room, id, from:{id, name?}, at, via?}. An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
@@ -85,6 +85,9 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	id = m.ID
 	if key != "" {
 		h.dedup.settle(key, id)
+	}
+	if h.opts.Adapter != nil {
+		h.spread(ns, m, &p)
 	}
 	return id, nil
 }

@@ -143,10 +143,11 @@ func (r *relay) join(ev *Event) error {
 	}
 	if opts.Presence {
 		// Before the list is taken: an update that overlaps with it says what it says, twice.
-		s.lockedIn(presenceRoom(room)).mu.Unlock()
+		watched, _ := s.lockedIn(presenceRoom(room))
+		watched.mu.Unlock()
 	}
 	answer := map[string]any{"ok": true}
-	in := s.lockedIn(room)
+	in, joined := s.lockedIn(room)
 	in.presentLocked(s, r.who)
 	var messages []*Message
 	if opts.History > 0 {
@@ -156,6 +157,7 @@ func (r *relay) join(ev *Event) error {
 		answer["members"], answer["count"] = in.membersLocked(r.opts.MaxMembers)
 	}
 	in.mu.Unlock()
+	s.tellJoined(room, joined)
 	if opts.History > 0 {
 		list, err := objects(fitting(messages, true))
 		if err != nil {

@@ -85,8 +85,11 @@ func CheckRoom(name string) error {
 // joinLocked adds s, on its loop. s must not be a member. The room's lock is held.
 func (r *Room) joinLocked(s *Session) {
 	sh := &r.shards[s.loop.ID()]
-	if r.members == 0 && r.history.len() > 0 {
-		r.ns.empty.forget(r)
+	if r.members == 0 {
+		if r.history.len() > 0 {
+			r.ns.empty.forget(r)
+		}
+		r.tellMembers(ofRoomCreated)
 	}
 	r.members++
 	sh.count++
@@ -124,6 +127,9 @@ func (s *Session) leaveSlot(slot int) {
 	r.mu.Lock()
 	sh.count--
 	r.members--
+	if r.members == 0 {
+		r.tellMembers(ofRoomDeleted)
+	}
 	posted := sh.posted
 	over := r.emptiedLocked()
 	r.mu.Unlock()

@@ -23,8 +23,10 @@ type Session struct {
 	handshake *Handshake
 	rooms     []membership
 
-	inbox inbox
-	acks  acks
+	inbox     inbox
+	acks      acks
+	pace      pace
+	listeners *listeners // nil until the application wants some
 
 	joined   []string // room names kept readable after the client left
 	gone     coop.Event
@@ -33,12 +35,13 @@ type Session struct {
 }
 
 func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
-	s := &Session{id: NewID(), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
+	s := &Session{id: sessionID(c, ns.name), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
 	s.inbox.init(ns.hub.opts)
 	return s
 }
 
-// ID is the session's id: 20 characters, known to the client, not a secret.
+// ID is the session's id, known to the client: 20 characters and not a secret, unless the transport gives its
+// own, see [Identifier].
 func (s *Session) ID() string { return s.id }
 
 // Namespace is the name of the namespace, "/" or "/chat".
@@ -79,7 +82,7 @@ func (s *Session) main(handler func(*Session) error) error {
 func (s *Session) admit() bool {
 	for _, use := range s.ns.middlewares() {
 		if err := use(s); err != nil {
-			s.greenlet.OnLoop(func() { s.dismiss("refused", err) })
+			s.greenlet.OnLoop(func() { s.dismiss("refused", err, false) })
 			return false
 		}
 	}
@@ -90,6 +93,9 @@ func (s *Session) admit() bool {
 func (s *Session) accept() {
 	if s.Connected() {
 		s.accepted = true
+		if s.ns.hub.observed() {
+			s.ns.hub.tellSession(s, ofConnected)
+		}
 		s.enter(s.ns.all)
 		s.conn.Accepted(s)
 	}
@@ -105,24 +111,27 @@ func (s *Session) failed(err error) {
 
 // finish ends the session when its handler has returned, failed or panicked.
 func (s *Session) finish() {
-	s.dismiss("server namespace disconnect", errMiddlewarePanicked)
+	s.dismiss("server namespace disconnect", errMiddlewarePanicked, false)
 	s.ns.remove(s)
 }
 
 // dismiss ends the session from the server's side, if it has not ended, and tells the client: that it
 // is disconnected, or, when it was never connected, that it is refused because of err.
-func (s *Session) dismiss(reason string, err error) {
+func (s *Session) dismiss(reason string, err error, closeConn bool) {
 	if !s.Connected() {
 		return
 	}
 	if s.accepted {
 		s.end(reason)
-		s.conn.Leave(s, false)
+		s.conn.Leave(s, closeConn)
 		return
 	}
 	s.inbox.discard(s.ns.hub, "event_before_refusal")
 	s.end(reason)
 	s.conn.Refused(s, err)
+	if closeConn {
+		s.conn.Leave(s, true)
+	}
 }
 
 // Closed tells the session that its client is gone, and why. The transport calls it, on the loop; it
@@ -131,6 +140,9 @@ func (s *Session) dismiss(reason string, err error) {
 func (s *Session) Closed(reason string) { s.end(reason) }
 
 func (s *Session) end(reason string) {
+	if s.listeners != nil {
+		s.disconnecting(reason)
+	}
 	if s.gone.IsSet() {
 		return
 	}
@@ -141,20 +153,29 @@ func (s *Session) end(reason string) {
 		s.leave(len(s.rooms) - 1)
 	}
 	s.rooms = nil
+	if s.accepted && s.ns.hub.observed() {
+		s.ns.hub.tellSession(s, ofDisconnected)
+	}
 	s.inbox.close()
-	s.acks.fail(ErrGone)
+	s.acks.fail(s, ErrGone)
 }
 
 // Disconnect ends the session from the server's side: the client is told, and does not reconnect by
 // itself. reason becomes Reason; a client that is not connected yet, because a middleware still runs,
 // is refused with it. What the client had sent and the handler has not taken yet is dropped and counted.
 // It returns [ErrGone], so that a handler can `return s.Disconnect(…)`.
-func (s *Session) Disconnect(reason string) error {
+func (s *Session) Disconnect(reason string) error { return s.disconnect(reason, false) }
+
+// CloseConn is Disconnect that closes the client's whole connection, and thereby ends its sessions in other
+// namespaces, each for the reason of its transport.
+func (s *Session) CloseConn(reason string) error { return s.disconnect(reason, true) }
+
+func (s *Session) disconnect(reason string, closeConn bool) error {
 	if s.Connected() {
 		if s.accepted {
 			s.inbox.discard(s.ns.hub, "event_after_disconnect")
 		}
-		s.dismiss(reason, &ConnectError{Message: reason})
+		s.dismiss(reason, &ConnectError{Message: reason}, closeConn)
 	}
 	return ErrGone
 }
@@ -174,10 +195,19 @@ func (s *Session) Sleep(d time.Duration) error {
 // Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
 // arguments cannot be sent.
 func (s *Session) Emit(event string, args ...any) error {
-	return s.emit(NoAck, event, args)
+	return s.emit(NoAck, false, event, args)
 }
 
-func (s *Session) emit(ack int64, event string, args []any) error {
+// EmitVolatile is Emit for what the client may miss: it is not sent, but counted, when it would have to wait.
+func (s *Session) EmitVolatile(event string, args ...any) error {
+	if s.Connected() && !s.conn.Writable() {
+		s.ns.hub.Count("volatile_dropped")
+		return nil
+	}
+	return s.emit(NoAck, true, event, args)
+}
+
+func (s *Session) emit(ack int64, volatile bool, event string, args []any) error {
 	if ReservedEvent(event) {
 		return ErrReservedEvent
 	}
@@ -188,20 +218,28 @@ func (s *Session) emit(ack int64, event string, args []any) error {
 	if !s.Connected() {
 		return ErrGone
 	}
-	s.conn.Send(MessageFrame(&Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack}))
+	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack, Volatile: volatile}
+	if s.listeners != nil || s.ns.hub.observed() {
+		s.sending(m)
+	}
+	s.conn.Send(MessageFrame(m))
 	return nil
 }
 
-// send delivers a shared frame, on the loop.
-func (s *Session) send(f *Frame) {
+// send delivers a shared frame, on the loop. It reports whether the client is there and took it.
+func (s *Session) send(f *Frame) bool {
 	switch {
 	case !s.Connected() || !s.accepted:
-		// There is no client to miss it.
+		return false // There is no client to miss it.
 	case f.msg.Volatile && !s.conn.Writable():
 		s.ns.hub.Count("volatile_dropped")
-	default:
-		s.conn.Send(f)
+		return false
 	}
+	if s.listeners != nil || s.ns.hub.observed() {
+		s.sending(f.msg)
+	}
+	s.conn.Send(f)
+	return true
 }
 
 // To addresses rooms of the session's namespace without the session itself.
@@ -218,21 +256,29 @@ func (s *Session) Join(room string) error {
 	if !s.Connected() {
 		return ErrGone
 	}
-	r := s.lockedIn(room)
+	r, joined := s.lockedIn(room)
 	r.mu.Unlock()
+	s.tellJoined(room, joined)
 	return nil
 }
 
-// lockedIn makes the session a member of a room and returns the room with its lock held.
-func (s *Session) lockedIn(room string) *Room {
+// lockedIn makes the session a member of a room, if it is none, and returns the room with its lock held.
+// The caller gives joined to tellJoined when it has unlocked the room.
+func (s *Session) lockedIn(room string) (r *Room, joined bool) {
 	if i := s.slot(room); i >= 0 {
 		r := s.rooms[i].room
 		r.mu.Lock()
-		return r
+		return r, false
 	}
-	r := s.ns.lockRoom(room)
+	r = s.ns.lockRoom(room)
 	r.joinLocked(s)
-	return r
+	return r, true
+}
+
+func (s *Session) tellJoined(room string, joined bool) {
+	if joined && s.ns.hub.observed() {
+		s.ns.hub.tellRoom(s, room, ofJoined)
+	}
 }
 
 func (s *Session) enter(r *Room) {
@@ -259,6 +305,9 @@ func (s *Session) leave(slot int) {
 	r := s.rooms[slot].room
 	r.absent(s)
 	s.leaveSlot(slot)
+	if s.ns.hub.observed() {
+		s.ns.hub.tellRoom(s, r.name, ofLeft)
+	}
 }
 
 // In reports whether the session is in a room.

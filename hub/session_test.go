@@ -61,7 +61,7 @@ func TestSessionStraightLine(t *testing.T) {
 // waitFor polls what no event announces: counters of the hub.
 func waitFor(t testing.TB, cond func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("waited in vain")
 		}

@@ -13,10 +13,11 @@ import (
 // refuse at every call is an error there.
 
 var (
-	errOnlyFirst = errors.New("only the first parameter can be the session")
-	errNoClient  = errors.New("no client can send that")
-	errNotJSON   = errors.New("JSON has no such value")
-	errErrorLast = errors.New("a handler fails by a last result of type error")
+	errOnlyFirst  = errors.New("only the first parameter can be the session")
+	errEventFirst = errors.New("the event comes before its arguments, as a pointer")
+	errNoClient   = errors.New("no client can send that")
+	errNotJSON    = errors.New("JSON has no such value")
+	errErrorLast  = errors.New("a handler fails by a last result of type error")
 
 	unmarshalerType     = reflect.TypeFor[json.Unmarshaler]()
 	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
@@ -28,6 +29,9 @@ var (
 func decodable(t reflect.Type) error {
 	if t == sessionType || t == sessionType.Elem() {
 		return errOnlyFirst
+	}
+	if t == eventType || t == eventType.Elem() {
+		return errEventFirst
 	}
 	c := typeCheck{err: errNoClient, custom: func(t reflect.Type) bool {
 		p := reflect.PointerTo(t)

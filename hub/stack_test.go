@@ -32,8 +32,15 @@ func typical(s *Session) error {
 // session must not need more on its way there: neither in our functions nor in its handler's first part.
 func TestIdleSessionsKeepTheSmallestStackAtScale(t *testing.T) {
 	const n = 1000
-	for name, handler := range map[string]any{"typical": typical, "relay": Relay(RelayOptions{})} {
+	table := Events{"join": func(s *Session, room string) string { s.Join(room); return "ok" }}
+	for name, handler := range map[string]any{
+		"typical": typical, "relay": Relay(RelayOptions{}), "table": table, "observed": typical,
+	} {
 		h := newTestHub(t, Options{Loops: 1})
+		if name == "observed" {
+			h.Observe(Observer{Connected: deep, Joined: func(s *Session, _ string) { deep(s) }})
+			h.Of("/").Use(func(s *Session) error { return s.Join("all") })
+		}
 		if err := h.Handle("/", handler); err != nil {
 			t.Fatal(err)
 		}
@@ -47,6 +54,17 @@ func TestIdleSessionsKeepTheSmallestStackAtScale(t *testing.T) {
 		} else {
 			t.Logf("%s: %d bytes of stack an idle session", name, each)
 		}
+	}
+}
+
+// deep is an observer that needs some kilobytes of stack.
+func deep(s *Session) {
+	var scratch [8 << 10]byte
+	for i := range scratch {
+		scratch[i] = byte(i) ^ s.id[0]
+	}
+	if scratch[5] == scratch[6] {
+		panic("bytes that differ are the same")
 	}
 }
 

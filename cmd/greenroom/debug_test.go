@@ -13,7 +13,7 @@ func TestDebugShowsGreenlets(t *testing.T) {
 	r := serve(t)
 	listen(t, "--from", r.url, "lobby")
 	parked := regexp.MustCompile(`(?m)^  #\d+ session \S+: parked: queue get, for `)
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		code, body := get(t, r.url+"/debug/greenlets?stacks=1")
 		if code == 200 && parked.MatchString(body) && strings.Contains(body, "hub.(*Session).next") {
 			break
@@ -40,7 +40,7 @@ func TestDebugTrace(t *testing.T) {
 		}
 		answer <- body
 	}()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		code, body := get(t, r.url+"/debug/trace?seconds=0.01&format=json")
 		if code == http.StatusConflict {
 			break

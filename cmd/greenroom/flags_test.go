@@ -158,7 +158,7 @@ func TestOff(t *testing.T) {
 			go func() {
 				code <- run(ctx, []string{"--listen", c.listen, "--zmq-pull", c.pull, "--zmq-pub", c.pub, "--zmq-sub", c.sub}, nil, &out, &errs)
 			}()
-			for deadline := time.Now().Add(20 * time.Second); strings.Count(out.String(), "\n") < len(c.lines); time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(patience); strings.Count(out.String(), "\n") < len(c.lines); time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatalf("said %q %q", out.String(), errs.String())
 				}

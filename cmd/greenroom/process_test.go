@@ -35,7 +35,7 @@ func start(t *testing.T, bin string, args ...string) *process {
 	args = append([]string{"--listen", "127.0.0.1:0", "--zmq-pull", "tcp://127.0.0.1:*",
 		"--zmq-pub", "tcp://127.0.0.1:*", "--zmq-sub", "tcp://127.0.0.1:*"}, args...)
 	p := &process{Process: testenv.Start(t, testenv.Command{
-		Path: bin, Args: args, Ready: testenv.ReadyOutput("connect PUB sockets here"), StopWithin: 20 * time.Second,
+		Path: bin, Args: args, Ready: testenv.ReadyOutput("connect PUB sockets here"), StopWithin: patience,
 	})}
 	for line := range strings.Lines(p.Output()) {
 		for _, word := range strings.Fields(line) {
@@ -55,15 +55,16 @@ func start(t *testing.T, bin string, args ...string) *process {
 	return p
 }
 
-// ended waits for the process and checks that it exits with 0 within ten seconds of since.
+// ended waits for the process and checks that it exits with 0, and does not wait for clients that have gone until
+// their pings would have timed out.
 func (p *process) ended(t *testing.T, since time.Time) {
 	t.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("still running:\n%s", p.Output())
 	}
-	if took := time.Since(since); took > 10*time.Second {
+	if took := time.Since(since); took > 40*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	if err := p.Stop(); err != nil { // of a process that has ended: its exit status
@@ -121,7 +122,7 @@ func TestSignals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Cleanup(http.DefaultClient.CloseIdleConnections)
 			p := start(t, bin)
-			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 
 			socket, err := dialSocketIO(ctx, p.url, "Ann")
@@ -174,7 +175,7 @@ func TestSignals(t *testing.T) {
 			if err := <-told; !errors.As(err, &closed) {
 				t.Errorf("the WebSocket client was not told: %v", err)
 			}
-			if body := <-polled; body != "1" {
+			if body := <-polled; body != "1" && body != "6\x1e1" { // whether it waited already or came just now
 				t.Errorf("the polling client was told %q", body)
 			}
 			for err = range heard {
@@ -196,7 +197,7 @@ func TestSignals(t *testing.T) {
 // awaitSubscription publishes until the subscriber hears it.
 func awaitSubscription(t testing.TB, p *zeromq.Pusher, heard <-chan error) {
 	t.Helper()
-	for deadline := time.After(20 * time.Second); ; {
+	for deadline := time.After(patience); ; {
 		if err := p.Send([]byte("lobby"), []byte("are you there?")); err != nil {
 			t.Fatal(err)
 		}
@@ -226,12 +227,12 @@ func TestReadinessWhileDraining(t *testing.T) {
 	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := p.WaitOutput(ctx, "stopping"); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		code, body := get(t, p.url+"/readyz")
 		if code == 503 && body == "stopping\n" {
 			break
@@ -243,7 +244,7 @@ func TestReadinessWhileDraining(t *testing.T) {
 	if code, body := get(t, p.url+"/healthz"); code != 200 {
 		t.Errorf("/healthz: %d %q", code, body)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		code, body := get(t, p.url+"/socket.io/?EIO=4&transport=polling")
 		if code == 503 {
 			break
@@ -263,16 +264,17 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	p := start(t, testenv.Build(t, "greenroom/cmd/greenroom"))
 	newPoller(t, p.url) // keeps the server for some seconds
-	if err := p.Signal(os.Interrupt); err != nil {
+	// Not SIGINT, which shells ignore for what runs in the background.
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := p.WaitOutput(ctx, "stopping"); err != nil {
 		t.Fatal(err)
 	}
 	for gone := false; !gone; { // the first ones may come before it has begun to listen for the second
-		_ = p.Signal(os.Interrupt)
+		_ = p.Signal(syscall.SIGTERM)
 		select {
 		case <-p.Done():
 			gone = true
@@ -337,7 +339,7 @@ func TestBusyPorts(t *testing.T) {
 	addr := busy.Addr().String()
 	free := []string{"--listen", "127.0.0.1:0", "--zmq-pull", anyPort, "--zmq-pub", anyPort, "--zmq-sub", anyPort}
 	for flag, value := range map[string]string{"--listen": addr, "--zmq-pull": "tcp://" + addr, "--zmq-pub": "tcp://" + addr, "--zmq-sub": "tcp://" + addr} {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		var out, errs bytes.Buffer
 		code := run(ctx, append(free[:len(free):len(free)], flag, value), nil, &out, &errs)
 		cancel()

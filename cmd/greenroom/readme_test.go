@@ -103,7 +103,7 @@ func (l *listener) expect(want string) {
 		if got != want {
 			l.t.Errorf("heard %s, want %s", got, want)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		l.t.Fatalf("waited in vain for %s", want)
 	}
 }
@@ -113,7 +113,7 @@ func TestReadme(t *testing.T) {
 	bin := testenv.Build(t, "greenroom/cmd/greenroom")
 	python := testenv.Python(t, "zmq")
 	server := start(t, bin)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*patience)
 	defer cancel()
 	ear := newListener(t, server.url)
 

@@ -10,6 +10,8 @@ import (
 //
 //	relay.test.mjs     the built-in session handler
 //	session.test.mjs   sessions of an application, which the tests of transports/socketio provide
+//	deflate.test.mjs   compressed WebSocket messages, likewise
+//	api.test.mjs       what an application does with many sessions and namespaces, likewise
 //
 // They read the server's address from $GREENROOM_URL and use every transport of the client, or the one that
 // $GREENROOM_TRANSPORT names: websocket, polling or upgrade. $GREENROOM_PATH is for a server that is mounted

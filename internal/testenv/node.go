@@ -10,7 +10,7 @@ import (
 )
 
 // scriptWithin is when a script that hangs is ended. Scripts have shorter limits of their own.
-const scriptWithin = 2 * time.Minute
+const scriptWithin = 4 * time.Minute
 
 // RunNode installs the npm packages of dir, runs a script in it with Node.js, streams what it prints
 // into the test's log, and fails the test when it does not exit with 0. env is "NAME=value" on top of
@@ -28,7 +28,7 @@ func RunNode(t testing.TB, dir, script string, env ...string) {
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "NO_COLOR=1"), env...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	log.flush()
 	if err != nil {

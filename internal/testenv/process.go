@@ -26,7 +26,7 @@ type Command struct {
 	// Ready waits until the process can be used, or fails; see [ReadyTCP], [ReadyHTTP], [ReadyOutput].
 	// nil: ready as soon as it runs. Its context ends with the process or after ReadyWithin.
 	Ready       func(ctx context.Context, p *Process) error
-	ReadyWithin time.Duration // default 20 s
+	ReadyWithin time.Duration // default 1 min
 	StopWithin  time.Duration // from SIGTERM until SIGKILL, default 10 s
 }
 
@@ -52,7 +52,7 @@ func Start(t testing.TB, c Command) *Process {
 		p.stop = 10 * time.Second
 	}
 	cmd.Stdout, cmd.Stderr = p.out, p.out
-	cmd.WaitDelay = time.Second // a grandchild that keeps the pipe open must not keep us
+	cmd.WaitDelay = 10 * time.Second // a grandchild that keeps the pipe open must not keep us
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", c.Path, err)
 	}
@@ -68,7 +68,7 @@ func Start(t testing.TB, c Command) *Process {
 	}
 	within := c.ReadyWithin
 	if within == 0 {
-		within = 20 * time.Second
+		within = time.Minute
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()

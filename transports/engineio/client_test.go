@@ -217,7 +217,9 @@ func upgradeRequest(target string, headers ...string) []byte {
 // socket is a WebSocket client.
 type socket struct {
 	*raw
-	sid string
+	sid     string
+	deflate bool // compressed messages may come
+	packed  bool // the last one was
 }
 
 const wsTarget = "/socket.io/?EIO=4&transport=websocket"
@@ -225,7 +227,13 @@ const wsTarget = "/socket.io/?EIO=4&transport=websocket"
 // connect opens a session on a WebSocket.
 func (s *server) connect(t testing.TB) *socket {
 	t.Helper()
-	c := s.attach(t, wsTarget)
+	return s.connectWith(t)
+}
+
+// connectWith is connect with more headers.
+func (s *server) connectWith(t testing.TB, headers ...string) *socket {
+	t.Helper()
+	c := s.attach(t, wsTarget, headers...)
 	op, data := c.next()
 	if op != ws.OpText {
 		t.Fatalf("the first frame is %v %q", op, data)
@@ -243,6 +251,7 @@ func (s *server) attach(t testing.TB, target string, headers ...string) *socket 
 	if a.status != 101 || a.header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatalf("upgrade: %v %v", a, a.header)
 	}
+	c.deflate = strings.HasPrefix(a.header.Get("Sec-WebSocket-Extensions"), "permessage-deflate")
 	return c
 }
 
@@ -261,12 +270,15 @@ func (c *socket) next() (ws.OpCode, string) {
 	if err != nil {
 		c.t.Fatalf("reading a frame: %v", err)
 	}
-	if h.Masked || !h.Fin || h.Rsv != 0 {
+	if c.packed = h.Rsv != 0; c.packed && (!c.deflate || h.Rsv != rsvPacked || h.OpCode.IsControl()) || h.Masked || !h.Fin {
 		c.t.Fatalf("a server's frame has header %+v", h)
 	}
 	payload := make([]byte, h.Length)
 	if _, err := io.ReadFull(c.r, payload); err != nil {
 		c.t.Fatalf("reading a frame of %d bytes: %v", h.Length, err)
+	}
+	if c.packed {
+		return h.OpCode, unpack(c.t, string(payload))
 	}
 	return h.OpCode, string(payload)
 }

@@ -53,6 +53,9 @@ func (s *Socket) end(reason string, e ending) {
 	if s.State() >= StateClosing {
 		return
 	}
+	if s.probe != nil && !(e.remember && s.probe.probed) {
+		s.dropProbe()
+	}
 	s.leaveOpen()
 	defer s.endWire(e) // also when OnClose panics
 	s.tell(reason, e.later)
@@ -60,11 +63,14 @@ func (s *Socket) end(reason string, e ending) {
 
 // endWire says on the wire what end has decided.
 func (s *Socket) endWire(e ending) {
-	if s.ws != nil {
+	switch {
+	case s.ws != nil:
 		s.ws.shut(e.frame)
-		return
+	case s.probe != nil && s.probe.waiting:
+		s.lastUpgrade()
+	default:
+		s.endPolling(e)
 	}
-	s.endPolling(e)
 }
 
 func (s *Socket) endPolling(e ending) {
@@ -93,6 +99,7 @@ func (s *Socket) kill(reason string) {
 		return
 	}
 	defer s.cutWire() // also when OnClose panics
+	s.dropProbe()
 	if s.State() != StateClosing {
 		s.leaveOpen()
 		s.tell(reason, false)
@@ -124,7 +131,6 @@ func (s *Socket) runDoom() {
 func (s *Socket) leaveOpen() {
 	s.setState(StateClosing)
 	s.heartbeat.Stop()
-	s.dropProbe()
 	s.heard()
 	p := s.post.Load()
 	switch {
@@ -149,6 +155,7 @@ func (s *Socket) gone() {
 	if State(s.state.Swap(uint32(StateClosed))) == StateClosed {
 		return
 	}
+	s.dropProbe()
 	if s.aux != nil {
 		s.aux.Stop()
 	}
@@ -178,7 +185,7 @@ func (s *Socket) auxDue() {
 		s.dropProbe()
 	case StateClosing:
 		if s.ws != nil {
-			s.ws.stream.Close() // gone follows in its OnClose
+			s.ws.closeDue()
 			return
 		}
 		s.gone()

@@ -60,6 +60,20 @@ func TestServerCloses(t *testing.T) {
 	})
 }
 
+// A loop that was held finds the close's time over before it has written the last frame.
+func TestALateLoopStillSaysGoodbye(t *testing.T) {
+	s := serve(t, Options{})
+	c := s.connect(t)
+	s.on(t, c.sid, func(sock *Socket) {
+		sock.SendText([]byte("last"))
+		sock.Close(ReasonForcedClose)
+		sock.auxDue()
+	})
+	c.wantText("4last")
+	c.wantClose(1005)
+	s.waitClosed(t, c.sid, ReasonForcedClose)
+}
+
 // A polling client that never comes back is given up after CloseTimeout, and so
 // is a WebSocket client that does not read or close.
 func TestCloseTimeout(t *testing.T) {
@@ -137,6 +151,8 @@ func TestServerClose(t *testing.T) {
 	wantAnswer(t, got, 200, "1")
 	c.wantText("4last words")
 	c.wantClose(1005)
+	// The last one may be told later, by another loop: a GET before that would wait for it.
+	s.eventuallyOn(t, poll.sid, "the end to come", func(sock *Socket) bool { return !sock.Open() })
 	poll.wantGet("4last words")
 	if a := s.do("GET", pollTarget, ""); a.status != 503 || a.body != `{"code":4,"message":"Server is shutting down"}` || a.header.Get("Retry-After") != "1" {
 		t.Errorf("a new client: %v", a)

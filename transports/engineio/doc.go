@@ -1,4 +1,4 @@
-// Package engineio serves Engine.IO protocol 4, the layer below Socket.IO that
+// Package engineio serves Engine.IO protocol 4, and 3 on request, the layer below Socket.IO that
 // carries messages over HTTP long-polling or WebSocket and moves a session from
 // the first to the second while it is in use.
 //
@@ -18,7 +18,7 @@
 //	}
 //	func (c *client) OnClose(s *engineio.Socket, reason string) {}
 //
-// Wires names the two formats that frames are encoded in. Whoever speaks a
+// Wires names the formats that frames are encoded in. Whoever speaks a
 // protocol inside the messages registers them once per program with
 // [greenroom/hub.RegisterWire], so that a room's message is encoded once for all
 // its WebSockets and once for all its polls; the example shows the least that is
@@ -79,13 +79,48 @@
 // try, and the session goes on polling. One try at a time: a second WebSocket for
 // the same session is answered with a close frame.
 //
+// # Protocol 3
+//
+// Clients of Socket.IO 1.x and 2.x speak Engine.IO protocol 3. With [Options].AllowEIO3 they are served on the
+// same path, by sessions of the same kind; [Socket.Protocol] tells them apart. A request that does not say EIO=4
+// is one of theirs, and none for a session of the other protocol. What differs on the wire:
+//
+//   - The client sends a ping each PingInterval, the server a pong; one from the client ends the session. A
+//     client that is silent for PingInterval and PingTimeout is gone; other packets than pings prolong that once.
+//     While a session is paused its client gets pongs that it has not asked for.
+//   - Polling bodies have packets with their lengths, in UTF-16 code units as text, in bytes as binary. The
+//     answer to a poll is binary when a packet of it is, except for clients that ask for base64 (b64=1).
+//   - The first byte of a binary WebSocket frame is 4.
+//   - JSONP (j=…): the answer to a poll is a script, a POST is a form. Other sites can load a script without
+//     saying who they are, but by Sec-Fetch-Site, which only browsers of this day send; who has to fear pages
+//     of other sites in older ones must not rely on cookies.
+//
+// Clients of Socket.IO 1.x encode the text of polling bodies twice, and nothing tells them from those of 2.x. As with
+// the Node.js server, what they send beyond ASCII over polling arrives as other characters, and what is sent to them
+// may break their connection. On a WebSocket there is no such trouble.
+//
+// # Compression
+//
+// With [Options].PerMessageDeflate set, WebSocket clients that offer
+// permessage-deflate (RFC 7692), as browsers do, have messages compressed that
+// are long enough. Every message is compressed by itself: no context is taken
+// over, by either side. So a frame is compressed once for all its receivers, on
+// top of the wire that it is encoded in, and a connection keeps no window. It is
+// worth it where bandwidth is short; [greenroom/hub.Target.Compress] and
+// [greenroom/hub.Message].NoCompress leave out what is compressed already. An
+// offer that asks for a smaller window of the server's is declined.
+//
+// What clients compress is inflated up to MaxPayload, and not a byte further.
+// A message takes the time of its loop only if that is little; a large one is
+// inflated on a goroutine, of which few run at a time, while its connection waits.
+//
 // # Errors
 //
 // A request that is refused is answered with the status, code and message of the
 // Node.js server, for example 400 and {"code":1,"message":"Session ID unknown"}; one
 // that asks for a WebSocket, with 400 and the bare message. A WebSocket is closed
 // with a status and a few words: 1002 when it breaks RFC 6455 or a packet makes no
-// sense, 1007 for text that is not UTF-8, 1009 for a message over the limit, 1008
+// sense, 1007 for text that is not UTF-8 and malformed compressed data, 1009 for a message over the limit, 1008
 // for everything that is too much or too late: a flood, a message that is never
 // finished, no pong, a client that does not read. Protocols above do the same with
 // [Socket.Refuse]. Official clients show both in the details of their "transport
@@ -105,7 +140,7 @@
 // does not fetch or read waits in a [greenroom/hub.Outbox], which is bounded as well.
 // A body, or a message in parts, takes memory as it arrives and not as it is announced;
 // so the worst that clients can make a server hold is [Options].MaxPayload for each
-// session.
+// session, twice that when its compressed messages are inflated.
 //
 // The hub's counters have each refusal under a name that starts with "engineio_"; a
 // full outbox under "slow_consumer_disconnected".
@@ -118,8 +153,10 @@
 // immediately instead of within 100 ms. A WebSocket for a session is refused when
 // upgrades are switched off. Handshakes from a foreign origin are refused unless
 // [CORS] allows them, and so are those without an origin that a browser sends for
-// another site (Sec-Fetch-Site). A GET with a body is refused. JSONP does not exist. Messages
-// must be valid UTF-8. A middleware that fails answers the request itself: there is no
+// another site (Sec-Fetch-Site). A GET with a body is refused. JSONP is for
+// protocol 3 only. Messages must be valid UTF-8. A polling body of protocol 3 whose lengths are not lengths is
+// refused where JavaScript would make something of it, and of more than 64 pings that wait for their pongs the rest
+// gets one. A middleware that fails answers the request itself: there is no
 // error of code 3 for it. A pattern of [CORS] has to match an origin as a whole. What
 // is not under the path is answered 404 at once, upgrades included.
 package engineio

@@ -21,6 +21,8 @@ const (
 var (
 	errEmptyPacket   = errors.New("engineio: empty packet")
 	errUnknownPacket = errors.New("engineio: unknown packet type")
+	errPacketLength  = errors.New("engineio: the length of a packet is not its length")
+	errPacketText    = errors.New("engineio: text is not valid UTF-8")
 )
 
 // requestError is an answer of the protocol to a request that it refuses. The

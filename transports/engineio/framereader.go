@@ -22,6 +22,10 @@ const (
 	maxUnfinished = 30 * time.Second
 )
 
+// rsvPacked is the only reserved bit that may be used, in the first frame of a
+// compressed message (RFC 7692, section 6).
+var rsvPacked = ws.Rsv(true, false, false)
+
 // closeError says with which status a WebSocket connection fails.
 type closeError struct {
 	code   ws.StatusCode
@@ -81,6 +85,8 @@ type frameReader struct {
 	op        ws.OpCode // of the unfinished message, 0 when there is none
 	inFrame   bool
 	headLen   uint8
+	deflate   bool                   // compressed messages are allowed
+	packed    bool                   // the message is compressed, also the one just returned
 	unchecked uint8                  // bytes at the end of msg that may begin a character
 	head      [ws.MaxHeaderSize]byte // the first bytes of an incomplete header
 }
@@ -90,7 +96,8 @@ func (r *frameReader) unfinished() bool { return r.inFrame || r.op != 0 || r.hea
 
 // next reads up to the next whole message or control frame. op is 0 when p was
 // used up before. data is a part of p, unmasked in place, or a buffer that the
-// reader has given up. now starts the clock of an unfinished message; max bounds
+// reader has given up; of a compressed message, which packed tells, it is what
+// came. now starts the clock of an unfinished message; max bounds
 // a message's bytes, and is checked before anything is stored.
 func (r *frameReader) next(hr *headerReader, p []byte, max int, now time.Duration) (op ws.OpCode, data, rest []byte, err error) {
 	for {
@@ -134,7 +141,7 @@ func (r *frameReader) next(hr *headerReader, p []byte, max int, now time.Duratio
 		}
 		if !r.inFrame && r.header.Fin && r.msg == nil {
 			// The common case, a message in one frame and one read: no copy.
-			if r.op == ws.OpText && !utf8.Valid(chunk) {
+			if r.op == ws.OpText && !r.packed && !utf8.Valid(chunk) {
 				return 0, nil, nil, errInvalidUTF8
 			}
 			return r.finish(chunk, p)
@@ -186,6 +193,9 @@ func (r *frameReader) readHeader(hr *headerReader, p []byte, max int) (rest []by
 	if err := r.check(h, max); err != nil {
 		return nil, err
 	}
+	if h.OpCode == ws.OpText || h.OpCode == ws.OpBinary {
+		r.packed = h.Rsv != 0
+	}
 	r.header, r.left, r.inFrame = h, h.Length, true
 	return p[size-kept:], nil
 }
@@ -196,11 +206,18 @@ func (r *frameReader) check(h ws.Header, max int) error {
 	if r.op != 0 {
 		state = state.Set(ws.StateFragmented)
 	}
+	packed := r.packed && h.OpCode == ws.OpContinuation
+	if r.deflate && h.Rsv == rsvPacked && (h.OpCode == ws.OpText || h.OpCode == ws.OpBinary) {
+		packed, h.Rsv = true, 0
+	}
 	if err := ws.CheckHeader(h, state); err != nil {
 		return &closeError{ws.StatusProtocolError, err.Error()}
 	}
 	if h.OpCode.IsControl() {
 		return nil
+	}
+	if packed {
+		max += max/8 + minDeflate // what cannot be compressed gets longer; the inflated size is what counts
 	}
 	if h.Length > int64(max-len(r.msg)) {
 		return errTooBig
@@ -224,7 +241,7 @@ func (r *frameReader) keep(chunk []byte) bool {
 	}
 	from := len(r.msg) - int(r.unchecked)
 	r.msg = append(r.msg, chunk...)
-	if r.op != ws.OpText {
+	if r.op != ws.OpText || r.packed {
 		return true
 	}
 	text := r.msg[from:]

@@ -17,12 +17,18 @@ const (
 // startHeartbeat arms the timer of a new session.
 func (s *Socket) startHeartbeat() {
 	s.heartbeat.Init(s.loop, s.heartbeatDue)
+	if s.version == 3 {
+		s.awaitPong()
+		return
+	}
 	s.heartbeat.Reset(s.srv.opts.PingInterval)
 }
 
 func (s *Socket) heartbeatDue() {
 	switch {
-	case s.paused:
+	case s.deaf() && s.version == 3:
+		s.reassure()
+	case s.deaf():
 		// We do not listen at the moment: silence proves nothing. But the client listens for
 		// our pings.
 		s.awaiting, s.refreshed = true, false
@@ -40,6 +46,9 @@ func (s *Socket) heartbeatDue() {
 	}
 }
 
+// deaf reports whether we do not read what the client sends.
+func (s *Socket) deaf() bool { return s.paused || s.ws != nil && s.ws.inflating != nil }
+
 // excuse lets the client have the time by which the loop, not the client, was late. Once a deadline.
 func (s *Socket) excuse() bool {
 	late := s.loop.Now() - s.deadline
@@ -51,11 +60,16 @@ func (s *Socket) excuse() bool {
 	return true
 }
 
-// awaitPong gives the client PingTimeout from now.
+// awaitPong gives the client PingTimeout from now; one of protocol 3, which is to send a ping, the interval on
+// top of that.
 func (s *Socket) awaitPong() {
+	d := s.srv.opts.PingTimeout
+	if s.version == 3 {
+		d += s.srv.opts.PingInterval
+	}
 	s.awaiting, s.excused = true, false
-	s.deadline = s.loop.Now() + s.srv.opts.PingTimeout
-	s.heartbeat.Reset(s.srv.opts.PingTimeout)
+	s.deadline = s.loop.Now() + d
+	s.heartbeat.Reset(d)
 }
 
 func (s *Socket) pong() {

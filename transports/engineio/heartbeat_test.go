@@ -55,23 +55,15 @@ func TestNoPong(t *testing.T) {
 	})
 	t.Run("polling", func(t *testing.T) {
 		p := s.poll(t)
-		p.wantGet("2")
-		s.waitClosed(t, p.sid, ReasonPingTimeout)
-		p.wantGone()
-	})
-	t.Run("polling, a GET waits", func(t *testing.T) {
-		p := s.poll(t)
-		p.wantGet("2")
-		got := p.start()
-		select {
-		case a := <-got: // a close, or nothing known any more if the session ended first
-			if a.body != "1" && a.status != 400 {
-				t.Error(a)
-			}
-		case <-time.After(patience):
-			t.Error("not answered")
+		a := p.get() // the ping, unless this machine was so slow that the session has ended
+		if a.body == "2" {
+			a = p.get() // waits
+		}
+		if a.body != "1" && a.status != 400 {
+			t.Error(a)
 		}
 		s.waitClosed(t, p.sid, ReasonPingTimeout)
+		p.wantGone()
 	})
 	t.Run("polling, nobody fetched the ping", func(t *testing.T) {
 		p := s.poll(t)
@@ -83,7 +75,7 @@ func TestNoPong(t *testing.T) {
 		eventually(t, "the end", func() bool { return s.Sessions() == 0 })
 		c.wantEOF()
 	})
-	if n := s.count("engineio_ping_timeout"); n != 5 {
+	if n := s.count("engineio_ping_timeout"); n != 4 {
 		t.Errorf("counted %d", n)
 	}
 }
@@ -127,7 +119,7 @@ func TestOtherPacketsMoveTheDeadlineOnce(t *testing.T) {
 	say := func() (moved bool) {
 		var soon time.Duration
 		s.on(t, c.sid, func(sock *Socket) {
-			soon = sock.loop.Now() + time.Second
+			soon = sock.loop.Now() + 15*time.Second // of the 20 that it would move to
 			sock.deadline = soon
 		})
 		c.text("4x")

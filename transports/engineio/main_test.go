@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen. Nothing is decided by
 // its length.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 var testWires = Wires{
 	WebSocket: hub.RegisterWire("test websocket", func(m *hub.Message) []byte {
@@ -33,6 +33,12 @@ var testWires = Wires{
 	Polling: hub.RegisterWire("test polling", func(m *hub.Message) []byte {
 		return EncodePolling(m.Payload.JSON, m.Payload.Attachments)
 	}),
+	V3: &Wires3{
+		WebSocket:       testWire3("test websocket 3", EncodeWebSocket3, false),
+		WebSocketBase64: testWire3("test websocket 3 base64", EncodeWebSocket3, true),
+		Polling:         testWire3("test polling 3", EncodePolling3, false),
+		PollingBase64:   testWire3("test polling 3 base64", EncodePolling3, true),
+	},
 }
 
 // server is a Server on a loopback port. Its handler records what happens, and

@@ -157,6 +157,7 @@ func (m *sessionModel) doGet() {
 	case m.phase == StateClosing:
 		want = "6\x1e1"
 		m.phase = StateClosed
+		defer m.probeClosed()
 	case m.probes > 0:
 		want = "6"
 	default:
@@ -237,6 +238,10 @@ var sessionSteps = map[string]sessionStep{
 		m.s.on(m, m.p.sid, func(s *Socket) { s.Close(ReasonForcedClose) })
 		if m.phase == StateWebSocket || m.get != nil {
 			m.over(ReasonForcedClose, "1", ws.StatusNoStatusRcvd)
+			return
+		}
+		if m.probes > 0 { // the client may hear of it on the WebSocket alone
+			m.phase, m.reason = StateClosing, ReasonForcedClose
 			return
 		}
 		waiting := m.waiting
@@ -338,6 +343,10 @@ var sessionSteps = map[string]sessionStep{
 		}
 	}},
 	"upgrade": {false, func(m *sessionModel) bool { return m.phase == StateUpgrading }, (*sessionModel).upgrade},
+	"upgrade of what was closed": {true, func(m *sessionModel) bool { return m.phase == StateClosing && m.ws != nil }, func(m *sessionModel) {
+		m.upgrade()
+		m.over(ReasonForcedClose, "", ws.StatusNoStatusRcvd)
+	}},
 	"no packet of the upgrade": {false, func(m *sessionModel) bool { return m.phase == StateUpgrading }, func(m *sessionModel) {
 		m.ws.text("4x")
 		m.probeOver()
@@ -383,6 +392,15 @@ var sessionSteps = map[string]sessionStep{
 func always(*sessionModel) bool { return true }
 
 func onWebSocket(m *sessionModel) bool { return m.phase == StateWebSocket }
+
+// probeClosed: the session is over, and so is the try.
+func (m *sessionModel) probeClosed() {
+	m.Helper()
+	if m.ws != nil {
+		m.ws.wantClose(ws.StatusNoStatusRcvd)
+		m.ws, m.probes = nil, 0
+	}
+}
 
 // probeOver: the try has failed, the session polls on.
 func (m *sessionModel) probeOver() {

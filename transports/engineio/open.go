@@ -17,15 +17,16 @@ func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
 		sid:     p.sid,
 		request: hub.NewRequest(r),
 		pending: true,
+		version: p.version,
+		base64:  p.base64,
+		jsonp:   p.jsonp,
 	}
 	s.request.Secure = isSecure(r)
 	s.setState(st)
-	wire := srv.opts.Wires.Polling
 	if st == StateWebSocket {
 		s.claimed.Store(true)
-		wire = srv.opts.Wires.WebSocket
 	}
-	s.out.Init(s.loop, srv.hub, wire, s)
+	s.out.Init(s.loop, srv.hub, s.wire(p.transport, p.base64), s)
 	return s
 }
 

@@ -40,7 +40,7 @@ type Options struct {
 	CloseTimeout time.Duration
 
 	// MaxPayload bounds a message, the body of a POST and, as far as single packets allow, the answer
-	// to a poll, in bytes. Clients are told. Default 1 000 000.
+	// to a poll, in bytes. Clients are told. Default 1 000 000, at most 1 GiB.
 	MaxPayload int
 	// MaxSessions bounds the open sessions, default 250 000. Further clients are answered 503.
 	MaxSessions int
@@ -57,8 +57,17 @@ type Options struct {
 
 	// Transports that clients may open a session with, default both.
 	Transports []Transport
+	// AllowEIO3 lets clients of Socket.IO 1.x and 2.x in, which speak Engine.IO protocol 3, on the same path. It
+	// brings JSONP with it; see "Protocol 3" in the package's documentation. Their session ids, which are secrets
+	// here, are the ids of their Socket.IO sessions. It needs Wires.V3. Default: they are answered "Unsupported
+	// protocol version".
+	AllowEIO3 bool
 	// NoUpgrades forbids changing from polling to WebSocket.
 	NoUpgrades bool
+
+	// PerMessageDeflate, when set, lets clients that offer it have messages compressed on their WebSockets, in
+	// both directions. Default: nothing is compressed.
+	PerMessageDeflate *Deflate
 
 	// AllowRequest, when set, is asked before a session is opened. Its error's text is the message
 	// that the client gets, with status 403; "Forbidden" when it is empty. The headers that it sets in h
@@ -108,6 +117,12 @@ type Handler interface {
 	OnClose(s *Socket, reason string)
 }
 
+// UpgradeHandler is a [Handler] that wants to know when a polling session has become a WebSocket one.
+type UpgradeHandler interface {
+	// OnUpgrade is called on the loop, before anything that comes or leaves by the WebSocket.
+	OnUpgrade(s *Socket)
+}
+
 func (o Options) withDefaults() Options {
 	duration := func(d *time.Duration, def time.Duration) {
 		if *d <= 0 {
@@ -125,8 +140,14 @@ func (o Options) withDefaults() Options {
 	duration(&o.BodyTimeout, 20*time.Second)
 	duration(&o.CloseTimeout, 30*time.Second)
 	number(&o.MaxPayload, 1_000_000)
+	o.MaxPayload = min(o.MaxPayload, 1<<30) // far below what overflows on any system
 	number(&o.MaxSessions, 250_000)
 	number(&o.MaxPending, 10_000)
+	if o.PerMessageDeflate != nil {
+		d := *o.PerMessageDeflate
+		number(&d.Threshold, 1024)
+		o.PerMessageDeflate = &d
+	}
 	number(&o.HTTPCompression.Threshold, 1024)
 	if o.HandshakeRate == 0 {
 		o.HandshakeRate = 10_000

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -86,6 +87,7 @@ func TestPauseBoundsWhatIsHeld(t *testing.T) {
 	const n = 300
 	done := make(chan error, 1)
 	var sent atomic.Int64
+	_ = c.SetDeadline(time.Now().Add(3 * patience)) // for all of it, the pause included
 	go func() {
 		var err error
 		for i := 0; i < n && err == nil; i++ {

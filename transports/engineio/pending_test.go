@@ -78,6 +78,7 @@ func TestFloodOfHandshakesLocksNobodyOut(t *testing.T) {
 	p, c := s.poll(t), s.connect(t)
 	p.wantPost("4x")
 	c.text("4x")
+	s.waitMessages(t, c.sid, 1)
 	flood()
 	p.wantGet("4x")
 	c.wantText("4x")

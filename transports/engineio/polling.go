@@ -20,6 +20,7 @@ type response struct {
 // pollRequest is a GET on its way to the session, and waiting there.
 type pollRequest struct {
 	s     *Socket
+	index string        // of JSONP
 	reply chan response // buffered: the loop never waits
 	taken bool          // the answer holds packets // loop
 }
@@ -27,14 +28,18 @@ type pollRequest struct {
 // RunOn implements [coop.Job].
 func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 
-func (p *pollRequest) answer(body string) { p.reply <- response{body: []byte(body)} }
+// answer answers with packets that have no data.
+func (p *pollRequest) answer(body string) { p.reply <- response{body: p.s.pollBody(body)} }
 
 // openPolling opens a session by its first GET.
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
 	s := srv.newSocket(r, p, StatePolling)
-	body := append([]byte{byte(PacketOpen)}, s.openData(srv.opts.upgrades())...)
+	body := s.pollBody(string(PacketOpen) + string(s.openData(srv.opts.upgrades())))
 	if f := srv.greeting; f != nil {
-		body = append(append(body, separator), f.Bytes(srv.opts.Wires.Polling)...)
+		if s.version != 3 { // whose packets carry their lengths
+			body = append(body, separator)
+		}
+		body = append(body, f.Bytes(s.wire(Polling, s.base64))...)
 	}
 	if !srv.sessions.add(s) {
 		srv.sessions.release()
@@ -49,14 +54,14 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params)
 	}
 	s.known.Store(true)
 	srv.setCookie(w.Header(), s.sid)
-	if srv.writePoll(w, r, response{body: body}) != nil {
+	if srv.writePoll(w, r, response{body: s.script(p.index, body)}) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
 	}
 }
 
 // servePoll waits for something to send to the client.
-func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) {
-	p := &pollRequest{s: s, reply: make(chan response, 1)}
+func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket, query params) {
+	p := &pollRequest{s: s, index: query.index, reply: make(chan response, 1)}
 	if !s.loop.PostJob(p) {
 		s.orphaned()
 		srv.refuse(w, r, errUnknownSID)
@@ -78,6 +83,7 @@ func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket) 
 }
 
 func (srv *Server) answerGet(w http.ResponseWriter, r *http.Request, p *pollRequest, a response) {
+	a.body = p.s.script(p.index, a.body)
 	if srv.writeResponse(w, r, a) != nil {
 		p.s.later(func() { p.s.pollLost(p) })
 	}
@@ -100,6 +106,9 @@ func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, a response)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
 	body := a.body
+	if isOctets(body) {
+		h.Set("Content-Type", octetStream)
+	}
 	if !a.plain {
 		body = srv.opts.HTTPCompression.compressed(h, r, body)
 	}
@@ -185,7 +194,7 @@ func (s *Socket) answerPoll() {
 func (s *Socket) answerPackets(p *pollRequest) {
 	p.taken = true
 	plain := !s.out.Compressible()
-	p.reply <- response{body: s.out.Take(separator, s.srv.opts.MaxPayload), plain: plain}
+	p.reply <- response{body: s.takePackets(), plain: plain}
 }
 
 // pollLost ends the session because the connection of a GET has gone, and the

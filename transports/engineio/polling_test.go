@@ -175,11 +175,18 @@ func TestSecondGETClosesTheSession(t *testing.T) {
 	}
 }
 
-// upload begins a POST of size bytes and sends only part of it.
-func (p *poller) upload(size int, part string) *raw {
+// uploading begins a POST of size bytes and sends only part of it.
+func (p *poller) uploading(size int, part string) *raw {
 	p.t.Helper()
 	c := p.s.dial(p.t)
 	c.write(fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", p.target(), size, part))
+	return c
+}
+
+// upload is uploading, and waits until the server has seen it.
+func (p *poller) upload(size int, part string) *raw {
+	p.t.Helper()
+	c := p.uploading(size, part)
 	p.s.eventuallyOn(p.t, p.sid, "the upload", func(s *Socket) bool { return s.post.Load() != nil })
 	return c
 }
@@ -226,11 +233,15 @@ func TestAbortedRequestsCloseTheSession(t *testing.T) {
 	}
 }
 
+// shortBody is a BodyTimeout for tests that wait for its end. The bodies and answers that are good have to be
+// quicker, on the slowest machine.
+const shortBody = time.Second
+
 // A POST that never ends is cut at BodyTimeout, and the session with it.
 func TestSlowPOST(t *testing.T) {
-	s := serve(t, Options{BodyTimeout: 50 * time.Millisecond})
+	s := serve(t, Options{BodyTimeout: shortBody})
 	p := s.poll(t)
-	c := p.upload(100, "4")
+	c := p.uploading(100, "4")
 	s.waitClosed(t, p.sid, ReasonTransportError)
 	if a := c.response(); a.err == nil && a.status != 400 {
 		t.Error(a)
@@ -241,8 +252,9 @@ func TestSlowPOST(t *testing.T) {
 // A body that never comes holds no goroutine of the server, whatever the
 // request was refused for.
 func TestRefusedRequestsDoNotWaitForTheirBodies(t *testing.T) {
-	s := serve(t, Options{BodyTimeout: 50 * time.Millisecond, MaxPayload: 100})
+	s := serve(t, Options{BodyTimeout: shortBody, MaxPayload: 100})
 	p := s.poll(t)
+	conns := map[string]*raw{} // they wait at the same time
 	for name, request := range map[string]string{
 		"unknown session": "POST " + pollTarget + "&sid=x HTTP/1.1\r\nHost: x\r\nContent-Length: 100",
 		"no session":      "POST " + pollTarget + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100",
@@ -251,9 +263,11 @@ func TestRefusedRequestsDoNotWaitForTheirBodies(t *testing.T) {
 		"poll with body":  "GET " + p.target() + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100",
 		"PUT":             "PUT " + p.target() + " HTTP/1.1\r\nHost: x\r\nContent-Length: 100",
 	} {
+		conns[name] = s.dial(t)
+		conns[name].write([]byte(request + "\r\n\r\n"))
+	}
+	for name, c := range conns {
 		t.Run(name, func(t *testing.T) {
-			c := s.dial(t)
-			c.write([]byte(request + "\r\n\r\n"))
 			if a := c.response(); a.err == nil && a.status < 400 {
 				t.Error(a)
 			}
@@ -267,7 +281,7 @@ func TestRefusedRequestsDoNotWaitForTheirBodies(t *testing.T) {
 // A client that does not take its answer is cut at BodyTimeout. What the answer
 // held is lost, so the session ends.
 func TestSlowReaderOfAPoll(t *testing.T) {
-	s := serve(t, Options{BodyTimeout: 50 * time.Millisecond, MaxPayload: 64 << 20}, hub.Options{Loops: 1, OutboxBytes: 128 << 20})
+	s := serve(t, Options{BodyTimeout: shortBody, MaxPayload: 64 << 20}, hub.Options{Loops: 1, OutboxBytes: 128 << 20})
 	p := s.poll(t)
 	c := s.dial(t)
 	c.write(fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", p.target()))

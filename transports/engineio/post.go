@@ -25,8 +25,9 @@ type postRequest struct {
 	rc      *http.ResponseController // nil after the upload
 	aborted bool
 
-	body []byte // what is not processed yet
-	err  error  // why there is no body
+	body   []byte // what is not processed yet
+	octets bool   // it is in protocol 3's binary form
+	err    error  // why there is no body
 
 	// On the loop:
 	processing bool // the body is good, and not used up
@@ -48,13 +49,13 @@ func (p *postRequest) abort() {
 
 // servePost takes packets from the client.
 func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) {
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/octet-stream") {
-		// How protocol 3 sends binary data; it does not exist in protocol 4.
+	octets := strings.HasPrefix(r.Header.Get("Content-Type"), octetStream)
+	if octets && s.version == 4 {
 		s.later(s.postFailed)
 		srv.refuse(w, r, errBinaryBody)
 		return
 	}
-	p := &postRequest{s: s, reply: make(chan response, 1), rc: http.NewResponseController(w)}
+	p := &postRequest{s: s, octets: octets, reply: make(chan response, 1), rc: http.NewResponseController(w)}
 	if !s.post.CompareAndSwap(nil, p) {
 		s.later(s.postFailed)
 		srv.refuse(w, r, errPostOverlap)
@@ -63,6 +64,9 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 	p.upload(r, srv.opts.MaxPayload)
 	if p.err != nil && !errors.Is(p.err, errBodyTooLarge) {
 		w.Header().Set("Connection", "close")
+	}
+	if s.jsonp && p.err == nil {
+		p.body, p.octets = jsonpBody(p.body), false
 	}
 	if !s.loop.PostJob(p) {
 		s.orphaned()
@@ -164,7 +168,7 @@ func (s *Socket) onPost(p *postRequest) {
 		s.postDone(p, response{err: errBodyCut})
 	case s.expired():
 		s.postDone(p, response{err: errUnknownSID})
-	case !utf8.Valid(p.body):
+	case !p.octets && !utf8.Valid(p.body):
 		// What goes on to WebSocket clients in text frames must be UTF-8.
 		s.badPacket()
 		s.postDone(p, response{err: errBadBody})
@@ -178,15 +182,16 @@ func (s *Socket) onPost(p *postRequest) {
 // pause, or the session ends.
 func (s *Socket) processPost(p *postRequest) {
 	for !s.paused {
-		packet, rest, more, err := NextPacket(p.body)
+		packet, more, err := p.next()
 		if err != nil {
 			p.processing = false // the answer is 400 and not what end would give
 			s.badPacket()
 			s.postDone(p, response{err: errBadBody})
 			return
 		}
-		p.body = rest
-		s.packet(packet)
+		if packet.Type != 0 {
+			s.packet(packet)
+		}
 		if !more || !s.Open() {
 			s.postDone(p, response{body: []byte("ok")})
 			return

@@ -33,6 +33,7 @@ type Refusal struct {
 var (
 	refuseBadPacket = &Refusal{"engineio_bad_packet", ReasonParseError, StatusProtocolError, "not an Engine.IO packet"}
 	refusePing      = &Refusal{"engineio_ping_from_client", ReasonTransportError, StatusProtocolError, "only the server sends pings"}
+	refusePong      = &Refusal{"engineio_pong_from_client", ReasonTransportError, StatusProtocolError, "only the server sends pongs"}
 	refuseSilence   = &Refusal{"engineio_ping_timeout", ReasonPingTimeout, StatusPolicy, "ping timeout"}
 	refusePending   = &Refusal{"engineio_pending_evicted", ReasonForcedClose, StatusPolicy, "too many clients that say nothing"}
 	refuseSlow      = &Refusal{"", ReasonTransportError, StatusPolicy, "slow consumer"} // the outbox has counted it

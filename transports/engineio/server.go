@@ -18,7 +18,7 @@ import (
 	"greenroom/hub"
 )
 
-// Server serves Engine.IO protocol 4 over HTTP long-polling and WebSocket. It is
+// Server serves Engine.IO protocol 4, and 3 if asked to, over HTTP long-polling and WebSocket. It is
 // an [http.Handler]; every session lives on one of the hub's loops.
 //
 // The HTTP server in front should set ReadHeaderTimeout and IdleTimeout; bodies,
@@ -32,6 +32,7 @@ type Server struct {
 	pending  pending
 	locals   []local // by loop
 	ping     *hub.Frame
+	pong     *hub.Frame // of protocol 3
 	bye      *hub.Frame // a close frame without status
 	greeting *hub.Frame // Options.InitialPacket, or nil
 	cookie   [2]string  // before and behind the session's id; empty without a cookie
@@ -39,6 +40,7 @@ type Server struct {
 
 	middlewares []func(http.Handler) http.Handler
 	handler     http.Handler // all middlewares, and then serve
+	aside       inflaters
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience
@@ -48,7 +50,8 @@ type Server struct {
 
 // local is what the sessions of one loop share.
 type local struct {
-	headers headerReader
+	headers  headerReader
+	inflater inflater
 }
 
 // New makes a server whose sessions live on h's loops. onOpen makes the handler
@@ -62,6 +65,7 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		onOpen: onOpen,
 		locals: make([]local, len(h.Loops().All())),
 		ping:   o.Wires.packetFrame(string(PacketPing)),
+		pong:   o.Wires.packetFrame(string(PacketPong)),
 		closed: make(chan struct{}),
 		limits: newHandshakeLimits(&o),
 	}
@@ -76,6 +80,10 @@ func New(h *hub.Hub, o Options, onOpen func(*Socket) Handler) *Server {
 		}
 	}
 	srv.bye = rawFrame(ws.CompiledClose)
+	if o.AllowEIO3 && o.Wires.V3 == nil {
+		srv.log.Error("AllowEIO3 has no effect without Wires.V3")
+	}
+	srv.aside = newInflaters(max(1, len(srv.locals)/2))
 	srv.sessions.init()
 	return srv
 }
@@ -90,7 +98,10 @@ func (srv *Server) Sessions() int { return srv.sessions.len() }
 type params struct {
 	transport Transport
 	sid       string
-	version   string
+	version   uint8  // 4, or else 3
+	base64    bool   // the client takes no binary data, of protocol 3 only
+	jsonp     bool   // of protocol 3 only
+	index     string // of JSONP
 }
 
 func parseParams(u *url.URL) params {
@@ -101,7 +112,13 @@ func parseParams(u *url.URL) params {
 		}
 		return ""
 	}
-	return params{Transport(last("transport")), last("sid"), last("EIO")}
+	p := params{transport: Transport(last("transport")), sid: last("sid"), version: 4}
+	if last("EIO") != "4" { // as Node.js has it: without a version, too
+		p.version = 3
+		p.jsonp, p.index = q.Has("j"), last("j")
+		p.base64 = last("b64") != "" || p.jsonp
+	}
+	return p
 }
 
 // isUpgrade reports whether r asks for a WebSocket.
@@ -169,17 +186,17 @@ func (srv *Server) serveSession(w http.ResponseWriter, r *http.Request, p params
 		srv.refuse(w, r, errTransportMismatch)
 		return
 	}
-	if p.version != "4" {
+	if p.version != s.version {
 		srv.refuse(w, r, errProtocolMismatch)
 		return
 	}
 	if p.transport == WebSocket {
-		srv.serveUpgrade(w, r, s)
+		srv.serveUpgrade(w, r, s, p)
 		return
 	}
 	switch r.Method {
 	case http.MethodGet:
-		srv.servePoll(w, r, s)
+		srv.servePoll(w, r, s, p)
 	case http.MethodPost:
 		srv.servePost(w, r, s)
 	default:
@@ -234,19 +251,23 @@ func (srv *Server) checkHandshake(w http.ResponseWriter, r *http.Request, p para
 			return &e
 		}
 	}
-	if p.version != "4" {
+	if p.version != 4 && !(srv.opts.AllowEIO3 && srv.opts.Wires.V3 != nil) {
 		return errProtocolVersion
 	}
 	return nil
 }
 
 // hijack answers 101 and takes the connection over from net/http. early is what
-// the client has sent behind its request already.
-func (srv *Server) hijack(w http.ResponseWriter, r *http.Request) (conn net.Conn, early []byte, err error) {
+// the client has sent behind its request already. ext learns whether messages
+// may be compressed; nil if they may not.
+func (srv *Server) hijack(w http.ResponseWriter, r *http.Request, ext *extension) (conn net.Conn, early []byte, err error) {
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  srv.opts.BodyTimeout,
 		Header:   w.Header(), // CORS headers go onto the 101, too
 		Protocol: func(string) bool { return true },
+	}
+	if ext != nil && srv.opts.PerMessageDeflate != nil {
+		upgrader.Negotiate = ext.negotiate
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {

@@ -68,7 +68,12 @@ type Socket struct {
 	doomed    bool          // the outbox is full, the end is posted
 	grace     bool          // closed, but one GET is still answered
 
-	known   atomic.Bool // its start is posted: requests may be, too
+	known atomic.Bool // its start is posted: requests may be, too
+
+	version uint8 // of the protocol: 4 or 3
+	base64  bool  // the polling client of protocol 3 takes no binary bodies
+	jsonp   bool  // it wants scripts instead of bodies
+
 	claimed atomic.Bool // a WebSocket was given to the session, or is being tried
 	probe   *wsConn     // in StateUpgrading
 	aux     *coop.Timer // of an upgrade or a close, made when needed
@@ -139,7 +144,12 @@ func (s *Socket) Flush() {
 // Pause makes the session stop reading from its client, in the middle of what
 // was received if need be: a WebSocket is not read, a POST not answered. The
 // heartbeat does not end a paused session.
-func (s *Socket) Pause() { s.paused, s.resuming = true, false }
+func (s *Socket) Pause() {
+	if !s.paused && s.version == 3 {
+		s.heartbeat.Reset(s.srv.opts.PingTimeout / 2) // see reassure
+	}
+	s.paused, s.resuming = true, false
+}
 
 // Resume undoes Pause. What was held is processed in a later callback.
 func (s *Socket) Resume() {
@@ -189,6 +199,10 @@ func (s *Socket) packet(p Packet) {
 		return
 	}
 	s.heard()
+	if s.version == 3 {
+		s.packet3(p)
+		return
+	}
 	if p.Type == PacketPong {
 		s.pong()
 		return

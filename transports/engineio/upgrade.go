@@ -11,7 +11,7 @@ const maxProbes = 8
 
 // serveUpgrade gives a polling session a WebSocket to try. One at a time, and
 // none once it has one.
-func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket) {
+func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socket, p params) {
 	switch {
 	case r.Method != http.MethodGet, srv.opts.NoUpgrades:
 		srv.refuse(w, r, errBadRequest)
@@ -25,12 +25,14 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		srv.refuseWebSocket(w, r)
 		return
 	}
-	conn, early, err := srv.hijack(w, r)
+	var ext extension
+	conn, early, err := srv.hijack(w, r, &ext)
 	if err != nil {
 		s.claimed.Store(false)
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c.reader.deflate = ext.accepted
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		s.claimed.Store(false)
@@ -65,6 +67,8 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 		c.probed = true
 		c.writeProbe(append(appendFrameHeader(nil, ws.OpText, len("3probe")), "3probe"...))
 		s.answerPoll() // the client waits for its poll to end before it upgrades
+	case op == ws.OpText && string(data) == string(PacketUpgrade) && s.State() == StateClosing:
+		s.lastUpgrade()
 	case op == ws.OpText && string(data) == string(PacketUpgrade):
 		if s.post.Load() != nil {
 			// Packets of this POST come before what follows on the WebSocket;
@@ -102,11 +106,18 @@ func (s *Socket) upgrade() {
 		s.poll.answer(pollNoop)
 		s.poll = nil
 	}
-	s.out.SetWire(s.srv.opts.Wires.WebSocket)
+	s.setWebSocketWire()
+	if h, ok := s.handler.(UpgradeHandler); ok {
+		h.OnUpgrade(s)
+	}
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
-	if s.awaiting {
+	switch {
+	case s.version == 3:
+		s.refreshed = false
+		s.awaitPong()
+	case s.awaiting:
 		// The ping may have been lost with the last poll, or the pong be on its way: start afresh.
 		s.awaiting = false
 		s.heartbeat.Reset(s.srv.opts.PingInterval)
@@ -117,6 +128,28 @@ func (s *Socket) upgrade() {
 	}
 }
 
+// lastUpgrade is the upgrade of a session that the server has closed meanwhile. The official client stops polling
+// before it upgrades and does not begin again when that fails, so that this is where it hears of the close.
+func (s *Socket) lastUpgrade() {
+	c := s.probe
+	s.probe, s.ws, c.waiting = nil, c, false
+	if s.poll != nil {
+		s.poll.answer(pollNoop)
+		s.poll = nil
+	}
+	s.setWebSocketWire()
+	c.shut(s.srv.bye)
+}
+
+// setWebSocketWire has the outbox encode for the session's WebSocket.
+func (s *Socket) setWebSocketWire() {
+	w := s.wire(WebSocket, s.ws.base64)
+	if s.ws.reader.deflate {
+		s.out.Pack(compressed(w), s.srv.opts.PerMessageDeflate.Threshold)
+	}
+	s.out.SetWire(w)
+}
+
 // dropProbe ends the try, if there is one; the session polls on.
 func (s *Socket) dropProbe() {
 	c := s.probe
@@ -124,8 +157,8 @@ func (s *Socket) dropProbe() {
 		return
 	}
 	s.probe = nil
-	s.aux.Stop()
 	if s.State() == StateUpgrading {
+		s.aux.Stop()
 		s.setState(StatePolling)
 	}
 	s.claimed.Store(false)

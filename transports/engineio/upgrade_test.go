@@ -12,9 +12,9 @@ import (
 )
 
 // tryout attaches a WebSocket to a polling session.
-func (p *poller) tryout() *socket {
+func (p *poller) tryout(headers ...string) *socket {
 	p.t.Helper()
-	c := p.s.attach(p.t, wsTarget+"&sid="+p.sid)
+	c := p.s.attach(p.t, wsTarget+"&sid="+p.sid, headers...)
 	c.sid = p.sid
 	return c
 }
@@ -141,17 +141,25 @@ func TestFailedUpgrades(t *testing.T) {
 }
 
 func TestUpgradeTimeout(t *testing.T) {
-	s := serve(t, Options{UpgradeTimeout: 50 * time.Millisecond})
-	for name, do := range map[string]func(*socket){
-		"silent":       func(*socket) {},
-		"probed":       func(c *socket) { c.text("2probe"); c.wantText("3probe") },
-		"half a frame": func(c *socket) { c.write(clientFrame(ws.OpText, true, "5")[:3]) },
+	quick, patient := serve(t, Options{UpgradeTimeout: 50 * time.Millisecond}), serve(t, Options{UpgradeTimeout: time.Hour})
+	for name, tc := range map[string]struct {
+		s  *server
+		do func(*socket)
+	}{
+		"silent":       {quick, func(*socket) {}},
+		"half a frame": {quick, func(c *socket) { c.write(clientFrame(ws.OpText, true, "5")[:3]) }},
+		"probed": {patient, func(c *socket) {
+			c.text("2probe")
+			c.wantText("3probe")
+			patient.on(t, c.sid, func(sock *Socket) { sock.aux.Reset(0) })
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			s := tc.s
 			before := s.count("engineio_upgrade_timeout")
 			p := s.poll(t)
 			c := p.tryout()
-			do(c)
+			tc.do(c)
 			c.wantClose(1005)
 			s.waitCount(t, "engineio_upgrade_timeout", before+1)
 			p.wantPost("4lives")
@@ -254,12 +262,41 @@ func TestCloseWhileUpgrading(t *testing.T) {
 	}
 }
 
+// The official client does not poll any more once its probe was answered, so that the WebSocket is where it hears of a
+// close, and of what was sent before.
+func TestCloseBeforeTheUpgradeIsHeardAfterIt(t *testing.T) {
+	s := serve(t, Options{})
+	for name, post := range map[string]bool{"at once": false, "with a POST under way": true} {
+		t.Run(name, func(t *testing.T) {
+			p := s.poll(t)
+			c := p.tryout()
+			c.text("2probe")
+			c.wantText("3probe")
+			if post {
+				defer p.upload(6, "4on").Close()
+				s.eventuallyOn(t, p.sid, "the POST", func(sock *Socket) bool { return sock.post.Load() != nil })
+				c.text("5")
+				s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
+			}
+			s.on(t, p.sid, func(sock *Socket) {
+				sock.SendText([]byte("the last word"))
+				sock.Close(ReasonForcedClose)
+			})
+			if !post {
+				c.text("5")
+			}
+			c.wantText("4the last word")
+			c.wantClose(1005)
+			s.waitClosed(t, p.sid, ReasonForcedClose)
+		})
+	}
+}
+
 // After an upgrade the session lives by the WebSocket's heartbeat.
 func TestHeartbeatGoesOnAfterTheUpgrade(t *testing.T) {
 	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: patience})
 	p := s.poll(t)
-	waiting := p.begin()
-	wantAnswer(t, waiting, 200, "2") // and no pong: the upgrade starts afresh
+	p.wantGet("2") // and no pong: the upgrade starts afresh
 	c := p.upgraded()
 	for range 3 {
 		c.wantText("2")

@@ -28,10 +28,13 @@ type wsConn struct {
 	held   []byte // received but not consumed: the session is paused, or an upgrade waits
 	reader frameReader
 
+	inflating *inflating // a message that is, or was, inflated beside the loop
+
 	pings    int32 // tokens left of the rate limit
 	pingsAt  time.Duration
 	probes   uint8 // "2probe"s answered
 	probed   bool  // the client has been told that this WebSocket works
+	base64   bool  // the client of protocol 3 takes no binary frames
 	waiting  bool  // the client has upgraded, but a POST is not processed yet
 	stalled  bool  // the last write was short
 	dead     bool  // input is discarded
@@ -45,7 +48,8 @@ func rawFrame(b []byte) *hub.Frame { return hub.NewFrame(func(hub.Wire) []byte {
 
 // openWebSocket opens a session directly on a WebSocket.
 func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p params) {
-	conn, early, err := srv.hijack(w, r)
+	var ext extension
+	conn, early, err := srv.hijack(w, r, &ext)
 	if err != nil {
 		srv.sessions.release()
 		return
@@ -57,8 +61,10 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 		srv.sessions.release()
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst}
+	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c.reader.deflate = ext.accepted
 	s.ws = c
+	s.setWebSocketWire()
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		_ = conn.Close()
@@ -106,9 +112,21 @@ func (c *wsConn) OnRead(_ *coop.Stream, p []byte) {
 func (c *wsConn) consume(p []byte) {
 	s := c.s
 	headers := &s.srv.locals[s.loop.ID()].headers
+	inflated := 0
 	for {
-		if c.waiting || s.paused && c == s.ws {
+		switch {
+		case c.waiting, s.paused && c == s.ws, c.inflating != nil && !c.inflating.done:
 			c.hold(p)
+			return
+		case c.inflating != nil:
+			if !c.takeInflated() {
+				c.discard(p)
+				return
+			}
+			continue
+		case inflated >= inflateTurn && len(p) > 0:
+			c.hold(p)
+			s.later(c.resume) // others have their turn
 			return
 		}
 		op, data, rest, err := c.reader.next(headers, p, s.srv.opts.MaxPayload, s.loop.Now())
@@ -121,6 +139,18 @@ func (c *wsConn) consume(p []byte) {
 				s.alive() // bytes are a sign of life, too
 			}
 			return
+		}
+		if c.reader.packed && !op.IsControl() {
+			inflated += inflateCost
+			if data, err = c.inflate(op, data); err != nil {
+				c.fail(err)
+				return
+			}
+			if c.inflating != nil {
+				p = rest
+				continue
+			}
+			inflated += len(data)
 		}
 		c.frame(op, data)
 		if p = rest; c.dead {
@@ -170,11 +200,7 @@ func (c *wsConn) message(op ws.OpCode, data []byte) {
 		c.tryUpgrade(op, data)
 		return
 	}
-	if op == ws.OpBinary {
-		c.s.packet(Packet{Type: PacketMessage, Binary: true, Data: data})
-		return
-	}
-	p, err := parsePacket(data)
+	p, err := c.s.parseFrame(op, data)
 	if err != nil {
 		c.s.badPacket()
 		return
@@ -296,6 +322,17 @@ func (c *wsConn) lastFlushed() {
 	c.s.auxTimer().Reset(min(wsLinger, c.s.srv.opts.CloseTimeout))
 }
 
+// closeDue ends a close that takes too long. When it was the loop that took long, the last frame may not have been
+// written yet.
+func (c *wsConn) closeDue() {
+	if !c.flushed && !c.stalled {
+		if c.flush(); c.flushed {
+			return
+		}
+	}
+	c.stream.Close() // gone follows in its OnClose
+}
+
 // discard looks only for the client's close frame. When it and ours have passed
 // the connection is done (RFC 6455, section 7.1.1).
 func (c *wsConn) discard(p []byte) {
@@ -345,7 +382,7 @@ func (c *wsConn) OnClose(*coop.Stream, error) {
 // WebSocket for a session. On net/http's goroutine.
 func (srv *Server) refuseWebSocket(w http.ResponseWriter, r *http.Request) {
 	srv.dropped("engineio_second_websocket", "the session has a WebSocket", r.RemoteAddr)
-	conn, early, err := srv.hijack(w, r)
+	conn, early, err := srv.hijack(w, r, nil)
 	if err != nil {
 		return
 	}

@@ -8,13 +8,14 @@ import (
 	"greenroom/hub"
 )
 
-// Wires are the two wire formats of the sessions' outboxes. Whoever speaks a
+// Wires are the wire formats of the sessions' outboxes. Whoever speaks a
 // protocol inside Engine.IO messages registers them (see [hub.RegisterWire])
 // with encoders built on [AppendWebSocket] and [AppendPolling]; Engine.IO itself
 // never looks into a message.
 type Wires struct {
 	WebSocket hub.Wire // complete WebSocket frames
 	Polling   hub.Wire // packets of a polling body, without the outer separators
+	V3        *Wires3  // those of protocol 3, nil for none
 }
 
 // EncodeWebSocket returns one message as the frames that carry it: a text frame
@@ -49,6 +50,9 @@ func EncodePolling(text []byte, attachments [][]byte) []byte {
 // protocol's own packet, sent to one client.
 func (w Wires) MessageFrame(text []byte, attachments [][]byte) *hub.Frame {
 	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if b := w.V3.message(wire, text, attachments); b != nil {
+			return b
+		}
 		if wire == w.Polling {
 			return EncodePolling(text, attachments)
 		}
@@ -59,6 +63,9 @@ func (w Wires) MessageFrame(text []byte, attachments [][]byte) *hub.Frame {
 // binaryFrame makes the frame of a binary message without any text.
 func (w Wires) binaryFrame(data []byte) *hub.Frame {
 	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if b := w.V3.binary(wire, data); b != nil {
+			return b
+		}
 		if wire == w.Polling {
 			return AppendPollingBinary(nil, data)
 		}
@@ -70,6 +77,9 @@ func (w Wires) binaryFrame(data []byte) *hub.Frame {
 // packetFrame makes the frame of an Engine.IO packet given by its text.
 func (w Wires) packetFrame(text string) *hub.Frame {
 	return hub.NewFrame(func(wire hub.Wire) []byte {
+		if b := w.V3.packet(wire, text); b != nil {
+			return b
+		}
 		if wire == w.Polling {
 			return []byte(text)
 		}

@@ -37,6 +37,7 @@ type conn struct {
 	connectBy time.Duration // on the loop's clock, when a namespace must be joined
 	connected bool          // one was joined, once
 	closed    bool
+	v4        bool // the client speaks protocol 4, see v4.go
 }
 
 // space is one namespace of a connection.
@@ -57,6 +58,10 @@ func (srv *Server) open(s *engineio.Socket) engineio.Handler {
 	c.timer.Init(s.Loop(), c.timeout)
 	c.timer.Reset(srv.opts.ConnectTimeout)
 	srv.unconnected.Add(1)
+	if s.Protocol() == 3 {
+		c.v4 = true
+		c.connect(Packet{Type: Connect, Namespace: rootNamespace})
+	}
 	return c
 }
 
@@ -177,8 +182,11 @@ func (c *conn) Accepted(s *hub.Session) {
 			c.timer.Stop()
 		}
 	}
-	// A session's id needs no escaping.
-	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, hub.Payload{JSON: []byte(`{"sid":"` + s.ID() + `"}`)}))
+	var reply hub.Payload
+	if !c.v4 {
+		reply.JSON = []byte(`{"sid":"` + s.ID() + `"}`) // which needs no escaping
+	}
+	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, reply))
 }
 
 // Refused implements [hub.Conn].
@@ -191,7 +199,11 @@ func (c *conn) Refused(s *hub.Session, err error) {
 
 // refuse sends a CONNECT_ERROR.
 func (c *conn) refuse(namespace string, err error) {
-	c.Send(packetFrame(ConnectError, namespace, hub.NoAck, hub.Payload{JSON: errorJSON(err)}))
+	reason := errorJSON(err)
+	if c.v4 && !errors.Is(err, errInvalidNamespace) {
+		reason = errorJSON4(reason)
+	}
+	c.Send(packetFrame(ConnectError, namespace, hub.NoAck, hub.Payload{JSON: reason}))
 }
 
 // errorJSON is the payload of a CONNECT_ERROR.

@@ -16,6 +16,9 @@ const (
 	maxNamespace = 255
 	// maxEventName bounds an event's name, in bytes as it stands in the JSON.
 	maxEventName = 1024
+	// maxQuery bounds what clients of protocol 4 write behind a namespace's name. They have no other place for a
+	// token, and servers take about as much in a URL.
+	maxQuery = 8 << 10
 )
 
 // Error says what is wrong with a packet. Text and order of the checks follow
@@ -46,7 +49,10 @@ var rootNamespace = []byte("/")
 // when it returns: well-formed, nested no deeper than 128, of the shape its type
 // wants, an event's name allowed, and placeholders within the attachments.
 // Only an event's name is copied.
-func Decode(text []byte) (Packet, error) {
+func Decode(text []byte) (Packet, error) { return decode(text, false) }
+
+// decode is Decode, of the protocol's version 4 if v4 says so: there a namespace may have a query.
+func decode(text []byte, v4 bool) (Packet, error) {
 	if len(text) == 0 {
 		return Packet{}, errEmptyPacket
 	}
@@ -72,7 +78,10 @@ func Decode(text []byte) (Packet, error) {
 		} else {
 			p.Namespace, rest = rest[:end], rest[end+1:]
 		}
-		if !validNamespace(p.Namespace) {
+		if v4 {
+			p.Namespace, p.query, _ = bytes.Cut(p.Namespace, []byte{'?'})
+		}
+		if !validNamespace(p.Namespace) || len(p.query) > maxQuery {
 			return Packet{}, errNamespaceName
 		}
 	}

@@ -1,5 +1,6 @@
-// Package socketio serves Socket.IO protocol 5, which unmodified clients of versions 3 and 4 speak, and
-// gives every namespace of every connection a session of a [hub.Hub].
+// Package socketio serves Socket.IO protocol 5, which unmodified clients of versions 3 and 4 speak, and on
+// request protocol 4, that of versions 1 and 2; and gives every namespace of every connection a session of a
+// [hub.Hub].
 //
 //	h, err := hub.New(hub.Options{})
 //	…
@@ -32,6 +33,19 @@
 // [ReasonForcedClose] and those of package engineio. When the server disconnects a session the client does not
 // come back by itself; when a connection breaks, or the server shuts down, it does, as a new session.
 //
+// # Clients of versions 1 and 2
+//
+// With [engineio.Options].AllowEIO3 older clients are served as well, on the same path and in the same rooms; their
+// handlers are the same. A namespace's query (io("/chat", {query: …})) is its auth payload, an object of strings,
+// because they have no other. They are connected to "/" at once, whether they want it or not; when the hub has
+// no handler for it they are told nothing. A refusal reaches them as the event `error`, with the message alone,
+// or the data alone if there is any.
+//
+// They take the id of the Engine.IO session for their own, so that is their session's id in "/", and behind "/chat#"
+// it is in another namespace, as with the Node.js server. But to Engine.IO it is a secret: who knows it can speak
+// for a client that polls. An application that tells its clients each other's ids should not let old ones in,
+// or give them names of its own.
+//
 // # Who may do what
 //
 // [New], [Server.ServeHTTP] and [Server.Close] may be called from any goroutine. A connection lives on one of
@@ -51,7 +65,9 @@
 //   - time for the attachments of a packet: PartialTimeout
 //   - time to join a first namespace: ConnectTimeout
 //   - namespaces of a connection: MaxNamespaces
+//   - the query behind a namespace, of protocol 4: 8 KiB
 //   - nesting of JSON: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
+//   - events a second of a session: the hub's EventRate and EventBurst
 //   - events that a handler has not taken yet: the hub's InboxEvents and InboxBytes. Beyond them the client
 //     is not read from until its handler has caught up
 //
@@ -70,6 +86,7 @@
 // # Costs
 //
 // An event is looked at once: [Decode] validates its JSON and finds its name, and placeholders, in one pass. A
-// message to a room is encoded once for each transport in use, however many get it. An idle WebSocket session
+// message to a room is encoded once for each transport in use, however many get it; so is its compressed form,
+// where [engineio.Options] ask for one. An idle WebSocket session
 // takes about 5 KB, its greenlet and the client's request included; TestSessionsScale measures it.
 package socketio

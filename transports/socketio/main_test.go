@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds every wait of these tests. Nothing is decided by its length.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // fixture is a server in this process.
 type fixture struct {

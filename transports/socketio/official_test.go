@@ -108,7 +108,8 @@ func (a *app) event(ev *hub.Event) error {
 		return ev.Ack("timeout")
 	case "silent":
 	case "slow":
-		return errors.Join(s.Sleep(50*time.Millisecond), ev.Ack(args...))
+		_, err := s.Wait("now", patience)
+		return errors.Join(err, ev.Ack(args...))
 	case "send blob":
 		return s.Emit("blob", []byte("first"), map[string]any{"list": []any{[]byte("second"), "text"}})
 	case "count":
@@ -144,8 +145,8 @@ func (a *app) event(ev *hub.Event) error {
 	return nil
 }
 
-// cutter stands between clients and a server. When it is told to, it cuts the connections through it, and those
-// that come in the next moment: a polling client may be between two of them.
+// cutter stands between clients and a server. When it is told to, it cuts the connections through it, those that
+// come in the next moment, and the next one whenever it comes: a polling client may be between two of them.
 type cutter struct {
 	url  string
 	work sync.WaitGroup
@@ -153,6 +154,7 @@ type cutter struct {
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
 	until time.Time // of the moment
+	next  bool
 }
 
 const cutMoment = 300 * time.Millisecond
@@ -209,9 +211,10 @@ func (p *cutter) keep(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns[c] = struct{}{}
-	if time.Now().Before(p.until) {
+	if time.Now().Before(p.until) || p.next {
 		_ = c.Close() // forward notices
 	}
+	p.next = false
 }
 
 func (p *cutter) drop(c net.Conn) {
@@ -225,7 +228,7 @@ func (p *cutter) drop(c net.Conn) {
 func (p *cutter) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until = time.Now().Add(cutMoment)
+	p.until, p.next = time.Now().Add(cutMoment), true
 	for c := range p.conns {
 		_ = c.Close() // forward notices, and hangs up on the server
 	}

@@ -33,6 +33,8 @@ type Packet struct {
 	ID          int64  // hub.NoAck when the text has none
 	JSON        []byte // nil when the text has none
 	Event       string // an event's name; a number as it is written
+
+	query []byte // behind a namespace's name, from clients of protocol 4 only; nil when there is none
 }
 
 // Append appends the packet's text to dst.
@@ -79,6 +81,12 @@ var wires = engineio.Wires{
 		var scratch [512]byte
 		return engineio.EncodePolling(appendMessage(scratch[:0], m), m.Payload.Attachments)
 	}),
+	V3: &engineio.Wires3{
+		WebSocket:       wire3("Socket.IO 4 over WebSocket", engineio.EncodeWebSocket3, false),
+		WebSocketBase64: wire3("Socket.IO 4 over WebSocket, text only", engineio.EncodeWebSocket3, true),
+		Polling:         wire3("Socket.IO 4 over polling", engineio.EncodePolling3, false),
+		PollingBase64:   wire3("Socket.IO 4 over polling, text only", engineio.EncodePolling3, true),
+	},
 }
 
 // packetFrame makes the frame of a packet that is no event.

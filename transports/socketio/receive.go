@@ -28,7 +28,7 @@ func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
 		c.illegal(errUnexpectedText)
 		return
 	}
-	p, err := Decode(data)
+	p, err := decode(data, c.v4)
 	if err != nil {
 		c.illegal(err)
 		return
@@ -84,13 +84,20 @@ func (c *conn) connect(p Packet) {
 		return
 	}
 	hs := hub.Handshake{Request: c.sock.Request(), Auth: noAuth}
-	if p.JSON != nil {
+	switch {
+	case c.v4:
+		hs.Auth = queryAuth(p.query)
+	case p.JSON != nil:
 		hs.Auth = bytes.Clone(p.JSON)
 	}
 	s, err := c.srv.hub.Connect(c, namespace, &hs)
 	switch {
+	case errors.Is(err, hub.ErrUnknownNamespace) && c.v4 && namespace == "/":
+		c.srv.hub.Count("socketio_unknown_namespace")
 	case errors.Is(err, hub.ErrUnknownNamespace):
 		c.refused("socketio_unknown_namespace", namespace, errInvalidNamespace)
+	case errors.Is(err, hub.ErrTooManyNamespaces):
+		c.refused("socketio_too_many_namespaces", namespace, errTooManyNamespaces)
 	case err != nil:
 		c.sock.Close(engineio.ReasonShutdown) // the hub is closed
 	default:

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"greenroom/hub"
+	"greenroom/transports/engineio"
 )
 
 const (
@@ -178,7 +179,7 @@ func TestSessionsScale(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector ends the program at this many goroutines; run without -race")
 	}
-	f := serve(t, settings{})
+	f := serve(t, settings{server: Options{Engine: engineio.Options{PingInterval: noPings}}})
 	f.handle(t, "/", hub.Relay(hub.RelayOptions{}))
 	f.gather(t, 100).leave(t) // what is made once, is made
 	f.empty(t)

@@ -13,7 +13,8 @@ import (
 
 // Options configure a [Server]. Zero values mean the defaults given.
 type Options struct {
-	// Engine configures the transports below: path, heartbeat, sizes, origins. Its Wires are set here.
+	// Engine configures the transports below: path, heartbeat, sizes, origins, and whether clients of versions 1
+	// and 2 may come (AllowEIO3). Its Wires are set here.
 	Engine engineio.Options
 
 	// ConnectTimeout is how long a client may take to join its first namespace. Default 45 s.

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gobwas/ws"
 
 	"greenroom/hub"
+	"greenroom/transports/engineio"
 )
 
 // stalled opens a session in a room and reads nothing from then on.
@@ -43,10 +45,14 @@ func (r *reader) read(last int) {
 	r.err <- nil
 }
 
+// noPings is for clients that would not answer them, however long a test takes.
+const noPings = time.Hour
+
 // load is a room with readers, and one client that reads nothing.
 func load(t *testing.T, o settings, batches, size int, done func(f *fixture) bool) (f *fixture, stalled *client, sent int) {
 	t.Helper()
 	const batch = 50
+	o.server.Engine.PingInterval = noPings
 	f = serveEcho(t, o)
 	stalled = f.stalled(t, "room")
 	readers := make([]*reader, 8)
@@ -153,7 +159,7 @@ func TestStalledClientMissesMessages(t *testing.T) {
 
 // A volatile message is dropped for the one who cannot take it at once, and for nobody else.
 func TestVolatileMessagesSkipTheStalled(t *testing.T) {
-	f := serveEcho(t, settings{})
+	f := serveEcho(t, settings{server: Options{Engine: engineio.Options{PingInterval: noPings}}})
 	stalled := f.stalled(t, "room")
 	c, _ := f.join(t, "/")
 	c.send(`420["join","room"]`)

@@ -24,6 +24,7 @@ type endpoint struct {
 	part   func(*peer) // begins the end of a connection in good order; may wait for its guard
 	ln     net.Listener
 
+	parting  time.Duration // how long connections get to end in good order
 	done     chan struct{} // closed when time is up: pauses end
 	cut      sync.Once
 	closing  sync.Once
@@ -48,8 +49,8 @@ type peer struct {
 
 func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error, part func(*peer)) *endpoint {
 	return &endpoint{
-		bridge: b, typ: typ, limits: l, serve: serve, part: part, ln: ln, done: make(chan struct{}),
-		pending: list.New(), peers: make(map[*peer]struct{}),
+		bridge: b, typ: typ, limits: l, serve: serve, part: part, ln: ln,
+		parting: partingTime, done: make(chan struct{}), pending: list.New(), peers: make(map[*peer]struct{}),
 	}
 }
 
@@ -206,7 +207,7 @@ func (e *endpoint) close() error {
 		}
 		peers := slices.Collect(maps.Keys(e.peers))
 		e.mu.Unlock()
-		timer := time.AfterFunc(partingTime, e.cutOff)
+		timer := time.AfterFunc(e.parting, e.cutOff)
 		for _, p := range peers {
 			e.part(p)
 		}

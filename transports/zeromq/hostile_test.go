@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"net"
 	"os"
@@ -84,7 +85,12 @@ func (o *others) served(t testing.TB, text string) {
 	t.Helper()
 	send(t, o.pusher, "room", text)
 	o.hub.waitPub(t, "room", text)
-	fresh := push(t, o.bridge.Addr("pull"))
+	var fresh *Pusher
+	eventually(t, "a new peer", func() (ok bool) { // some tests' HandshakeTimeout is short for a busy machine
+		var err error
+		fresh, err = Push(context.Background(), o.bridge.Addr("pull"))
+		return err == nil
+	})
 	send(t, fresh, "fresh", text)
 	o.hub.waitPub(t, "fresh", text)
 	if err := fresh.Close(); err != nil {

@@ -141,7 +141,7 @@ func TestKillerPingsToPub(t *testing.T) {
 // it is disconnected.
 func TestKillerNotReading(t *testing.T) {
 	h := newFakeHub()
-	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: 500 * time.Millisecond})
+	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: 3 * time.Second})
 	returned := footprint(t)
 	c := rawDial(t, b.Addr("pub"))
 	if _, err := c.Write(concat(rawHello("SUB"), rawMessage("\x01"))); err != nil {
@@ -205,7 +205,7 @@ func TestKillerSilentPeers(t *testing.T) {
 		waitClosed(t, c)
 		_ = c.Close()
 	}
-	h.wait(t, "the rest", func() bool { return ended() == 80 })
+	h.wait(t, "the rest", func() bool { return ended() >= 80 })
 	returned()
 }
 
@@ -219,7 +219,7 @@ func (e *endpoint) waiting() int {
 // afterHandshake reads n bytes behind the greeting and READY of the bridge.
 func afterHandshake(t testing.TB, c net.Conn, n int) []byte {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	head := make([]byte, 64+2)

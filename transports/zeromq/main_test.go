@@ -20,6 +20,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what must happen. Nothing is decided by its length.
+const patience = time.Minute
+
 // fakeHub records what the bridge does to a hub.
 type fakeHub struct {
 	mu        sync.Mutex
@@ -69,7 +72,7 @@ func (h *fakeHub) Saturated() bool {
 // wait blocks until ok, which runs with the hub locked, is true.
 func (h *fakeHub) wait(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(patience)
 	for {
 		h.mu.Lock()
 		done, changed := ok(), h.changed
@@ -186,7 +189,7 @@ func (t *topics) size() (n int) {
 // eventually polls what has no event to wait for.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -196,7 +199,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // receive returns the next message, its frames joined by "|".
 func receive(t testing.TB, s *Subscription) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	frames, err := s.Receive(ctx)
 	if err != nil {
@@ -245,7 +248,7 @@ func rawMessage(frames ...string) (b []byte) {
 // waitClosed reads until the other side has closed.
 func waitClosed(t testing.TB, c net.Conn) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, c); err != nil {

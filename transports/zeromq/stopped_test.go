@@ -17,7 +17,7 @@ import (
 // goes on it comes back by itself.
 func TestStoppedSubscriber(t *testing.T) {
 	h := newFakeHub()
-	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: time.Second})
+	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: 3 * time.Second})
 	p := python(t, "steady.py", "SUB", b.Addr("pub"))
 	t.Cleanup(func() { _ = p.Signal(syscall.SIGCONT) }) // a stopped process does not end at SIGTERM
 	eventually(t, "its subscriptions", func() bool { return b.egress.topics.size() == 2 })
@@ -48,7 +48,7 @@ func TestStoppedSubscriber(t *testing.T) {
 	}
 	eventually(t, "its return", func() bool { return b.egress.topics.size() == 3 })
 	h.emit(t, "room", "welcome", "back")
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := p.WaitOutput(ctx, "room|welcome|back\n"); err != nil {
 		t.Fatalf("%v, after %d bytes", err, len(p.Output()))

@@ -100,7 +100,7 @@ func startMariaDB(t testing.TB) (*testenv.Process, string) {
 		Args:  args,
 		Ready: testenv.ReadyOutput("ready for connections"),
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	db, err := sql.Open("mysql", dsn)
 	if err != nil {

@@ -7,7 +7,7 @@ export const url = process.env.GREENROOM_URL ?? "http://127.0.0.1:3000";
 const path = process.env.GREENROOM_PATH ?? "/socket.io/";
 
 /** How long any single wait may take, in ms. */
-const within = 10_000;
+const within = 30_000;
 
 /** The three ways the official client reaches a server; $GREENROOM_TRANSPORT names one of them. */
 export const transports = Object.fromEntries(Object.entries({

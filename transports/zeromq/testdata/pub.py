@@ -11,7 +11,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 s = zmq.Context.instance().socket(zmq.XPUB)
 s.setsockopt(zmq.SNDHWM, 0)
 s.setsockopt(zmq.HEARTBEAT_IVL, 20)
-s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2000)
+s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 60000)
 s.connect(sys.argv[1])
 assert s.recv() == b"\x01"
 for i in range(int(sys.argv[2])):

@@ -10,7 +10,7 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 s = zmq.Context.instance().socket(zmq.PUSH)
 s.setsockopt(zmq.HEARTBEAT_IVL, 20)
-s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2000)
+s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 60000)
 s.connect(sys.argv[1])
 s.send_multipart([b"lobby", b'{"eur": 4.2}'])
 s.send_multipart([b"lobby", b"price", b"42"])

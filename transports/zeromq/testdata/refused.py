@@ -10,7 +10,7 @@ socket.setsockopt(zmq.LINGER, 0)
 socket.setsockopt(zmq.RECONNECT_IVL, 10)
 monitor = socket.get_monitor_socket()
 socket.connect(endpoint)
-while monitor.poll(20_000):
+while monitor.poll(60_000):
     event = names[recv_monitor_message(monitor)["event"]]
     print(event, flush=True)
     if event == "EVENT_DISCONNECTED":

@@ -25,7 +25,10 @@ if kind == "SUB":
 else:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     i = 0
-    while signal.sigtimedwait({signal.SIGTERM}, 0.002) is None:
+    while True:
+        told = signal.sigtimedwait({signal.SIGTERM}, 0.002)
+        if told and told.si_signo == signal.SIGTERM:  # CPython returns rubbish after a pause of the whole process
+            break
         try:
             s.send_multipart([b"room", str(i).encode()], zmq.DONTWAIT)
         except zmq.Again:  # nobody is there and the queue is full

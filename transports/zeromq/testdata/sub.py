@@ -7,7 +7,7 @@ from zmq.utils.monitor import recv_monitor_message
 s = zmq.Context.instance().socket(getattr(zmq, sys.argv[2]))
 s.setsockopt(zmq.RCVHWM, 0)
 s.setsockopt(zmq.HEARTBEAT_IVL, 20)
-s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 500)
+s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5000)
 monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED)
 s.connect(sys.argv[1])
 if sys.argv[2] == "SUB":

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // served is a framework's handler on a server of ours.
 type served struct {

@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// Adapter joins the hubs of several nodes to one: what a hub does by [Target], it asks the others to do as well. A
+// hub without one is alone. Its methods are called from any goroutine and from loops, and never block for long.
+type Adapter interface {
+	// Join connects node, once, by [New]. From then on the adapter gives it the requests of other nodes.
+	Join(node Node) error
+	// Send passes r on to all other nodes, in the order of the calls that one goroutine makes. With a reply, it
+	// returns the names of the nodes that are asked, and calls reply, from any goroutine, for what comes from
+	// them, until cancel is called; without, both are nil. An error means that r may not have reached all.
+	Send(r *NodeRequest, reply func(NodeReply)) (nodes []string, cancel func(), err error)
+	// Close leaves the others. [Hub.Close] calls it.
+	Close() error
+}
+
+// Node is a hub as its [Adapter] sees it.
+type Node interface {
+	// Name is how the node is called in replies, [Options.Node].
+	Name() string
+	// Serve does what another node asks for, and never blocks. With a reply, it calls that, from any goroutine,
+	// for what there is to answer, in the end with Done set.
+	Serve(r *NodeRequest, reply func(NodeReply))
+}
+
+// Op is what a [NodeRequest] asks for.
+type Op uint8
+
+// The operations. Those that name a reply have one, the others are done and forgotten.
+const (
+	OpEmit       Op = iota // send Payload to those addressed
+	OpAsk                  // the same, and collect Answers for the time of Timeout
+	OpJoin                 // make those addressed enter Room
+	OpLeave                // make them leave Room
+	OpDisconnect           // end their sessions for Reason, with the whole connection if CloseConn
+	OpSessions             // reply with Sessions
+	OpServer               // Payload is for [Namespace.OnServer]; reply, if there is one, with an answer of its own
+)
+
+// NodeRequest is one thing that a hub asks all other nodes to do. Read-only.
+type NodeRequest struct {
+	Op        Op
+	Namespace string
+	Rooms     []string // who is addressed: as in [Namespace.To]
+	Except    []string // and who is not, beside
+
+	Payload  Payload // ["event", arg…]
+	Volatile bool
+	Room     string
+	Reason   string
+
+	CloseConn bool
+	Timeout   time.Duration
+}
+
+// NodeReply is a part of a node's answer to a [NodeRequest].
+type NodeReply struct {
+	Node     string
+	Asked    int        // how many clients were asked, told once all of them are
+	Answers  []Answer   // what they said, or the node itself, as it comes
+	Missing  []string   // sessions that did not answer in time
+	Sessions []Snapshot // they have no methods until a hub has taken them
+	Done     bool       // nothing follows
+}
+
+// elsewhere asks the other nodes to do what t does here. With g, it collects their replies until cancel.
+func (t Target) elsewhere(g *gather, r *NodeRequest) (cancel func()) {
+	if !t.spreads() {
+		return func() {}
+	}
+	r.Namespace, r.Rooms, r.Except, r.Timeout = t.ns.name, t.rooms, t.except, t.patience()
+	if t.skip != nil {
+		r.Except = append(slices.Clip(r.Except), t.skip.id)
+	}
+	return t.ns.hub.request(g, r)
+}
+
+// request sends r to the other nodes and has g, if there is one, collect what they reply until cancel. g is not
+// complete yet: whoever asks has a step to end.
+func (h *Hub) request(g *gather, r *NodeRequest) (cancel func()) {
+	var reply func(NodeReply)
+	if g != nil {
+		reply = g.reply
+	}
+	nodes, cancel, err := h.opts.Adapter.Send(r, reply)
+	if err != nil {
+		h.Count("adapter_failed")
+		h.log.Warn("other nodes could not be reached", "error", err)
+	}
+	if g != nil {
+		g.mu.Lock()
+		g.nodes = nodes
+		g.mu.Unlock()
+	}
+	if cancel == nil {
+		cancel = func() {}
+	}
+	return cancel
+}
+
+// spreads reports whether there are other nodes that t is for.
+func (t Target) spreads() bool { return t.ns.hub.opts.Adapter != nil && !t.local }
+
+// Local restricts the target to this node.
+func (t Target) Local() Target {
+	t.local = true
+	return t
+}
+
+// node is what an adapter sees of a hub.
+type node struct{ hub *Hub }
+
+func (n node) Name() string { return n.hub.opts.Node }
+
+// Serve implements [Node].
+func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
+	h := n.hub
+	ns := h.lookup(r.Namespace)
+	if ns == nil {
+		if reply != nil {
+			reply(NodeReply{Node: n.Name(), Done: true})
+		}
+		return
+	}
+	t := Target{ns: ns, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, local: true, within: r.Timeout}
+	switch r.Op {
+	case OpEmit:
+		if event, err := r.Payload.event(); err == nil {
+			t.send(t.message(event, r.Payload))
+		}
+	case OpJoin:
+		_ = t.Join(r.Room) // it was checked where it comes from
+	case OpLeave:
+		t.Leave(r.Room)
+	case OpDisconnect:
+		t.disconnect(r.Reason, r.CloseConn)
+	case OpAsk:
+		if event, err := r.Payload.event(); err == nil {
+			n.gather(t, reply, func(g *gather) { t.question(g, event, r.Payload) })
+			return
+		}
+	case OpSessions:
+		n.gather(t, reply, func(g *gather) { t.roll(g) })
+		return
+	case OpServer:
+		ns.serve(r.Payload, reply)
+		return
+	}
+	if reply != nil {
+		reply(NodeReply{Node: n.Name(), Done: true})
+	}
+}
+
+// gather has start ask, and replies what is answered until t's time is over.
+func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
+	if reply == nil {
+		return
+	}
+	g := newGather(n.hub, nil)
+	g.sink = reply
+	var once sync.Once
+	timer := time.AfterFunc(t.patience(), func() {
+		once.Do(func() {
+			missing, _ := g.close()
+			reply(NodeReply{Node: n.Name(), Missing: missing, Sessions: g.sessions, Done: true})
+		})
+	})
+	g.over = func() { timer.Reset(0) } // it is under a lock there
+	start(g)
+}
+
+// spread has the other nodes send a publication that this one has sequenced. They give it a place of their own in
+// their room, and do not keep it: a room's history is that of its node.
+func (h *Hub) spread(ns *Namespace, m *Message, p *Publication) {
+	except := p.Except
+	if p.skip != nil {
+		except = append(slices.Clip(except), p.skip.id)
+	}
+	h.request(nil, &NodeRequest{
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile,
+	})
+}
