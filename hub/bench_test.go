@@ -32,9 +32,16 @@ func BenchmarkTable(b *testing.B) {
 }
 
 // BenchmarkDelivery is what the hub adds per member to a broadcast, without encoding and writing.
-func BenchmarkDelivery(b *testing.B) {
+func BenchmarkDelivery(b *testing.B) { benchmarkDelivery(b, Options{Loops: 1}) }
+
+// BenchmarkDeliveryWithRecovery is the same when clients can come back.
+func BenchmarkDeliveryWithRecovery(b *testing.B) {
+	benchmarkDelivery(b, Options{Loops: 1, Recovery: &Recovery{}})
+}
+
+func benchmarkDelivery(b *testing.B, o Options) {
 	const members = 1000
-	h := newTestHub(b, Options{Loops: 1})
+	h := newTestHub(b, o)
 	mustHandle(b, h, "/", chatter)
 	done := make(chan struct{})
 	l := h.Loops().All()[0]
@@ -43,6 +50,9 @@ func BenchmarkDelivery(b *testing.B) {
 			c := &discardConn{newFakeConn(h, 0)}
 			s := newSession(h.Of("/"), c, &Handshake{})
 			s.accepted = true
+			if rec := h.Of("/").recovery; rec != nil {
+				rec.admit(s)
+			}
 			if err := s.Join("r"); err != nil {
 				b.Error(err)
 			}

@@ -83,6 +83,10 @@ func (t Target) delivery() *delivery { return &delivery{skip: t.skip, except: t.
 
 // send gives m its place in each room and posts it to the loops that have members.
 func (t Target) send(m *Message) {
+	if rec := t.ns.recovery; rec != nil {
+		rec.send(t, m)
+		return
+	}
 	if len(t.rooms) == 0 {
 		t.ns.all.emit(m, t.delivery())
 		return
@@ -100,28 +104,32 @@ func (t Target) send(m *Message) {
 		t.ns.hub.tapUnroomed(m, t.rooms[0])
 		return
 	}
-	t.sendMany(m)
+	t.sendMany(m, t.delivery())
 }
 
 // sendMany addresses the union of several rooms. The rooms are locked in the order of their names,
 // which is the one place where two room locks are held at once.
-func (t Target) sendMany(m *Message) {
+func (t Target) sendMany(m *Message, d *delivery) {
 	names := slices.Clone(t.rooms)
 	slices.Sort(names)
 	names = slices.Compact(names)
 
 	var rooms []*Room
 	var sessions []*Session
+	var ids, others []string // for those who are away
 	for _, name := range names {
 		if s := t.ns.Session(name); s != nil {
 			sessions = append(sessions, s)
-		} else if r := t.ns.lookupRoom(name); r != nil {
+			ids = append(ids, name)
+			continue
+		}
+		others = append(others, name)
+		if r := t.ns.lookupRoom(name); r != nil {
 			rooms = append(rooms, r)
 		} else {
 			t.ns.hub.tapUnroomed(m, name)
 		}
 	}
-	d := t.delivery()
 	d.also = sessions
 	for _, r := range rooms {
 		r.mu.Lock()
@@ -132,7 +140,7 @@ func (t Target) sendMany(m *Message) {
 		loops[s.loop.ID()] = true
 	}
 	for _, r := range rooms {
-		r.offset++
+		r.offset = d.place(r)
 		d.parts = append(d.parts, part{room: r, offset: r.offset})
 		for i := range r.shards {
 			if r.wanted(i) {
@@ -148,7 +156,7 @@ func (t Target) sendMany(m *Message) {
 	if len(rooms) > 0 {
 		shared.Room, shared.Offset = rooms[0].name, rooms[0].offset
 	}
-	d.frame = MessageFrame(&shared)
+	d.frame = d.frameFor(&shared, ids, others)
 	d.post(t.ns.hub, func(i int) bool { return loops[i] })
 }
 
@@ -188,14 +196,22 @@ func (r *Room) emit(m *Message, d *delivery) {
 // sequence gives m its place and posts it to the loops with members. The room's lock is held, so that
 // every loop, history and the taps see the same order.
 func (r *Room) sequence(m *Message, d *delivery) {
-	r.offset++
+	r.offset = d.place(r)
 	m.Room, m.Offset = r.name, r.offset
-	if r.members > 0 {
+	if r.members > 0 || d.recovery != nil {
 		d.parts = []part{{room: r, offset: r.offset}}
-		d.frame = MessageFrame(m)
+		d.frame = d.frameFor(m, nil, r.names())
 		d.post(r.ns.hub, r.wanted)
 	}
 	r.ns.hub.tapped(m)
+}
+
+// names is the room as messages are addressed to it.
+func (r *Room) names() []string {
+	if r == r.ns.all {
+		return nil
+	}
+	return []string{r.name}
 }
 
 // wanted reports whether the message that the room has just sequenced must go to a loop, and notes that
@@ -218,6 +234,25 @@ type delivery struct {
 	skip   *Session
 	except []string
 	ask    *gather
+
+	recovery *recovery // nil without
+	seq      uint64    // with recovery: the message's place in the namespace
+}
+
+// place is the offset that the message gets in r, whose lock is held.
+func (d *delivery) place(r *Room) uint64 {
+	if d.recovery != nil {
+		return d.seq
+	}
+	return r.offset + 1
+}
+
+// frameFor makes the one frame for all receivers of m: sessions by their ids, and rooms, or everybody.
+func (d *delivery) frameFor(m *Message, ids, rooms []string) *Frame {
+	if d.recovery != nil {
+		return d.recovery.frame(d, m, ids, rooms)
+	}
+	return MessageFrame(m)
 }
 
 type part struct {
@@ -234,6 +269,9 @@ func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
 		h.inFlight.Add(1)
 		if d.ask != nil {
 			d.ask.begin()
+		}
+		if d.recovery != nil {
+			d.recovery.posted[i] = d.seq
 		}
 		if !l.PostJob(d) {
 			h.inFlight.Add(-1)
@@ -269,13 +307,22 @@ func (d *delivery) RunOn(l *coop.Loop) {
 		}
 	}
 	for _, s := range d.also {
-		if s.loop == l {
+		if s.loop == l && d.news(s) {
 			d.give(s, seen)
 		}
 	}
 	if d.ask != nil {
 		d.ask.step()
 	}
+	if d.recovery != nil {
+		d.recovery.done[l.ID()] = d.seq
+	}
+}
+
+// news reports, on s's loop, whether the message is behind what a recovered session was sent to begin with. The
+// ticket of a session that is gone is another's.
+func (d *delivery) news(s *Session) bool {
+	return d.recovery == nil || s.ticket == nil || s.Connected() && d.seq > s.ticket.base
 }
 
 // give sends to one session, unless it has been left out or served.
@@ -335,18 +382,24 @@ func (t Target) Join(room string) error {
 	if err := checkOwnRoom(room); err != nil {
 		return err
 	}
-	t.each(func(s *Session) { _ = s.Join(room) }) // the only error was checked above
+	t.each(func(s *Session) { _ = s.Join(room) }, // the only error was checked above
+		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()) })
 	t.elsewhere(nil, &NodeRequest{Op: OpJoin, Room: room})
 	return nil
 }
 
 // Leave removes everyone addressed from a room.
 func (t Target) Leave(room string) {
-	t.each(func(s *Session) { s.Leave(room) })
+	t.each(func(s *Session) { s.Leave(room) },
+		func(rec *recovery, k *ticket) {
+			k.exit(room, rec.seq.Load())
+			k.exit(presenceRoom(room), rec.seq.Load())
+		})
 	t.elsewhere(nil, &NodeRequest{Op: OpLeave, Room: room})
 }
 
-// Disconnect ends the sessions of everyone addressed, each for the reason given.
+// Disconnect ends the sessions of everyone addressed, each for the reason given. Those that wait for their
+// clients to come back are forgotten.
 func (t Target) Disconnect(reason string) { t.disconnect(reason, false) }
 
 // CloseConn is Disconnect that closes the clients' whole connections, and thereby ends their sessions in other
@@ -354,17 +407,19 @@ func (t Target) Disconnect(reason string) { t.disconnect(reason, false) }
 func (t Target) CloseConn(reason string) { t.disconnect(reason, true) }
 
 func (t Target) disconnect(reason string, closeConn bool) {
-	t.each(func(s *Session) { _ = s.disconnect(reason, closeConn) })
+	t.each(func(s *Session) { _ = s.disconnect(reason, closeConn) }, (*recovery).forget)
 	t.elsewhere(nil, &NodeRequest{Op: OpDisconnect, Reason: reason, CloseConn: closeConn})
 }
 
-// each runs fn on the loop of every session addressed.
-func (t Target) each(fn func(*Session)) {
+// each runs fn on the loop of every session addressed, and away for those that wait for their clients.
+func (t Target) each(fn func(*Session), away func(*recovery, *ticket)) {
+	t.eachAway(nil, away)
 	for _, l := range t.ns.hub.loops.All() {
 		l.Post(func() {
 			for _, s := range t.on(l) {
 				fn(s)
 			}
+			t.eachAway(l, away) // who left in between
 		})
 	}
 }

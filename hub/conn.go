@@ -13,7 +13,8 @@ type Conn interface {
 	// Writable reports whether what is sent now would leave at once. Volatile messages are dropped
 	// when it is false.
 	Writable() bool
-	// Accepted tells the client that the session is connected, before anything else is sent to it.
+	// Accepted tells the client that the session is connected, before anything else is sent to it but what a
+	// recovered session has missed.
 	Accepted(s *Session)
 	// Refused tells the client why it is not. The session is over.
 	Refused(s *Session, err error)

@@ -99,7 +99,35 @@
 //   - An order between [Target.Join], [Target.Leave] or [Target.Disconnect] and what is emitted right after:
 //     they take effect on each loop in turn, soon. Whom [Target.Except] leaves out is looked at there too.
 //   - Delivery. A message reaches a client at most once. A client that was away asks Relay for
-//     history(room, {after: id}), whose `complete` says whether anything is missing.
+//     history(room, {after: id}), whose `complete` says whether anything is missing, or it comes back to its
+//     session, see below.
+//
+// # Clients that come back
+//
+// With [Options.Recovery] a session whose connection broke waits for its client: its id, its rooms and Data are
+// kept, and so is what was sent to it. The client gets that first, exactly once and in order, and then
+// goes on. To make that possible every event has its offset as one more last argument, unless it is volatile
+// or wants an ack: clients see it. (A volatile event whose own last argument is a text makes the official client forget
+// where it was, and so ends in a new session.)
+//
+// The session begins again as far as the handler is concerned. When the client is lost the events of the handler end,
+// as ever, and [Session.Reason] says why; when it is back, and that handler has returned, the handler is called
+// anew, with a new [Session] of the same id, in its rooms already, whose [Session.Recovered] is true and whose Data
+// is what the earlier one has left there. Nothing else is carried over: what is to last belongs into Data, and
+// who tells a room of comings and goings may want to look at Recovered. Middlewares do not run again unless
+// [Recovery] says so.
+//
+//   - The ends that count are those that nobody wanted, and a shutdown. After [Session.Disconnect], or when
+//     the client says that it leaves, there is nothing to come back to.
+//   - A session that is away is a member of its rooms for what it will have missed, and [Target.Join],
+//     [Target.Leave] and [Target.Disconnect] reach it; it does not keep a room alive, and is not counted
+//     or listed. What its own handler still emits to it is for it as well.
+//   - A client may be back before the server has noticed that it was away. The earlier session then ends
+//     with [ReasonReplaced]. Of two clients with one secret the later one has the session.
+//   - If the session cannot be had back in full (too late, too much missed, a secret or offset that is none), the
+//     client gets a new one, with a new id.
+//
+// All of a namespace's messages then have one sequencer, so that [Message] offsets of a room have gaps.
 //
 // # Clients that do not read
 //
@@ -121,6 +149,15 @@
 //	rooms kept for their history                MaxEmptyRooms, EmptyRoomBytes, the longest empty go
 //	                                            HistoryTTL
 //	ids of publications                         DedupMax, DedupWindow          the oldest are forgotten
+//	messages kept for clients that come back    Recovery.MaxMessages,          the oldest go
+//	                                            MaxBytes, MaxDisconnection
+//	                                            and two minutes
+//	sessions that wait for their clients        Recovery.MaxSessions,          the longest away go
+//	                                            MaxDisconnection
+//	bytes sent to a client that is back         half of OutboxBytes            a new session
+//	time for the earlier session's handler      5 s                            a new session
+//	  to end when its client is back
+//	rooms that a session has left lately        128                            no recovery to before that
 //	answers that a session waits for            1 024                          Ask fails; of many, it is missing
 //	a room's name, an event's name              1 to 255 bytes                 refused: bad_room, bad_event
 //	binary values of a publication              10, as official clients take   refused: too_many_attachments
@@ -151,6 +188,19 @@
 //	namespace_refused           a client asked for one namespace of a family too many
 //	presence_failed             an update on who is there could not be encoded
 //	publication_duplicate       a publication with an id seen before
+//	recovery_bad_offset         a client came back with an offset that is none
+//	recovery_bytes_full         a message no longer kept, because of Recovery.MaxBytes
+//	recovery_in_use             a client came back to a session that another one is coming back to
+//	recovery_message_expired    a message no longer kept, because of its age
+//	recovery_messages_full      a message no longer kept, because of Recovery.MaxMessages
+//	recovery_offset_lost        a client came back that has missed what is no longer kept
+//	recovery_recovered          a client came back to its session
+//	recovery_replaced           a client came back before its connection was known to be broken
+//	recovery_session_expired    a session's client has not come back in time
+//	recovery_sessions_full      a session forgotten because of Recovery.MaxSessions
+//	recovery_too_much           a client came back that has missed more than can be sent at once
+//	recovery_too_slow           a client came back, and the handler of its session did not end
+//	recovery_unknown_session    a client came back to a session that is not there
 //	relay_rate_limited          a call of Relay beyond its rate
 //	server_event_unknown        another node's event for which nothing is registered here
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
@@ -182,5 +232,6 @@
 //
 // A session costs one greenlet, its struct and one slot in each of its rooms; a broadcast costs one pointer
 // per loop with members, and then one pointer per member. A table of handlers costs one to two microseconds
-// an event: decoding the arguments, the call by reflection, the ack.
+// an event: decoding the arguments, the call by reflection, the ack. With recovery a message takes its namespace's
+// lock, and some 600 bytes and twice its payload while it is kept.
 package hub

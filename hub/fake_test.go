@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,11 +22,28 @@ const patience = time.Minute
 // testWire encodes a message as its payload's JSON, so that tests can read it.
 var testWire = RegisterWire("test", func(m *Message) []byte { return m.Payload.JSON })
 
+// recoverAll gives every hub recovery, see TestWithRecoveryNothingElseChanges.
+var recoverAll bool
+
+// unmarked is an event's text without its offset.
+func unmarked(h *Hub, f *Frame) (text, offset string) {
+	text = string(f.Bytes(testWire))
+	if rec := h.Of(f.Message().Namespace).recovery; rec != nil {
+		if i := strings.LastIndex(text, `,"`+rec.epoch); i > 0 {
+			return text[:i] + "]", strings.TrimSuffix(text[i+2:], `"]`)
+		}
+	}
+	return text, ""
+}
+
 // newTestHub is a hub whose loops end with the test.
 func newTestHub(t testing.TB, o Options) *Hub {
 	t.Helper()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if recoverAll && o.Recovery == nil {
+		o.Recovery = &Recovery{}
 	}
 	h, err := New(o)
 	if err != nil {
@@ -162,7 +180,8 @@ func (c *fakeConn) Loop() *coop.Loop { return c.loop }
 func (c *fakeConn) Writable() bool   { return !c.busy }
 
 func (c *fakeConn) Send(f *Frame) {
-	c.change(func() { c.got = append(c.got, string(f.Bytes(testWire))) })
+	text, _ := unmarked(c.hub, f)
+	c.change(func() { c.got = append(c.got, text) })
 	if c.onSend != nil {
 		c.onSend(f)
 	}

@@ -19,6 +19,8 @@ type Message struct {
 	From   *Sender   // who published it, for publications only
 	Via    string    // the transport it came by, when that is not Socket.IO
 	At     time.Time // when it was sequenced, for publications only
+
+	place uint64 // the message's place in what is kept for recovery, 0 when it is not
 }
 
 // NoAck in [Message.Ack] or [Event]'s ack id: no answer is wanted.

@@ -26,6 +26,8 @@ type Namespace struct {
 	family *Family // whose handler it has
 	made   bool    // it exists for its sessions
 	dead   bool    // dropped from the hub: look it up again
+
+	recovery *recovery // nil without
 }
 
 // nextAsk is an id for a question, which one client gets or many.
@@ -34,6 +36,9 @@ func (ns *Namespace) nextAsk() int64 { return ns.asks.Add(1) - 1 }
 func newNamespace(h *Hub, name string) *Namespace {
 	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
 	ns.all = newRoom(ns, "")
+	if h.opts.Recovery != nil {
+		ns.recovery = newRecovery(ns)
+	}
 	return ns
 }
 
@@ -90,6 +95,16 @@ func (ns *Namespace) add(s *Session) bool {
 	return true
 }
 
+// rename gives s, which nobody knows by its id yet, that of an earlier session.
+func (ns *Namespace) rename(s *Session, id string) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	delete(ns.sessions, s.id)
+	s.id = id
+	ns.sessions[id] = s
+	s.greenlet.SetName(sessionGreenlet + id)
+}
+
 func (ns *Namespace) remove(s *Session) {
 	ns.mu.Lock()
 	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
@@ -98,7 +113,11 @@ func (ns *Namespace) remove(s *Session) {
 	empty := ns.made && len(ns.sessions) == 0
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
-	if empty {
+	switch {
+	case empty && ns.recovery != nil:
+		// Its clients may come back, and find what they have missed.
+		s.loop.AfterFunc(ns.recovery.opts.MaxDisconnection, func() { ns.hub.dropEmpty(ns) })
+	case empty:
 		ns.hub.dropEmpty(ns)
 	}
 }
@@ -172,20 +191,33 @@ const sessionGreenlet = "session "
 // calls c.Accepted or c.Refused, then runs the handler. Errors: [ErrUnknownNamespace],
 // [ErrTooManyNamespaces], [ErrClosed].
 func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error) {
+	s, handler, err := h.enter(c, namespace, hs)
+	if err != nil {
+		return nil, err
+	}
+	s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+	return s, nil
+}
+
+// enter makes the session of c, without its greenlet, and returns the namespace's handler.
+func (h *Hub) enter(c Conn, namespace string, hs *Handshake) (*Session, func(*Session) error, error) {
 	if h.closed.Load() {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
 	for {
 		ns, handler, err := h.open(namespace, hs)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s := newSession(ns, c, hs)
-		if !ns.add(s) {
-			continue // its last session has just left
-		}
-		s.greenlet = c.Loop().Spawn(func(*coop.Greenlet) error { return s.main(handler) })
-		s.greenlet.SetName(sessionGreenlet + s.id)
-		return s, nil
+		if ns.add(s) {
+			return s, handler, nil
+		} // else its last session has just left
 	}
+}
+
+// begin starts the session's greenlet, on its loop.
+func (s *Session) begin(main func(*coop.Greenlet) error) {
+	s.greenlet = s.loop.Spawn(main)
+	s.greenlet.SetName(sessionGreenlet + s.id)
 }

@@ -51,6 +51,10 @@ type Options struct {
 	// DedupMax bounds the ids remembered. Default 100 000.
 	DedupMax int
 
+	// Recovery lets clients come back to their sessions after a broken connection. Default nil: they get new
+	// ones.
+	Recovery *Recovery
+
 	// MaxNamespaces bounds the namespaces that exist because clients asked for them, see [Hub.HandleFamily].
 	// Default 10 000.
 	MaxNamespaces int
@@ -100,6 +104,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
+	}
+	if o.Recovery != nil {
+		o.Recovery = o.Recovery.withDefaults()
 	}
 	return o
 }

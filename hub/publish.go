@@ -95,20 +95,29 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
 // panics, see [Room.emit].
 func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
+	rec := ns.recovery
+	if rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+	}
 	r := ns.lockRoom(p.Room)
 	defer r.mu.Unlock()
-	r.publishLocked(m, p)
+	d := &delivery{skip: p.skip, except: p.Except}
+	if rec != nil {
+		rec.begin(d) // in the room's lock: who joins and takes the history must find it there or get it
+	}
+	r.publishLocked(m, d)
 	return r.emptiedLocked()
 }
 
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.
-func (r *Room) publishLocked(m *Message, p *Publication) {
+func (r *Room) publishLocked(m *Message, d *delivery) {
 	if r.history.epoch == "" {
 		r.history.epoch = NewID()[:6]
 	}
-	m.ID = r.history.epoch + "-" + strconv.FormatUint(r.offset+1, 10)
+	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
 	m.Payload = m.Payload.with(meta{Room: r.name, ID: m.ID, From: m.From, At: m.At.UnixMilli(), Via: m.Via})
-	r.sequence(m, &delivery{skip: p.skip, except: p.Except})
+	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
 	}

@@ -72,7 +72,20 @@ type relay struct {
 	filled time.Duration // the loop's time when tokens was right
 }
 
-func (r *relay) introduce() { r.who = &Sender{ID: r.s.ID(), Name: claimedName(r.s)} }
+func (r *relay) introduce() {
+	r.who = &Sender{ID: r.s.ID(), Name: claimedName(r.s)}
+	if !r.s.Recovered() {
+		return
+	}
+	for _, room := range r.s.Rooms() { // it is here again
+		if room[0] != '$' {
+			in, joined := r.s.lockedIn(room)
+			in.presentLocked(r.s, r.who)
+			in.mu.Unlock()
+			r.s.tellJoined(room, joined)
+		}
+	}
+}
 
 func (r *relay) serve() {
 	ev := r.ev

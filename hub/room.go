@@ -94,7 +94,16 @@ func (r *Room) joinLocked(s *Session) {
 	r.members++
 	sh.count++
 	s.rooms = append(s.rooms, membership{room: r, index: int32(len(sh.members))})
-	sh.members = append(sh.members, member{session: s, since: r.offset, slot: int32(len(s.rooms) - 1)})
+	sh.members = append(sh.members, member{session: s, since: r.latest(), slot: int32(len(s.rooms) - 1)})
+}
+
+// latest is an offset behind which the room's next message is. With recovery, offsets are those of the whole
+// namespace. The room's lock is held.
+func (r *Room) latest() uint64 {
+	if rec := r.ns.recovery; rec != nil {
+		return rec.seq.Load()
+	}
+	return r.offset
 }
 
 // leaveSlot removes s from the room in slot of its list, on its loop. No locks are held.
@@ -130,9 +139,12 @@ func (s *Session) leaveSlot(slot int) {
 	if r.members == 0 {
 		r.tellMembers(ofRoomDeleted)
 	}
-	posted := sh.posted
+	posted, out := sh.posted, r.latest()
 	over := r.emptiedLocked()
 	r.mu.Unlock()
+	if s.ticket != nil && s.Connected() {
+		s.ticket.depart(departure{room: r.name, since: since, until: posted, out: out})
+	}
 	if posted > sh.done && posted > since && s.Connected() {
 		sh.leavers = append(sh.leavers, leaver{session: s, since: since, until: posted})
 	}

@@ -28,10 +28,14 @@ type Session struct {
 	pace      pace
 	listeners *listeners // nil until the application wants some
 
+	ticket *ticket // what lets the client come back, nil without recovery
+
 	joined   []string // room names kept readable after the client left
 	gone     coop.Event
 	reason   string
 	accepted bool
+
+	recovered bool
 }
 
 func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
@@ -80,6 +84,9 @@ func (s *Session) main(handler func(*Session) error) error {
 // admit runs the middlewares and tells the client that it is in. It reports false when one of them has
 // refused, or the client has left.
 func (s *Session) admit() bool {
+	if s.accepted {
+		return true // recovered
+	}
 	for _, use := range s.ns.middlewares() {
 		if err := use(s); err != nil {
 			s.greenlet.OnLoop(func() { s.dismiss("refused", err, false) })
@@ -91,14 +98,43 @@ func (s *Session) admit() bool {
 }
 
 func (s *Session) accept() {
-	if s.Connected() {
-		s.accepted = true
-		if s.ns.hub.observed() {
-			s.ns.hub.tellSession(s, ofConnected)
+	switch rec := s.ns.recovery; {
+	case !s.Connected():
+	case rec != nil:
+		if missed, ok := rec.admit(s); ok {
+			s.welcome(missed)
+		} else {
+			s.dismiss("refused", errLost, false)
 		}
+	default:
+		s.accepted = true
 		s.enter(s.ns.all)
+		s.tellConnected()
 		s.conn.Accepted(s)
 	}
+}
+
+func (s *Session) tellConnected() {
+	h := s.ns.hub
+	if !h.observed() {
+		return
+	}
+	if s.recovered {
+		for _, room := range s.Rooms() {
+			h.tellRoom(s, room, ofJoined)
+		}
+	}
+	h.tellSession(s, ofConnected)
+}
+
+// welcome tells the client that it is in. What it has missed comes first: the client then knows that its
+// place is right, whenever it is cut off.
+func (s *Session) welcome(missed []logged) {
+	s.tellConnected()
+	for i := range missed {
+		s.conn.Send(missed[i].frame)
+	}
+	s.conn.Accepted(s)
 }
 
 // failed reports a handler's error, unless it only says that the session is over.
@@ -113,6 +149,9 @@ func (s *Session) failed(err error) {
 func (s *Session) finish() {
 	s.dismiss("server namespace disconnect", errMiddlewarePanicked, false)
 	s.ns.remove(s)
+	if s.ticket != nil {
+		s.ns.recovery.settle(s)
+	}
 }
 
 // dismiss ends the session from the server's side, if it has not ended, and tells the client: that it
@@ -148,6 +187,9 @@ func (s *Session) end(reason string) {
 	}
 	s.reason = reason
 	s.joined = s.Rooms()
+	if s.accepted && s.ticket != nil {
+		s.ns.recovery.leave(s, reason)
+	}
 	s.gone.Set()
 	for len(s.rooms) > 0 {
 		s.leave(len(s.rooms) - 1)
@@ -192,8 +234,8 @@ func (s *Session) Sleep(d time.Duration) error {
 	return err
 }
 
-// Emit sends an event to this client. [ErrGone] when it has left; other errors say why the
-// arguments cannot be sent.
+// Emit sends an event to this client. [ErrGone] when it has left, which it gets all the same if it comes back
+// to its session ([Recovery]); other errors say why the arguments cannot be sent.
 func (s *Session) Emit(event string, args ...any) error {
 	return s.emit(NoAck, false, event, args)
 }
@@ -215,14 +257,22 @@ func (s *Session) emit(ack int64, volatile bool, event string, args []any) error
 	if err != nil {
 		return err
 	}
+	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack, Volatile: volatile}
+	rec, kept := s.ns.recovery, s.ticket != nil && s.accepted && ack == NoAck && !volatile
 	if !s.Connected() {
+		if kept {
+			rec.keep(s, m)
+		}
 		return ErrGone
 	}
-	m := &Message{Namespace: s.ns.name, Event: event, Payload: p, Ack: ack, Volatile: volatile}
 	if s.listeners != nil || s.ns.hub.observed() {
 		s.sending(m)
 	}
-	s.conn.Send(MessageFrame(m))
+	if kept {
+		s.conn.Send(rec.direct(s, m))
+	} else {
+		s.conn.Send(MessageFrame(m))
+	}
 	return nil
 }
 
@@ -237,6 +287,9 @@ func (s *Session) send(f *Frame) bool {
 	}
 	if s.listeners != nil || s.ns.hub.observed() {
 		s.sending(f.msg)
+	}
+	if f.msg.place > 0 {
+		s.ticket.sent(position{major: f.msg.place}, s.loop.Now())
 	}
 	s.conn.Send(f)
 	return true

@@ -442,6 +442,14 @@ func TestPausedClient3IsReassured(t *testing.T) {
 	s.wantMessages(t, c.sid, "pause", "x")
 }
 
+func TestPauseAfterTheEnd3(t *testing.T) {
+	s := serve3(t, Options{})
+	p := s.poll3(t, "")
+	s.on(t, p.sid, func(sock *Socket) { sock.Close(ReasonForcedClose); sock.Pause() })
+	p.wantText("1:61:1")
+	s.waitClosed(t, p.sid, ReasonForcedClose) // and no timer is left
+}
+
 // A flood of pings is not answered by a flood that nobody fetches.
 func TestPingFlood3(t *testing.T) {
 	s := serve3(t, Options{})

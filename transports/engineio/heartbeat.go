@@ -21,6 +21,13 @@ func (s *Socket) startHeartbeat() {
 		s.awaitPong()
 		return
 	}
+	s.awaitPing()
+}
+
+// awaitPing arms the timer for the next ping.
+func (s *Socket) awaitPing() {
+	s.awaiting = false
+	s.deadline = s.loop.Now() + s.srv.opts.PingInterval
 	s.heartbeat.Reset(s.srv.opts.PingInterval)
 }
 
@@ -41,7 +48,7 @@ func (s *Socket) heartbeatDue() {
 		s.pingTimeout()
 	default:
 		s.refreshed = false
-		s.awaitPong()
+		s.awaitPongSince(s.pingDue())
 		s.Send(s.srv.ping)
 	}
 }
@@ -60,24 +67,35 @@ func (s *Socket) excuse() bool {
 	return true
 }
 
+// pingDue is when the client's time for its pong begins: when the ping was due. A timer is always late by a
+// little, and whoever says nothing has PingInterval and PingTimeout together, not more. A ping that is late
+// by more than that is no fault of the client's.
+func (s *Socket) pingDue() time.Duration {
+	now := s.loop.Now()
+	if late := now - s.deadline; late < 0 || late >= lateAfter {
+		return now
+	}
+	return s.deadline
+}
+
 // awaitPong gives the client PingTimeout from now; one of protocol 3, which is to send a ping, the interval on
 // top of that.
-func (s *Socket) awaitPong() {
-	d := s.srv.opts.PingTimeout
-	if s.version == 3 {
-		d += s.srv.opts.PingInterval
-	}
+func (s *Socket) awaitPong() { s.awaitPongSince(s.loop.Now()) }
+
+func (s *Socket) awaitPongSince(since time.Duration) {
 	s.awaiting, s.excused = true, false
-	s.deadline = s.loop.Now() + d
-	s.heartbeat.Reset(d)
+	s.deadline = since + s.srv.opts.PingTimeout
+	if s.version == 3 {
+		s.deadline += s.srv.opts.PingInterval
+	}
+	s.heartbeat.Reset(s.deadline - s.loop.Now())
 }
 
 func (s *Socket) pong() {
 	if !s.awaiting {
 		return
 	}
-	s.awaiting = false
-	s.heartbeat.Reset(s.srv.opts.PingInterval)
+	s.awaitPing()
 }
 
 // alive notes that the client has sent something other than a pong.

@@ -55,12 +55,21 @@ func TestNoPong(t *testing.T) {
 	})
 	t.Run("polling", func(t *testing.T) {
 		p := s.poll(t)
-		a := p.get() // the ping, unless this machine was so slow that the session has ended
-		if a.body == "2" {
-			a = p.get() // waits
-		}
-		if a.body != "1" && a.status != 400 {
-			t.Error(a)
+		p.wantPing()
+		s.waitClosed(t, p.sid, ReasonPingTimeout)
+		p.wantGone()
+	})
+	t.Run("polling, a GET waits", func(t *testing.T) {
+		p := s.poll(t)
+		p.wantPing()
+		got := p.start()
+		select {
+		case a := <-got: // a close, or nothing known any more if the session ended first
+			if a.body != "1" && a.status != 400 {
+				t.Error(a)
+			}
+		case <-time.After(patience):
+			t.Error("not answered")
 		}
 		s.waitClosed(t, p.sid, ReasonPingTimeout)
 		p.wantGone()
@@ -77,6 +86,14 @@ func TestNoPong(t *testing.T) {
 	})
 	if n := s.count("engineio_ping_timeout"); n != 4 {
 		t.Errorf("counted %d", n)
+	}
+}
+
+// wantPing gets the ping, or comes too late for it: the intervals are short.
+func (c *poller) wantPing() {
+	c.t.Helper()
+	if a := c.get(); a.status != 400 && (a.status != 200 || a.body != "2") {
+		c.t.Fatalf("GET: %v, wanted a ping", a)
 	}
 }
 
@@ -221,6 +238,34 @@ func TestALateLoopIsNotTheClientsFault(t *testing.T) {
 					t.Error("the pong was not seen")
 				}
 			})
+		})
+	}
+}
+
+// A silent client has PingInterval and PingTimeout together, however coarse timers are. Only a ping that is late
+// by more gives it its whole time.
+func TestALatePingMovesTheDeadlineOnlyWhenItIsVeryLate(t *testing.T) {
+	s := serve(t, Options{PingInterval: time.Hour, PingTimeout: time.Hour})
+	for name, c := range map[string]struct{ late, deadline time.Duration }{
+		"in time":   {0, time.Hour},
+		"a little":  {lateAfter / 2, time.Hour - lateAfter/2},
+		"very late": {lateAfter, time.Hour},
+		"too early": {-time.Minute, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := s.connect(t)
+			s.on(t, client.sid, func(sock *Socket) {
+				now := sock.loop.Now()
+				if sock.deadline > now+time.Hour || sock.deadline < now+time.Hour-patience {
+					t.Errorf("the ping is due in %v", sock.deadline-now)
+				}
+				sock.deadline = now - c.late
+				sock.heartbeatDue()
+				if got := sock.deadline - now; got != c.deadline || !sock.awaiting {
+					t.Errorf("the pong is due in %v, want %v", got, c.deadline)
+				}
+			})
+			client.wantText("2")
 		})
 	}
 }

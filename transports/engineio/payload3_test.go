@@ -193,7 +193,7 @@ func TestMessageOverWires3(t *testing.T) {
 		w.V3.Polling:         "\x01\x03\xff\x04hi",
 		w.V3.PollingBase64:   "6:b4aGk=",
 	} {
-		if got := string(w.binaryFrame([]byte("hi")).Bytes(wire)); got != want {
+		if got := string(w.BinaryFrame([]byte("hi")).Bytes(wire)); got != want {
 			t.Errorf("%v: %q, wanted %q", wire, got, want)
 		}
 	}

@@ -58,7 +58,7 @@ type Socket struct {
 	post atomic.Pointer[postRequest] // the POST being uploaded or processed
 
 	heartbeat coop.Timer
-	deadline  time.Duration // of the pong, on the loop's clock
+	deadline  time.Duration // of the pong, or when the next ping is due, on the loop's clock
 	awaiting  bool          // a pong is awaited
 	refreshed bool          // the deadline was moved once since the ping
 	excused   bool          // the deadline was moved because the loop was late
@@ -119,7 +119,7 @@ func (s *Socket) Send(f *hub.Frame) {
 func (s *Socket) SendText(data []byte) { s.Send(s.srv.opts.Wires.MessageFrame(data, nil)) }
 
 // SendBinary sends a binary message, see SendText.
-func (s *Socket) SendBinary(data []byte) { s.Send(s.srv.opts.Wires.binaryFrame(data)) }
+func (s *Socket) SendBinary(data []byte) { s.Send(s.srv.opts.Wires.BinaryFrame(data)) }
 
 // Writable reports whether what is sent now would leave at the end of the tick.
 func (s *Socket) Writable() bool {
@@ -145,7 +145,7 @@ func (s *Socket) Flush() {
 // was received if need be: a WebSocket is not read, a POST not answered. The
 // heartbeat does not end a paused session.
 func (s *Socket) Pause() {
-	if !s.paused && s.version == 3 {
+	if !s.paused && s.version == 3 && s.Open() {
 		s.heartbeat.Reset(s.srv.opts.PingTimeout / 2) // see reassure
 	}
 	s.paused, s.resuming = true, false

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/gobwas/ws"
 
@@ -40,6 +41,13 @@ func AppendWebSocket(dst, text []byte, attachments [][]byte) []byte {
 	return dst
 }
 
+// AppendWebSocketBinary appends one binary message without any text.
+func AppendWebSocketBinary(dst, data []byte) []byte {
+	dst = slices.Grow(dst, maxServerHeader+len(data))
+	dst = appendFrameHeader(dst, ws.OpBinary, len(data))
+	return append(dst, data...)
+}
+
 // EncodePolling returns one message as the packets that carry it in a polling
 // body, see [AppendPolling].
 func EncodePolling(text []byte, attachments [][]byte) []byte {
@@ -60,8 +68,8 @@ func (w Wires) MessageFrame(text []byte, attachments [][]byte) *hub.Frame {
 	})
 }
 
-// binaryFrame makes the frame of a binary message without any text.
-func (w Wires) binaryFrame(data []byte) *hub.Frame {
+// BinaryFrame makes the frame of a binary message without any text. data is kept: do not modify it.
+func (w Wires) BinaryFrame(data []byte) *hub.Frame {
 	return hub.NewFrame(func(wire hub.Wire) []byte {
 		if b := w.V3.binary(wire, data); b != nil {
 			return b
@@ -69,8 +77,7 @@ func (w Wires) binaryFrame(data []byte) *hub.Frame {
 		if wire == w.Polling {
 			return AppendPollingBinary(nil, data)
 		}
-		dst := appendFrameHeader(make([]byte, 0, maxServerHeader+len(data)), ws.OpBinary, len(data))
-		return append(dst, data...)
+		return AppendWebSocketBinary(nil, data)
 	})
 }
 

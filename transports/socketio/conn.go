@@ -158,7 +158,7 @@ func (c *conn) Loop() *coop.Loop { return c.sock.Loop() }
 // Send implements [hub.Conn]. A message with more binary values than the official
 // client takes would make it close its connection, so it is dropped.
 func (c *conn) Send(f *hub.Frame) {
-	if m := f.Message(); m != nil && len(m.Payload.Attachments) > maxAttachments {
+	if m := f.Message(); m != nil && !c.srv.opts.Parser.carries(len(m.Payload.Attachments)) {
 		c.srv.hub.Count("socketio_unsendable_message")
 		return
 	}
@@ -184,9 +184,17 @@ func (c *conn) Accepted(s *hub.Session) {
 	}
 	var reply hub.Payload
 	if !c.v4 {
-		reply.JSON = []byte(`{"sid":"` + s.ID() + `"}`) // which needs no escaping
+		reply.JSON = connected(s)
 	}
-	c.Send(packetFrame(Connect, s.Namespace(), hub.NoAck, reply))
+	c.Send(c.srv.opts.Parser.frame(Connect, s.Namespace(), hub.NoAck, reply))
+}
+
+// connected is what a client is told of its session. The ids need no escaping.
+func connected(s *hub.Session) []byte {
+	if pid := s.RecoveryID(); pid != "" {
+		return []byte(`{"sid":"` + s.ID() + `","pid":"` + pid + `"}`)
+	}
+	return []byte(`{"sid":"` + s.ID() + `"}`)
 }
 
 // Refused implements [hub.Conn].
@@ -203,7 +211,7 @@ func (c *conn) refuse(namespace string, err error) {
 	if c.v4 && !errors.Is(err, errInvalidNamespace) {
 		reason = errorJSON4(reason)
 	}
-	c.Send(packetFrame(ConnectError, namespace, hub.NoAck, hub.Payload{JSON: reason}))
+	c.Send(c.srv.opts.Parser.frame(ConnectError, namespace, hub.NoAck, hub.Payload{JSON: reason}))
 }
 
 // errorJSON is the payload of a CONNECT_ERROR.
@@ -234,11 +242,11 @@ var tooManyToAck = hub.Payload{JSON: []byte(`[{"ok":false,"error":{"code":"too_m
 
 // Ack implements [hub.Conn].
 func (c *conn) Ack(s *hub.Session, id int64, p hub.Payload) {
-	if len(p.Attachments) > maxAttachments {
+	if !c.srv.opts.Parser.carries(len(p.Attachments)) {
 		c.srv.hub.Count("socketio_unsendable_ack")
 		p = tooManyToAck
 	}
-	c.Send(packetFrame(Ack, s.Namespace(), id, p))
+	c.Send(c.srv.opts.Parser.frame(Ack, s.Namespace(), id, p))
 }
 
 // Leave implements [hub.Conn].
@@ -261,6 +269,6 @@ func (c *conn) goodbye(i int) {
 	sp := c.spaces[i]
 	c.remove(i)
 	if sp.joined {
-		c.Send(packetFrame(Disconnect, sp.session.Namespace(), hub.NoAck, hub.Payload{}))
+		c.Send(c.srv.opts.Parser.frame(Disconnect, sp.session.Namespace(), hub.NoAck, hub.Payload{}))
 	}
 }

@@ -40,6 +40,9 @@ var (
 	errNamespaceName  = &Error{"invalid namespace", "socketio_bad_namespace"}
 	errUnexpectedBin  = &Error{"got binary data when not reconstructing a packet", "socketio_unexpected_binary"}
 	errUnexpectedText = &Error{"got plaintext data when reconstructing a packet", "socketio_unexpected_text"}
+	errNoMsgpack      = &Error{"not a msgpack packet", "socketio_bad_msgpack"}
+	errPacketID       = &Error{"invalid packet id", "socketio_bad_id"}
+	errWantBinary     = &Error{"got plaintext data when msgpack is spoken", "socketio_unexpected_text"}
 	errBinaryTooLarge = &Error{"binary packet too large", "socketio_binary_too_large"}
 )
 
@@ -147,24 +150,29 @@ func (p *Packet) check() error {
 		}
 		return errInvalidPayload
 	}
-	switch first := p.JSON[sc.start]; p.Type {
+	return p.shape(p.JSON[sc.start], sc.first)
+}
+
+// shape looks at the byte that the JSON begins with, and at an array's first element.
+func (p *Packet) shape(begin byte, first []byte) error {
+	switch p.Type {
 	case Connect:
-		if first != '{' {
+		if begin != '{' {
 			return errInvalidPayload
 		}
 	case ConnectError:
-		if first != '{' && first != '"' {
+		if begin != '{' && begin != '"' {
 			return errInvalidPayload
 		}
 	case Ack, BinaryAck:
-		if first != '[' {
+		if begin != '[' {
 			return errInvalidPayload
 		}
 	default:
-		if first != '[' {
+		if begin != '[' {
 			return errInvalidPayload
 		}
-		return p.name(sc.first)
+		return p.name(first)
 	}
 	return nil
 }

@@ -31,7 +31,10 @@
 //
 // Sessions end with the reasons that Node.js uses: [ReasonClientDisconnect], [ReasonServerDisconnect],
 // [ReasonForcedClose] and those of package engineio. When the server disconnects a session the client does not
-// come back by itself; when a connection breaks, or the server shuts down, it does, as a new session.
+// come back by itself; when a connection breaks, or the server shuts down, it does: as a new session, or, if the
+// hub has [hub.Recovery], to the one that it had. That is connection state recovery, as clients know it since
+// version 4.6: `recovered` is true there, the client has got what it missed, and all events but volatile ones and
+// those with an ack have an offset behind their arguments.
 //
 // # Clients of versions 1 and 2
 //
@@ -54,6 +57,23 @@
 //
 // [Decode] and [Packet.Append] are the codec. They depend on nothing and may be used on their own.
 //
+// # msgpack
+//
+// With [Options].Parser = [Msgpack] the server speaks to clients that were made with the parser of the npm package
+// socket.io-msgpack-parser 3, its odd extensions included: a Date arrives as the text that JSON would make of it,
+// undefined as null, or not at all in objects. Handlers see no difference, and two servers of one hub, one for
+// each parser, share rooms:
+//
+//	plain := socketio.New(h, socketio.Options{})
+//	packed := socketio.New(h, socketio.Options{
+//		Parser: socketio.Msgpack,
+//		Engine: engineio.Options{Path: "/packed/"},
+//	})
+//
+// The hub keeps JSON, at most six times as long as the msgpack that came. Messages are turned into msgpack once,
+// however many get them, and packets from clients once each, which costs about twice what reading JSON does. It
+// pays for binary data: none of it becomes a message of its own, and no packet is ever incomplete.
+//
 // # Limits
 //
 // Everything that a client sends is bounded, and each refusal is counted in the hub's counters under a name
@@ -61,12 +81,14 @@
 //
 //   - a message, and a binary packet as a whole: Engine.MaxPayload bytes
 //   - attachments of a packet: 10, as in every official parser since 4.2.6. The same holds for what is sent: an
-//     event with more is dropped, an ack with more refused, because the client would close the connection
+//     event with more is dropped, an ack with more refused, because the client would close the connection.
+//     In msgpack 1000 come in and any number goes out; of an event with more than 10 the clients of a JSON
+//     server in the same room see nothing
 //   - time for the attachments of a packet: PartialTimeout
 //   - time to join a first namespace: ConnectTimeout
 //   - namespaces of a connection: MaxNamespaces
 //   - the query behind a namespace, of protocol 4: 8 KiB
-//   - nesting of JSON: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
+//   - nesting of JSON and of msgpack: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
 //   - events a second of a session: the hub's EventRate and EventBurst
 //   - events that a handler has not taken yet: the hub's InboxEvents and InboxBytes. Beyond them the client
 //     is not read from until its handler has caught up
@@ -81,7 +103,8 @@
 // Forms that no client writes but JavaScript's conversions let through are refused: an event without
 // JSON, a count of attachments such as `1e0`, an ack id with a space, a placeholder numbered 0.5. A second
 // CONNECT while a middleware decides is ignored instead of making a second session. Acks that the server waits
-// for fail at once when the client leaves. Connection state recovery does not exist yet.
+// for fail at once when the client leaves. A client is recovered however quiet its rooms were, and also when it is back
+// before its old connection was known to be dead, where the Node.js server begins a new session.
 //
 // # Costs
 //

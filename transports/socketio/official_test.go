@@ -16,25 +16,40 @@ import (
 	"greenroom/internal/testenv"
 )
 
-// TestOfficialClient has socket.io-client, under Node.js, talk to a server of ours over each of its transports.
+// TestOfficialClient has socket.io-client, under Node.js, talk to a server of ours over each of its transports,
+// with its own parser and with socket.io-msgpack-parser.
 func TestOfficialClient(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts Node.js")
 	}
 	dir := testenv.JS(t)
-	for _, script := range []string{"relay.test.mjs", "session.test.mjs"} {
-		for _, transport := range []string{"websocket", "polling", "upgrade"} {
-			t.Run(script+"/"+transport, func(t *testing.T) {
-				var o settings
-				o.server.Engine.CloseTimeout = time.Second // for polls that will not come: Node.js has ended
-				f := serve(t, o)
-				p := newCutter(t, f.url)
-				f.handle(t, "/", hub.Relay(hub.RelayOptions{}))
-				officialApp(t, f, p)
-				testenv.RunNode(t, dir, script, "GREENROOM_URL="+p.url, "GREENROOM_TRANSPORT="+transport)
-			})
+	for _, parser := range []Parser{JSON, Msgpack} {
+		for _, script := range []string{"relay.test.mjs", "session.test.mjs"} {
+			for _, transport := range []string{"websocket", "polling", "upgrade"} {
+				t.Run(parser.String()+"/"+script+"/"+transport, func(t *testing.T) {
+					var o settings
+					o.server.Parser = parser
+					o.server.Engine.CloseTimeout = time.Second // for polls that will not come: Node.js has ended
+					f := serve(t, o)
+					p := newCutter(t, f.url)
+					f.handle(t, "/", hub.Relay(hub.RelayOptions{}))
+					officialApp(t, f, p)
+					testenv.RunNode(t, dir, script, "GREENROOM_URL="+p.url, "GREENROOM_TRANSPORT="+transport,
+						"GREENROOM_PARSER="+parser.String())
+				})
+			}
 		}
 	}
+}
+
+// TestBrowserBundleWithMsgpack runs the bundle that pages load, which brings a decoder of its own.
+func TestBrowserBundleWithMsgpack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts Node.js")
+	}
+	f := serve(t, msgpackSettings())
+	officialApp(t, f, nil)
+	testenv.RunNode(t, testenv.JS(t), "bundle.test.mjs", "GREENROOM_URL="+f.url, "GREENROOM_PARSER=msgpack")
 }
 
 // officialApp registers the namespaces that session.test.mjs talks to.

@@ -20,6 +20,10 @@ func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
 	if c.closed {
 		return
 	}
+	if c.srv.opts.Parser == Msgpack {
+		c.onMsgpack(data, binary)
+		return
+	}
 	if binary {
 		c.attachment(data)
 		return
@@ -90,7 +94,8 @@ func (c *conn) connect(p Packet) {
 	case p.JSON != nil:
 		hs.Auth = bytes.Clone(p.JSON)
 	}
-	s, err := c.srv.hub.Connect(c, namespace, &hs)
+	pid, offset := c.earlier(hs.Auth)
+	s, err := c.srv.hub.Reconnect(c, namespace, &hs, pid, offset)
 	switch {
 	case errors.Is(err, hub.ErrUnknownNamespace) && c.v4 && namespace == "/":
 		c.srv.hub.Count("socketio_unknown_namespace")
@@ -104,6 +109,22 @@ func (c *conn) connect(p Packet) {
 		c.left = slices.DeleteFunc(c.left, func(d departure) bool { return d.namespace == namespace })
 		c.spaces = append(c.spaces, space{session: s})
 	}
+}
+
+// earlier is what the client says of the session that it had, in the CONNECT packet's object beside its own
+// keys: the session's pid, and the offset of the last event that it got. Anything but two texts is nothing.
+func (c *conn) earlier(auth json.RawMessage) (pid, offset string) {
+	if !c.srv.recovery || !bytes.Contains(auth, []byte(`"pid"`)) {
+		return "", ""
+	}
+	var said struct {
+		PID    string `json:"pid"`
+		Offset string `json:"offset"`
+	}
+	if json.Unmarshal(auth, &said) != nil {
+		return "", ""
+	}
+	return said.PID, said.Offset
 }
 
 // noAuth is the payload of a CONNECT that has none.

@@ -17,6 +17,9 @@ type Options struct {
 	// and 2 may come (AllowEIO3). Its Wires are set here.
 	Engine engineio.Options
 
+	// Parser is how packets are written, default [JSON]. All clients of the server must use the same.
+	Parser Parser
+
 	// ConnectTimeout is how long a client may take to join its first namespace. Default 45 s.
 	ConnectTimeout time.Duration
 	// PartialTimeout bounds how long a binary packet may wait for its attachments. Default 10 s.
@@ -35,7 +38,7 @@ func (o Options) withDefaults() Options {
 	if o.MaxNamespaces <= 0 {
 		o.MaxNamespaces = 32
 	}
-	o.Engine.Wires = wires
+	o.Engine.Wires = o.Parser.wires()
 	return o
 }
 
@@ -46,12 +49,15 @@ type Server struct {
 	opts   Options
 	engine *engineio.Server
 
+	recovery bool // the hub has it
+
 	unconnected atomic.Int64
 }
 
 // New makes a server for the clients of h.
 func New(h *hub.Hub, o Options) *Server {
-	srv := &Server{hub: h, log: h.Options().Logger, opts: o.withDefaults()}
+	ho := h.Options()
+	srv := &Server{hub: h, log: ho.Logger, opts: o.withDefaults(), recovery: ho.Recovery != nil}
 	srv.engine = engineio.New(h, srv.opts.Engine, srv.open)
 	srv.opts.Engine = srv.engine.Options()
 	return srv

@@ -1,19 +1,26 @@
 // What the scripts share: connecting, waiting with a limit, and closing everything afterwards.
 import { io } from "socket.io-client";
+import msgpackParser from "socket.io-msgpack-parser";
 
 export const url = process.env.GREENROOM_URL ?? "http://127.0.0.1:3000";
 
 /** Where Greenroom is mounted on that server. */
 const path = process.env.GREENROOM_PATH ?? "/socket.io/";
 
+/** The parser of packets that the clients use; undefined is their own. */
+export const parser = { msgpack: msgpackParser }[process.env.GREENROOM_PARSER];
+
+/** A packet as the clients send it, for tests that send what a client would not. */
+export const encoded = (packet) => (parser ? new parser.Encoder().encode(packet)[0] : `${packet.type}${packet.nsp},${JSON.stringify(packet.data)}`);
+
 /** How long any single wait may take, in ms. */
 const within = 30_000;
 
 /** The three ways the official client reaches a server; $GREENROOM_TRANSPORT names one of them. */
 export const transports = Object.fromEntries(Object.entries({
-  websocket: { transports: ["websocket"] },
-  polling: { transports: ["polling"] },
-  upgrade: { transports: ["polling", "websocket"] },
+  websocket: { transports: ["websocket"], parser },
+  polling: { transports: ["polling"], parser },
+  upgrade: { transports: ["polling", "websocket"], parser },
 }).filter(([name]) => name === (process.env.GREENROOM_TRANSPORT ?? name)));
 
 /** A promise that fails with a sentence when it takes too long. */

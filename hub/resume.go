@@ -1,0 +1,316 @@
+package hub
+
+import (
+	"errors"
+	"slices"
+
+	"greenroom/coop"
+)
+
+// ReasonReplaced is the reason of a session whose client is back by another connection, before the server
+// has noticed that the first one is dead.
+const ReasonReplaced = "replaced by a newer connection"
+
+// recoverable are the reasons that leave a session waiting for its client. The others say that one side
+// wanted the end.
+var recoverable = map[string]bool{
+	"transport close": true, "transport error": true, "ping timeout": true, "forced close": true,
+	"forced server close": true, "server shutting down": true, ReasonReplaced: true,
+}
+
+// errLost refuses a client whose session went while middlewares decided on it.
+var errLost = &ConnectError{Message: "session lost"}
+
+// Reconnect is [Hub.Connect] for a client that says that it had a session: pid is what
+// [Session.RecoveryID] was then, offset the last one that it got. If the session can be recovered, the client is
+// sent what it has missed before c.Accepted is called; otherwise it gets a new session, and nothing says why but
+// the counters.
+func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset string) (*Session, error) {
+	s, handler, err := h.enter(c, namespace, hs)
+	if err != nil {
+		return nil, err
+	}
+	s.begin(func(*coop.Greenlet) error {
+		if s.ns.recovery != nil && pid != "" && offset != "" {
+			s.reclaim(claim{pid, offset})
+		}
+		return s.main(handler)
+	})
+	return s, nil
+}
+
+// Recovered reports whether the client has come back to the session that it had before: its id, its rooms
+// and Data are there, and what was sent meanwhile. The handler begins anew all the same, after that of the
+// earlier session has ended.
+func (s *Session) Recovered() bool { return s.recovered }
+
+// RecoveryID is the secret by which the client can come back to this session, "" without [Options.Recovery].
+// Whoever has it can take the session over.
+func (s *Session) RecoveryID() string {
+	if s.ticket == nil {
+		return ""
+	}
+	return s.ticket.pid
+}
+
+// claim is what a client says of its earlier session.
+type claim struct{ pid, offset string }
+
+// reclaim makes s the session that its client had, if it can. It parks while that one ends.
+func (s *Session) reclaim(c claim) {
+	rec := s.ns.recovery
+	var ended coop.Event
+	port := ended.Port(s.loop)
+	err := s.greenlet.WithTimeout(recoveryWait, func() error {
+		for {
+			var wait bool
+			s.greenlet.OnLoop(func() { wait = rec.claim(s, c, port) })
+			if !wait {
+				return nil
+			}
+			if _, err := coop.WaitAny(s.greenlet, &ended, &s.gone); err != nil || s.gone.IsSet() {
+				return err
+			}
+			ended.Clear()
+		}
+	})
+	if errors.Is(err, coop.ErrTimeout) {
+		s.ns.hub.Count("recovery_too_slow")
+	}
+	if err != nil {
+		rec.withdraw(c.pid, port)
+	}
+}
+
+// withdraw takes back a port that claim has left: nobody waits any more.
+func (rec *recovery) withdraw(pid string, port coop.EventPort) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if t := rec.tickets[pid]; t != nil {
+		t.waiting = slices.DeleteFunc(t.waiting, func(p coop.EventPort) bool { return p == port })
+	}
+}
+
+// claim gives s the ticket of its client's earlier session. It reports true when that has not ended yet:
+// port is set when it has. On s's loop.
+func (rec *recovery) claim(s *Session, c claim, port coop.EventPort) (wait bool) {
+	rec.mu.Lock()
+	missed, wait := rec.claimLocked(s, c, port)
+	rec.mu.Unlock()
+	if s.accepted {
+		s.welcome(missed)
+	}
+	return wait
+}
+
+func (rec *recovery) claimLocked(s *Session, c claim, port coop.EventPort) (missed []logged, wait bool) {
+	if !s.Connected() {
+		return nil, false
+	}
+	rec.expire()
+	h := rec.ns.hub
+	t := rec.tickets[c.pid]
+	switch {
+	case t == nil:
+		h.Count("recovery_unknown_session")
+		return nil, false
+	case t.claimed:
+		h.Count("recovery_in_use")
+		return nil, false
+	case !t.ready:
+		if t.place == nil { // still connected, as it seems
+			old := t.session
+			old.loop.Post(old.replaced)
+		}
+		if !slices.Contains(t.waiting, port) {
+			t.waiting = append(t.waiting, port)
+		}
+		return nil, true
+	}
+	p, ok := rec.position(c.offset)
+	if !ok {
+		h.Count("recovery_bad_offset")
+		rec.forget(t)
+		return nil, false
+	}
+	missed, refusal := rec.missed(t, p)
+	if refusal != "" {
+		h.Count(refusal)
+		rec.forget(t)
+		return nil, false
+	}
+	rec.ns.rename(s, t.sid)
+	s.recovered, s.ticket, s.Data = true, t, t.data
+	t.claimed, t.offset, t.loop = true, p, s.loop
+	if !rec.opts.RunMiddlewares {
+		rec.restore(s, missed)
+	}
+	return missed, false
+}
+
+// restore puts s into its rooms, behind the messages of which missed are its. mu is held, and from here on
+// messages come as they do to everybody.
+func (rec *recovery) restore(s *Session, missed []logged) {
+	t := s.ticket
+	rec.away.Remove(t.place)
+	t.place, t.session, t.base = nil, s, rec.seq.Load()
+	t.resumed(t.offset, missed, s.loop.Now())
+	for name := range t.since {
+		r := rec.ns.all
+		if name == "" {
+			r.mu.Lock()
+		} else {
+			r = rec.ns.lockRoom(name)
+		}
+		r.joinLocked(s)
+		r.mu.Unlock()
+	}
+	s.accepted = true
+	rec.ns.hub.Count("recovery_recovered")
+}
+
+// admit lets s in when its middlewares have: as a new session, or with what it has missed. It reports false when
+// the session to recover is not there any more. On s's loop.
+func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	t := s.ticket
+	if t == nil {
+		t = &ticket{sid: s.id, pid: NewID(), session: s, loop: s.loop, base: rec.seq.Load()}
+		rec.tickets[t.pid], s.ticket = t, t
+		s.accepted = true
+		s.enter(rec.ns.all)
+		return nil, true
+	}
+	if rec.tickets[t.pid] != t {
+		return nil, false
+	}
+	missed, refusal := rec.missed(t, t.offset)
+	if refusal != "" {
+		rec.ns.hub.Count(refusal)
+		return nil, false
+	}
+	rec.restore(s, missed)
+	return missed, true
+}
+
+// leave is called when s ends: its client may come back, or not. On s's loop, before it leaves its rooms.
+func (rec *recovery) leave(s *Session, reason string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	t := s.ticket
+	if rec.tickets[t.pid] != t {
+		return // forgotten, while a middleware ran
+	}
+	if !recoverable[reason] {
+		rec.forget(t)
+		return
+	}
+	since := make(map[string]uint64, len(s.rooms))
+	for _, m := range s.rooms {
+		since[m.room.name] = t.entered(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
+	}
+	t.since = since
+	t.upto, t.left = rec.arrived(s), rec.ns.hub.now()
+	t.place = rec.away.PushBack(t)
+}
+
+// settle is called when the handler of s has ended: what it has left in Data is the next one's.
+func (rec *recovery) settle(s *Session) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	t := s.ticket
+	if t.session != s {
+		t.claimed = false // refused, or gone before it was let in: the client may try again
+		return
+	}
+	if t.place == nil {
+		return // forgotten
+	}
+	t.session, t.ready, t.data = nil, true, s.Data
+	t.wake()
+	rec.expire()
+	for rec.away.Len() > rec.opts.MaxSessions {
+		rec.ns.hub.Count("recovery_sessions_full")
+		rec.forget(rec.away.Front().Value.(*ticket))
+	}
+}
+
+// expire forgets sessions that have waited for too long. mu is held.
+func (rec *recovery) expire() {
+	now := rec.ns.hub.now()
+	for e := rec.away.Front(); e != nil; e = rec.away.Front() {
+		t := e.Value.(*ticket)
+		if now.Sub(t.left) <= rec.opts.MaxDisconnection {
+			return
+		}
+		rec.ns.hub.Count("recovery_session_expired")
+		rec.forget(t)
+	}
+}
+
+// forget takes a ticket back. Whoever waits for it is told. mu is held.
+func (rec *recovery) forget(t *ticket) {
+	delete(rec.tickets, t.pid)
+	if t.place != nil {
+		rec.away.Remove(t.place)
+		t.place = nil
+	}
+	t.wake()
+}
+
+// wake tells clients that are back that the session has ended.
+func (t *ticket) wake() {
+	for _, port := range t.waiting {
+		port.Set()
+	}
+	t.waiting = nil
+}
+
+// replaced ends a session whose client is back by another connection. On its loop.
+func (s *Session) replaced() {
+	if s.Connected() {
+		s.ns.hub.Count("recovery_replaced")
+		s.dismiss(ReasonReplaced, nil, false)
+	}
+}
+
+// keep sends a message of a session without a client to that client all the same, if it may come back.
+func (rec *recovery) keep(s *Session, m *Message) {
+	rec.mu.Lock()
+	kept := rec.tickets[s.ticket.pid] == s.ticket
+	rec.mu.Unlock()
+	if kept {
+		rec.send(rec.ns.To(s.id), m)
+	}
+}
+
+// eachAway calls fn for the sessions addressed that are away and were on l, or on any loop when l is nil. mu is held
+// meanwhile.
+func (t Target) eachAway(l *coop.Loop, fn func(*recovery, *ticket)) {
+	rec := t.ns.recovery
+	if rec == nil {
+		return
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	for e := rec.away.Front(); e != nil; {
+		k := e.Value.(*ticket)
+		e = e.Next() // fn may remove it
+		if (l == nil || k.loop == l) && t.addresses(k) {
+			fn(rec, k)
+		}
+	}
+}
+
+// addresses reports whether a session that is away is among those addressed.
+func (t Target) addresses(k *ticket) bool {
+	is := func(name string) bool {
+		_, in := k.since[name]
+		return name == k.sid || in
+	}
+	if t.skip != nil && t.skip.id == k.sid || slices.ContainsFunc(t.except, is) {
+		return false
+	}
+	return len(t.rooms) == 0 || slices.ContainsFunc(t.rooms, is)
+}
