@@ -31,8 +31,8 @@ var _ net.Conn = (*Conn)(nil)
 //
 // Nothing is buffered: Read fetches what the system holds into the caller's buffer, and the peer is
 // held up when nobody reads. A greenlet whose connections never make it wait yields by itself after 64
-// calls or 256 KB, so that it cannot keep the loop. On systems without a poller, and for TLS and
-// other wrappers, two goroutines and their buffers serve a connection, as for a [Stream].
+// calls or 256 KB, so that it cannot keep the loop. On systems without a poller, and for
+// wrappers such as TLS that is not [Detachable], two goroutines and their buffers serve a connection, as for a [Stream].
 //
 // A Conn that is dropped without Close stays open until its loop is closed.
 type Conn struct {

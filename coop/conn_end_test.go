@@ -178,7 +178,7 @@ func TestConnThatIsAlwaysReadyLetsOthersRun(t *testing.T) {
 		}
 		other.Kill()
 		other.Join(g)
-		if most > 128 {
+		if most > 130 { // twice 64, and the calls that parked and found the other one done for this tick
 			t.Errorf("%d calls in a row, %d of %d turns", most, turns, calls)
 		}
 	})

@@ -34,7 +34,14 @@ func forConns(t *testing.T, fn func(t *testing.T, g *coop.Greenlet, c *coop.Conn
 			hangs(t)
 			l := started(t, coop.LoopOptions{OnFailure: quiet})
 			c, remote := conn(t, l, k)
-			err := l.Call(func(g *coop.Greenlet) error { fn(t, g, c, remote); return nil })
+			err := l.Call(func(g *coop.Greenlet) error {
+				// A first read finds out that crypto/tls holds nothing; WaitRead would return early for it.
+				h := parkedIn(g, func(*coop.Greenlet) error { return readOne(c) })
+				h.Kill()
+				h.Join(g)
+				fn(t, g, c, remote)
+				return nil
+			})
 			if err != nil && !errors.Is(err, coop.ErrGoexit) { // FailNow, or Skip
 				t.Error(err)
 			}

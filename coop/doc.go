@@ -130,9 +130,12 @@
 // 256 KB a tick before the others get their turn.
 //
 // TCP and Unix connections are descriptors in the loop's poller: epoll on Linux, a kqueue on macOS, FreeBSD,
-// NetBSD, OpenBSD and DragonFly. Connections that are more than a descriptor (TLS, wrappers), and all
-// connections on other systems or with the build tag coop_portable, are served by goroutines with bounded
-// buffers; the handler sees no difference. A loop that sleeps in epoll holds no thread, one that sleeps in a
+// NetBSD, OpenBSD and DragonFly. TLS that a server of net/http has accepted through a [Detachable] listener stays on
+// such a descriptor: once the handshake is made and the connection attached, crypto/tls runs on the loop. Reading
+// never waits; what is encrypted and not taken by the system, 16 KB or so of a peer that does not read, waits
+// with the stream, and goes on being sent for two seconds when the stream has ended. Connections that are more than
+// that (other TLS, wrappers), and all connections on other systems or with the build tag coop_portable, are served
+// by goroutines with bounded buffers; the handler sees no difference. A loop that sleeps in epoll holds no thread, one that sleeps in a
 // kqueue holds one. The kqueue poller compiles and vets for its systems, and so do its tests, but neither has
 // been run there by us; the tag coop_portable avoids it.
 //
@@ -190,6 +193,7 @@
 //	posting to a busy loop                      45 ns
 //	posting to a sleeping loop                 1.7 µs
 //	a parked greenlet                          3.1 KB
+//	TLS, beside its stream                     3.6 KB, and 0.5 µs more for a small write
 //
 // A greenlet's stack begins at 2 KB and doubles when it has to. Of one that has grown half is given back
 // by a garbage collection that finds three quarters unused. [Greenlet.OnLoop] lends the loop's stack to what

@@ -1,5 +1,7 @@
 package coop
 
+import "net"
+
 // Parked counts the greenlets of the loop that wait, and the places of those who wait from elsewhere.
 // Loop only.
 func Parked(l *Loop) (n int) {
@@ -12,4 +14,12 @@ func Parked(l *Loop) (n int) {
 		n++
 	}
 	return n
+}
+
+// Below is the connection below one of a [Detachable] listener, any other as it is.
+func Below(c net.Conn) net.Conn {
+	if d, ok := c.(*detachable); ok {
+		return d.Conn
+	}
+	return c
 }

@@ -109,6 +109,8 @@ type Loop struct {
 
 	scratch []byte
 	readBuf []byte
+	sealBuf []byte // what TLS encrypts is gathered here
+	sealed  []byte // and put here
 
 	world  *World // of a simulation, or nil
 	o      LoopOptions

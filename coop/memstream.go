@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"greenroom/coop/internal/poll"
 )
 
 // memoryWindow is how many bytes one end may have under way to the other, as a socket's buffers would.
@@ -74,7 +76,7 @@ type memoryEnd struct {
 	deaf    bool               // the peer has gone: it takes no more
 }
 
-func (e *memoryEnd) start() {
+func (e *memoryEnd) start(poll.Token) {
 	if len(e.in) > 0 || e.over != nil {
 		e.s.flags |= streamUnread
 		e.s.loop.queueStream(e.s)
@@ -201,6 +203,8 @@ func (p *memoryPiece) RunOn(l *Loop) {
 		l.queueStream(e.s)
 	}
 }
+
+func (e *memoryEnd) writable() bool { return true }
 
 // deliver hands what has arrived to the handler, then makes room for more.
 func (e *memoryEnd) deliver() {

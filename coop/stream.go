@@ -23,8 +23,9 @@ type StreamHandler interface {
 
 // A Stream is a connection that a loop owns: bytes in both directions, never blocking. All methods
 // are loop only. On Linux (epoll), macOS and the BSDs (kqueue) a TCP or Unix connection is a bare descriptor
-// in the loop's poller, and costs this struct; anything else, such as TLS, and every connection on other
-// systems, is served by goroutines that hand their buffers to the loop. Two streams can also be joined in memory ([Pipe]).
+// in the loop's poller, and costs this struct; so is TLS over one that is [Detachable], which costs what crypto/tls
+// holds as well. Anything else, and every connection on other systems, is served by goroutines that hand their
+// buffers to the loop. Two streams can also be joined in memory ([Pipe]).
 type Stream struct {
 	loop   *Loop
 	h      StreamHandler
@@ -36,12 +37,13 @@ type Stream struct {
 	flags  streamFlags
 }
 
-// carrier moves a stream's bytes where that is not a descriptor's doing: goroutines, or memory. All
+// carrier moves a stream's bytes where that is not, or not only, a descriptor's doing: goroutines, memory, TLS. All
 // methods are called on the loop.
 type carrier interface {
-	start()
+	start(t poll.Token)
 	write(p []byte) (int, error)
 	writev(bufs [][]byte) (int, error)
+	writable() bool             // there is room: whether the stream may write
 	deliver()                   // what arrived, to the handler
 	pull(p []byte) (int, error) // what arrived, to a Conn; see Stream.pull
 	shutdown() error            // ends the writing side
@@ -60,6 +62,8 @@ const (
 	streamFull                 // a Write was short
 	streamWritable             // OnWritable is due
 	streamPulled               // a Conn fetches what there is to read
+	streamQueued               // to be served in the next I/O phase
+	streamArrived              // TLS: there is, or may be, something in the system's buffer
 )
 
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
@@ -67,21 +71,21 @@ const (
 // that is never started ends with the loop. Any goroutine.
 func (l *Loop) Attach(c net.Conn, h StreamHandler) (*Stream, error) {
 	s := &Stream{loop: l, h: h, remote: c.RemoteAddr(), fd: -1, slot: -1}
-	bare, err := s.adopt(c)
+	old, err := s.adopt(c)
 	if err != nil {
 		return nil, err
 	}
-	if !bare {
+	if old == nil {
 		s.via = newPipe(s, c)
 	}
 	if !l.keepAttached(s) {
-		if bare {
-			s.releaseFD()
+		if old != nil {
+			s.giveBack(c, old)
 		}
 		return nil, ErrClosed
 	}
-	if bare {
-		c.Close() // the stream has a duplicate
+	if old != nil {
+		old.Close() // the stream has a duplicate
 	}
 	return s, nil
 }
@@ -113,7 +117,7 @@ func (s *Stream) Start() {
 	l.attached.Unlock()
 	token := l.table.add(s)
 	if s.via != nil {
-		s.via.start()
+		s.via.start(token)
 		return
 	}
 	if err := s.register(token); err != nil {
@@ -213,7 +217,7 @@ func (l *Loop) onEvents(events []poll.Event) {
 			continue // closed meanwhile
 		}
 		if e.Readable || e.HalfOver || e.Over {
-			s.flags |= streamUnread
+			s.flags |= streamUnread | streamArrived
 		}
 		if e.HalfOver || e.Over {
 			s.flags |= streamEnding
@@ -230,9 +234,13 @@ func (l *Loop) onEvents(events []poll.Event) {
 	}
 }
 
-// queueStream has the stream served in the next I/O phase. Twice does no harm: the second time
-// there is nothing to do.
-func (l *Loop) queueStream(s *Stream) { l.again = append(l.again, s) }
+// queueStream has the stream served in the next I/O phase, once: it has one budget a tick.
+func (l *Loop) queueStream(s *Stream) {
+	if s.flags&streamQueued == 0 {
+		s.flags |= streamQueued
+		l.again = append(l.again, s)
+	}
+}
 
 // serveStreams calls the handlers of the streams that were queued when the phase began.
 func (l *Loop) serveStreams() {
@@ -246,6 +254,7 @@ func (l *Loop) serveStreams() {
 		s := l.fetching[l.fetchAt]
 		l.fetching[l.fetchAt] = nil
 		l.fetchAt++
+		s.flags &^= streamQueued
 		s.serve()
 	}
 	if cap(l.fetching) > keptJobs {
@@ -257,9 +266,11 @@ func (l *Loop) serveStreams() {
 func (s *Stream) serve() {
 	if s.flags&(streamClosed|streamWritable) == streamWritable {
 		s.flags &^= streamWritable | streamFull
-		s.loop.handling = s
-		s.h.OnWritable(s)
-		s.loop.handling = nil
+		if s.via == nil || s.via.writable() {
+			s.loop.handling = s
+			s.h.OnWritable(s)
+			s.loop.handling = nil
+		}
 	}
 	switch {
 	case s.flags&streamClosed != 0:

@@ -23,10 +23,14 @@ const readSize = 64 << 10
 // maxVec is how many buffers the kernel takes in one writev (IOV_MAX).
 const maxVec = 1024
 
-// adopt duplicates the connection's descriptor, away from Go's own poller. It reports false for a
-// connection that is, or may be, more than a descriptor: having a SyscallConn says nothing, since a
-// struct around a *net.TCPConn has it too and its Read would be passed over.
-func (s *Stream) adopt(c net.Conn) (bool, error) {
+// adopt duplicates the connection's descriptor, away from Go's own poller, and returns the connection that holds the
+// old one. It returns nil for a connection that is, or may be, more than a descriptor: having a SyscallConn says
+// nothing, since a struct around a *net.TCPConn has it too and its Read would be passed over.
+func (s *Stream) adopt(c net.Conn) (old net.Conn, err error) {
+	secure, d := detachableTLS(c)
+	if d != nil {
+		c = d.Conn
+	}
 	var sc syscall.Conn
 	switch c := c.(type) {
 	case *net.TCPConn:
@@ -34,24 +38,37 @@ func (s *Stream) adopt(c net.Conn) (bool, error) {
 	case *net.UnixConn:
 		sc = c
 	default:
-		return false, nil
+		return nil, nil
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return false, fmt.Errorf("attach connection: %w", err)
+		return nil, fmt.Errorf("attach connection: %w", err)
 	}
 	var fd int
 	var dupErr error
 	if err := raw.Control(func(old uintptr) {
 		fd, dupErr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
 	}); err != nil {
-		return false, fmt.Errorf("attach connection: %w", err)
+		return nil, fmt.Errorf("attach connection: %w", err)
 	}
 	if dupErr != nil {
-		return false, fmt.Errorf("attach connection: duplicate descriptor: %w", dupErr)
+		return nil, fmt.Errorf("attach connection: duplicate descriptor: %w", dupErr)
 	}
 	s.fd = int32(fd)
-	return true, nil
+	if d != nil {
+		t := &tlsCarrier{s: s, tls: secure}
+		s.via = t
+		d.detach(t)
+	}
+	return c, nil
+}
+
+// giveBack undoes adopt.
+func (s *Stream) giveBack(c, old net.Conn) {
+	if _, d := detachableTLS(c); d != nil {
+		d.reattach(old)
+	}
+	s.releaseFD()
 }
 
 // register begins events.
@@ -76,12 +93,18 @@ func (s *Stream) releaseFD() {
 	s.fd = -1
 }
 
+// made returns a buffer of the loop's, which is made when it is first needed.
+func made(buf []byte, size int) []byte {
+	if buf == nil {
+		buf = make([]byte, size)
+	}
+	return buf
+}
+
 // readFD reads until there is no more for now, the handler pauses, or the budget is spent.
 func (s *Stream) readFD() {
 	l := s.loop
-	if l.readBuf == nil {
-		l.readBuf = make([]byte, readSize)
-	}
+	l.readBuf = made(l.readBuf, readSize)
 	for budget := readBudget; budget > 0; {
 		n, err := unix.Read(int(s.fd), l.readBuf)
 		switch {

@@ -37,7 +37,14 @@ var kinds = []kind{
 		local, remote = tcpPair(t)
 		return struct{ net.Conn }{local}, remote
 	}},
-	{"tls", tlsPair},
+	{"tls", func(t *testing.T) (local, remote net.Conn) {
+		l, r := tcpPair(t)
+		return tlsPair(t, l, r)
+	}},
+	{"tls, detachable", func(t *testing.T) (local, remote net.Conn) {
+		l, r := tcpPair(t)
+		return tlsPair(t, detachable(t, l), r)
+	}},
 }
 
 // forKinds runs a test on each kind, with a loop of its own and a watchdog.
@@ -106,11 +113,36 @@ var certificate = sync.OnceValue(func() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 })
 
-func tlsPair(t *testing.T) (local, remote net.Conn) {
+// detachable is c as a Detachable listener would have accepted it.
+func detachable(t *testing.T, c net.Conn) net.Conn {
 	t.Helper()
-	l, r := tcpPair(t)
-	server := tls.Server(l, &tls.Config{Certificates: []tls.Certificate{certificate()}})
-	client := tls.Client(r, &tls.Config{InsecureSkipVerify: true})
+	c, err := coop.Detachable(oneConn{c: c}).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// oneConn accepts a connection that is there already.
+type oneConn struct {
+	net.Listener
+	c net.Conn
+}
+
+func (l oneConn) Accept() (net.Conn, error) { return l.c, nil }
+
+// tlsPair makes the handshake over both ends of a connection.
+func tlsPair(t *testing.T, l, r net.Conn) (local, remote net.Conn) {
+	t.Helper()
+	return tlsPairOf(t, l, r, &tls.Config{}, &tls.Config{})
+}
+
+// tlsPairOf is tlsPair with more to say than who is who.
+func tlsPairOf(t *testing.T, l, r net.Conn, serves, asks *tls.Config) (local, remote *tls.Conn) {
+	t.Helper()
+	serves.Certificates = []tls.Certificate{certificate()}
+	asks.InsecureSkipVerify = true
+	server, client := tls.Server(l, serves), tls.Client(r, asks)
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	if err := client.Handshake(); err != nil {
@@ -128,7 +160,7 @@ func bare(c net.Conn) net.Conn {
 	case struct{ net.Conn }:
 		return c.Conn
 	case *tls.Conn:
-		return c.NetConn()
+		return coop.Below(c.NetConn())
 	default:
 		return c
 	}

@@ -10,7 +10,8 @@ import (
 
 // Without a poller for descriptors every stream is served by goroutines.
 
-func (s *Stream) adopt(net.Conn) (bool, error)        { return false, nil }
+func (s *Stream) adopt(net.Conn) (net.Conn, error)    { return nil, nil }
+func (s *Stream) giveBack(c, old net.Conn)            {}
 func (s *Stream) register(poll.Token) error           { return nil }
 func (s *Stream) drainFD()                            {}
 func (s *Stream) releaseFD()                          {}

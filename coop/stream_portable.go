@@ -4,6 +4,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"greenroom/coop/internal/poll"
 )
 
 const (
@@ -46,7 +48,7 @@ func newPipe(s *Stream, c net.Conn) *pipe {
 	return p
 }
 
-func (p *pipe) start() {
+func (p *pipe) start(poll.Token) {
 	p.c.SetDeadline(time.Time{}) // whoever had the connection before may have set one
 	p.s.loop.outside.Add(1)
 	go p.readLoop()
@@ -144,6 +146,8 @@ func (p *pipe) kick() {
 	}
 	p.work.Signal()
 }
+
+func (p *pipe) writable() bool { return true }
 
 // end lets the writer send what is left, for a while, and close the connection, which ends the reader.
 func (p *pipe) end() {

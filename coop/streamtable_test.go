@@ -32,7 +32,7 @@ func TestEventOfAnEarlierOwnerIsDropped(t *testing.T) {
 	}
 	everything.Token = current
 	l.onEvents([]poll.Event{everything})
-	if second.flags != streamUnread|streamEnding|streamBroken || len(l.again) != 1 {
+	if second.flags != streamUnread|streamArrived|streamEnding|streamBroken|streamQueued || len(l.again) != 1 {
 		t.Errorf("flags %b, %d to serve", second.flags, len(l.again))
 	}
 	l.again = nil

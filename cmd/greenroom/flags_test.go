@@ -34,6 +34,8 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--zmq-pub", "GREENROOM_ZMQ_PUB", "tcp://127.0.0.1:5561", "ipc:///tmp/x", "ipc:///tmp/x", func(c *cli) any { return c.Serve.ZmqPub }},
 		{"serve", "--zmq-sub", "GREENROOM_ZMQ_SUB", "tcp://127.0.0.1:5562", "tcp://127.0.0.1:9", "tcp://127.0.0.1:9", func(c *cli) any { return c.Serve.ZmqSub }},
 		{"serve", "--loops", "GREENROOM_LOOPS", 0, 3, "3", func(c *cli) any { return c.Serve.Loops }},
+		{"serve", "--tls-cert", "GREENROOM_TLS_CERT", "", "cert.pem", "cert.pem", func(c *cli) any { return c.Serve.TLSCert }},
+		{"serve", "--tls-key", "GREENROOM_TLS_KEY", "", "key.pem", "key.pem", func(c *cli) any { return c.Serve.TLSKey }},
 		{"serve", "--insecure", "GREENROOM_INSECURE", false, true, "true", func(c *cli) any { return c.Serve.Insecure }},
 		{"serve", "--cors-origin", "GREENROOM_CORS_ORIGIN", []string(nil), []string{"https://a.example", "https://b.example"}, "https://a.example,https://b.example",
 			func(c *cli) any { return c.Serve.CorsOrigin }},
@@ -98,6 +100,9 @@ func TestServeRefuses(t *testing.T) {
 		{"one good origin and a bad one", []string{"--listen", "127.0.0.1:0", "--cors-origin", "https://a.example", "--cors-origin", "https://a.example/app"}, []string{`"https://a.example/app"`}},
 		{"a host with a port", []string{"--listen", "127.0.0.1:0", "--host", "rooms.example:80"}, []string{`--host "rooms.example:80"`, "without a scheme"}},
 		{"a host with a scheme", []string{"--listen", "127.0.0.1:0", "--host", "http://rooms.example"}, []string{"--host", "without a scheme"}},
+		{"a certificate without a key", []string{"--listen", "127.0.0.1:0", "--tls-cert", "cert.pem"}, []string{"--tls-cert and --tls-key"}},
+		{"a certificate for nothing", []string{"--zmq-pull", "tcp://127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key", "key.pem"}, []string{"--listen, which is off"}},
+		{"a key without a certificate", []string{"--listen", "127.0.0.1:0", "--tls-key", "key.pem"}, []string{"--tls-cert and --tls-key"}},
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{"an argument", []string{"serve", "please"}, []string{"please"}},
 	} {

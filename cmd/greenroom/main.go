@@ -9,6 +9,9 @@
 // wins. Any endpoint of the server can be "off". The exit code is 0 when all went well, 1 when something
 // failed, and 2 for a command line that makes no sense; why stands on the standard error, in one line.
 //
+// With --tls-cert and --tls-key the server speaks HTTPS, and HTTP/2. At SIGHUP it reads both files again, for new
+// connections; files that it cannot use change nothing and are logged. Without them SIGHUP ends it at once.
+//
 // The server ends at SIGTERM and SIGINT. It refuses newcomers, reads what ZeroMQ publishers have sent, tells
 // the clients, lets what waits for them leave, and exits with 0 within ten seconds; a second signal ends it
 // at once. While it does, /readyz answers 503 and /healthz 200.

@@ -40,7 +40,7 @@ func start(t *testing.T, bin string, args ...string) *process {
 	for line := range strings.Lines(p.Output()) {
 		for _, word := range strings.Fields(line) {
 			switch {
-			case strings.HasPrefix(word, "http://"):
+			case strings.HasPrefix(word, "http://"), strings.HasPrefix(word, "https://"):
 				p.url = word
 			case !strings.HasPrefix(word, "tcp://"):
 			case strings.Contains(line, "push here"):

@@ -41,6 +41,9 @@ type serveCmd struct {
 	ZmqSub  string `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
 	Loops   int    `default:"0" help:"Event loops; 0 is one per core."`
 
+	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
+	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
+
 	Insecure   bool     `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
 	CorsOrigin []string `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
 	Host       []string `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
@@ -93,6 +96,12 @@ func (c *serveCmd) check() error {
 	if open == 0 {
 		return misuse("nothing to serve: every endpoint is off")
 	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return misuse("--tls-cert and --tls-key belong together")
+	}
+	if c.TLSCert != "" && c.Listen == off {
+		return misuse("--tls-cert is for --listen, which is off")
+	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
 	}
@@ -143,18 +152,20 @@ func (c *serveCmd) logger(w io.Writer) *slog.Logger {
 
 // server is everything that serves; stop ends it in the reverse order of start.
 type server struct {
-	log      *slog.Logger
-	hub      *hub.Hub
-	sockets  *socketio.Server
-	bridge   *zeromq.Bridge
-	http     *http.Server
-	listener net.Listener
-	watchdog *coop.Watchdog
-	failed   chan error
-	stopping atomic.Bool
-	quit     chan struct{} // closed when stopping begins
-	debug    bool
-	tracing  sync.Mutex // held while a trace is recorded
+	log        *slog.Logger
+	hub        *hub.Hub
+	sockets    *socketio.Server
+	bridge     *zeromq.Bridge
+	http       *http.Server
+	listener   net.Listener
+	cert       *certificate // nil without TLS
+	watchdog   *coop.Watchdog
+	failed     chan error
+	stopping   atomic.Bool
+	quit       chan struct{} // closed when stopping begins
+	debug      bool
+	tracing    sync.Mutex     // held while a trace is recorded
+	background sync.WaitGroup // what ends with quit
 }
 
 func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
@@ -184,6 +195,13 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			return s, err
 		}
 	}
+	if c.TLSCert != "" {
+		if s.cert, err = loadCertificate(c.TLSCert, c.TLSKey); err != nil {
+			return s, err
+		}
+		s.cert.describe(log)
+		s.reloadAtHangup()
+	}
 	if c.Listen != off {
 		if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 			return s, fmt.Errorf("--listen: %w", err)
@@ -211,8 +229,12 @@ func (s *server) serveHTTP(handler http.Handler) {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	serve := func() error { return s.http.Serve(s.listener) }
+	if s.cert != nil {
+		serve = s.serveTLS
+	}
 	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("serving HTTP: %w", err)
 		}
 	}()
@@ -291,6 +313,7 @@ func (s *server) stop() error {
 	if s.watchdog != nil {
 		s.watchdog.Stop()
 	}
+	s.background.Wait()
 	return errors.Join(errs...)
 }
 
@@ -313,10 +336,8 @@ func (s *server) drain(ctx context.Context) {
 func (s *server) banner(w io.Writer) {
 	name := "Greenroom"
 	line := func(addr, use string) {
-		if from, ok := strings.CutPrefix(addr, "http://[::]:"); ok {
-			addr, use = "http://127.0.0.1:"+from, use+", on every interface"
-		} else if from, ok := strings.CutPrefix(addr, "tcp://[::]:"); ok {
-			addr, use = "tcp://127.0.0.1:"+from, use+", on every interface"
+		if scheme, port, ok := strings.Cut(addr, "://[::]:"); ok {
+			addr, use = scheme+"://127.0.0.1:"+port, use+", on every interface"
 		}
 		fmt.Fprintf(w, "%-9s  %-29s %s\n", name, addr, use)
 		name = ""
@@ -326,7 +347,11 @@ func (s *server) banner(w io.Writer) {
 		if !web.Built() {
 			page = "/socket.io/ (the pages are not built: run `make web`)"
 		}
-		line("http://"+s.listener.Addr().String(), page)
+		scheme := "http"
+		if s.cert != nil {
+			scheme = "https"
+		}
+		line(scheme+"://"+s.listener.Addr().String(), page)
 	}
 	if s.bridge == nil {
 		return

@@ -31,6 +31,14 @@
 // ResponseWriter; one that has neither Flush nor Unwrap hides failed writes, and
 // one without Hijack makes WebSockets impossible.
 //
+// Over TLS, net/http's server gets its connections through [greenroom/coop.Detachable]:
+//
+//	server.ServeTLS(coop.Detachable(listener), "cert.pem", "key.pem")
+//
+// WebSockets then live on the loops as they do without TLS; otherwise each costs two
+// goroutines and their buffers. HTTP/2 serves polls like any other request, and a
+// browser opens a connection with HTTP/1.1 for its WebSocket.
+//
 // A server for this machine alone, on loopback, should be told its [Options].Hosts,
 // the names of loopback: a page may have its own name resolve to 127.0.0.1, and its
 // origin is then the server's own. One behind a reverse proxy should be told its

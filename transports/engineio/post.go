@@ -62,8 +62,8 @@ func (srv *Server) servePost(w http.ResponseWriter, r *http.Request, s *Socket) 
 		return
 	}
 	p.upload(r, srv.opts.MaxPayload)
-	if p.err != nil && !errors.Is(p.err, errBodyTooLarge) {
-		w.Header().Set("Connection", "close")
+	if p.err != nil && !errors.Is(p.err, errBodyTooLarge) && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close") // HTTP/2 would end the requests of others, too
 	}
 	if s.jsonp && p.err == nil {
 		p.body, p.octets = jsonpBody(p.body), false

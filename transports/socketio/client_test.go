@@ -51,7 +51,7 @@ func (f *fixture) dial(t testing.TB) *client {
 func (f *fixture) open() (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, r, _, err := ws.Dial(ctx, f.wsURL())
+	conn, r, _, err := ws.Dialer{TLSConfig: f.tls}.Dial(ctx, f.wsURL())
 	if err != nil {
 		return nil, err
 	}

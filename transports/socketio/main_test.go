@@ -2,8 +2,10 @@ package socketio
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -12,7 +14,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"greenroom/coop"
 	"greenroom/hub"
+	"greenroom/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,13 +28,15 @@ const patience = time.Minute
 type fixture struct {
 	hub *hub.Hub
 	sio *Server
-	url string // "http://127.0.0.1:port"
+	url string      // "http://127.0.0.1:port"
+	tls *tls.Config // a client's, for a server that speaks TLS
 }
 
 // settings of a fixture; the zero value is two loops and the defaults.
 type settings struct {
 	hub    hub.Options
 	server Options
+	tls    *testenv.Authority // for HTTPS, with HTTP/2
 }
 
 // serve starts a server that ends with the test.
@@ -47,18 +53,40 @@ func serve(t testing.TB, o settings) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{hub: h, sio: New(h, o.server)}
-	web := httptest.NewServer(f.sio)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := errors.Join(f.sio.Close(ctx), h.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	f.listen(t, o.tls)
+	return f
+}
+
+// listen serves the fixture's server at f.url, over TLS if there is an authority. Its clean-up waits for the
+// requests that are being served, which the server's end cuts off.
+func (f *fixture) listen(t testing.TB, a *testenv.Authority) {
+	t.Helper()
+	web := httptest.NewUnstartedServer(f.sio)
+	web.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that clients cut off
+	if a != nil {
+		f.tls = &tls.Config{RootCAs: a.Pool}
+		web.TLS, web.EnableHTTP2, web.Listener = a.Server(), true, coop.Detachable(web.Listener)
+		web.StartTLS()
+	} else {
+		web.Start()
+	}
 	f.url = web.URL
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		err := f.sio.Close(ctx)
 		web.Close()
-		if err := errors.Join(err, h.Close()); err != nil {
+		if err != nil {
 			t.Error(err)
 		}
 	})
-	return f
 }
 
 // handle registers a handler, which must fit.

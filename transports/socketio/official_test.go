@@ -184,7 +184,7 @@ func newCutter(t *testing.T, server string) *cutter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &cutter{url: "http://" + l.Addr().String(), conns: make(map[net.Conn]struct{})}
+	p := &cutter{url: u.Scheme + "://" + l.Addr().String(), conns: make(map[net.Conn]struct{})}
 	p.work.Go(func() {
 		for {
 			client, err := l.Accept()
