@@ -144,11 +144,11 @@
 // rate of WebSocket pings and of handshakes ([Options].HandshakeRate for all,
 // AddressHandshakeRate for one address, of which 65 536 are counted). At the bound of
 // those that have not spoken the oldest is closed for a newcomer, so that nobody is
-// locked out by a flood of handshakes; the log says so, once a minute. What a client does not fetch or read waits in a
-// [greenroom/hub.Outbox], which is bounded as well. A body, or a message in parts,
-// takes memory as it arrives and not as it is announced; so the worst that
-// clients can make a server hold is [Options].MaxPayload for each session, twice
-// that when its compressed messages are inflated.
+// locked out by a flood of handshakes; the log says so, once a minute. What a client
+// does not fetch or read waits in a [greenroom/hub.Outbox], which is bounded as well.
+// A body, or a message in parts, takes memory as it arrives and not as it is announced;
+// so the worst that clients can make a server hold is [Options].MaxPayload for each
+// session, twice that when its compressed messages are inflated.
 //
 // The hub's counters have each refusal under a name that starts with "engineio_"; a
 // full outbox under "slow_consumer_disconnected".

@@ -84,7 +84,7 @@ func TestNoPong(t *testing.T) {
 		eventually(t, "the end", func() bool { return s.Sessions() == 0 })
 		c.wantEOF()
 	})
-	if n := s.count("engineio_ping_timeout"); n != 4 {
+	if n := s.count("engineio_ping_timeout"); n != 5 {
 		t.Errorf("counted %d", n)
 	}
 }

@@ -69,7 +69,7 @@ func (srv *Server) connectionError(r *http.Request, e *requestError) {
 		case errTransportMismatch:
 			c.Context["transport"], c.Context["previousTransport"] = string(p.transport), string(otherTransport(p.transport))
 		case errProtocolMismatch:
-			c.Context["protocol"], c.Context["previousProtocol"] = 3, 4
+			c.Context["protocol"], c.Context["previousProtocol"] = int(p.version), int(otherProtocol(p.version))
 		}
 	case errForbidden.Code:
 		c.Message = errForbidden.Message
@@ -85,6 +85,13 @@ func otherTransport(t Transport) Transport {
 		return WebSocket
 	}
 	return Polling
+}
+
+func otherProtocol(version uint8) uint8 {
+	if version == 3 {
+		return 4
+	}
+	return 3
 }
 
 // sessionHeaders lets the application change the headers of an answer that is no refusal.

@@ -3,6 +3,7 @@ package engineio
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -124,6 +125,19 @@ func TestConnectionErrorAfterTheUpgrade(t *testing.T) {
 	p.wantLeft()
 	want := []string{"Bad request TRANSPORT_MISMATCH websocket", "Bad request TRANSPORT_MISMATCH websocket"}
 	if got := rec.take(); !slices.Equal(got, want) {
+		t.Errorf("told %q", got)
+	}
+}
+
+// A session of either protocol asked for by the other one.
+func TestConnectionErrorOfMixedProtocols(t *testing.T) {
+	var rec recorder
+	s := serve(t, Options{AllowEIO3: true, OnConnectionError: func(e ConnectionError) {
+		rec.add(fmt.Sprint(e.Context["name"], " ", e.Context["protocol"], " ", e.Context["previousProtocol"]))
+	}})
+	s.do("GET", pollTarget3+"&sid="+s.poll(t).sid, "")
+	s.do("GET", pollTarget+"&sid="+s.poll3(t, "").sid, "")
+	if got := rec.take(); !slices.Equal(got, []string{"PROTOCOL_MISMATCH 3 4", "PROTOCOL_MISMATCH 4 3"}) {
 		t.Errorf("told %q", got)
 	}
 }
