@@ -193,7 +193,7 @@
 //	posting to a busy loop                      45 ns
 //	posting to a sleeping loop                 1.7 µs
 //	a parked greenlet                          3.1 KB
-//	TLS, beside its stream                     3.6 KB, and 0.5 µs more for a small write
+//	TLS, beside its stream                     4 KB, and 0.5 to 1.5 µs more for a small write
 //
 // A greenlet's stack begins at 2 KB and doubles when it has to. Of one that has grown half is given back
 // by a garbage collection that finds three quarters unused. [Greenlet.OnLoop] lends the loop's stack to what
