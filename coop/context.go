@@ -19,12 +19,16 @@ var _ context.Context = (*Greenlet)(nil)
 // [Greenlet.Context], which stays with it.
 
 // Done returns a channel that is closed when the greenlet is killed, times out or ends. Any goroutine.
-func (g *Greenlet) Done() <-chan struct{} { return g.top.Load().Done() }
+func (g *Greenlet) Done() <-chan struct{} { return g.scope().Done() }
 
 // Err is nil until then; after it [ErrKilled], which is a context.Canceled to errors.Is, a
 // *TimeoutError, which is a context.DeadlineExceeded, or context.Canceled. Any goroutine.
 func (g *Greenlet) Err() error {
-	err := g.top.Load().Err()
+	s := g.top.Load()
+	if s == nil {
+		s = g.life.Load()
+	}
+	err := s.Err()
 	if err == context.Canceled && g.killed() {
 		return ErrKilled // a timeout was just being left
 	}
@@ -42,18 +46,53 @@ func (g *Greenlet) Value(any) any { return nil }
 // in which they came; stop takes it back. The context package finds this method and needs no goroutine for a context derived
 // from a greenlet. For functions that block or call the loop use [context.AfterFunc]. Any goroutine.
 func (g *Greenlet) AfterFunc(f func()) (stop func() bool) {
-	s := g.top.Load()
-	if s.watched().fired.Load() && g.life.Load().state.Load() == scopeOpen {
+	s := g.scope()
+	if s.watched().fired.Load() && g.lifeScope().state.Load() == scopeOpen {
 		// The scope expired after the caller looked. By the time f asks for Err the scope may be left
 		// and Err nil again, which the context package does not survive: let the life decide.
-		s = g.life.Load()
+		s = g.lifeScope()
 	}
 	return s.AfterFunc(f)
 }
 
 // Context returns a context for the innermost timeout in force, or for the greenlet's life if there
 // is none. Unlike the greenlet it keeps that meaning after the scope has been left. Any goroutine.
-func (g *Greenlet) Context() context.Context { return g.top.Load() }
+func (g *Greenlet) Context() context.Context { return g.scope() }
+
+// scope is the innermost in force. Any goroutine.
+func (g *Greenlet) scope() *scope {
+	if s := g.top.Load(); s != nil {
+		return s
+	}
+	return g.lifeScope()
+}
+
+// lifeScope is the greenlet's life, until Revive. Most greenlets are never asked for it, and have none until then.
+// Any goroutine.
+func (g *Greenlet) lifeScope() *scope {
+	if s := g.life.Load(); s != nil {
+		return s
+	}
+	g.life.CompareAndSwap(nil, new(scope))
+	return g.life.Load()
+}
+
+// pastLife is the life of all who have ended without anybody having asked for theirs.
+var pastLife = func() *scope {
+	s := new(scope)
+	s.mark(scopeLeft)
+	return s
+}()
+
+// leaveLife ends the greenlet's life; a cancel has to follow.
+func (g *Greenlet) leaveLife() *scope {
+	if g.life.CompareAndSwap(nil, pastLife) {
+		return pastLife
+	}
+	life := g.life.Load()
+	life.mark(scopeLeft)
+	return life
+}
 
 // A scope is what can be cancelled: the greenlet's life, or a timeout within it. It is a context,
 // and costs a channel only when someone asks for it.

@@ -13,9 +13,8 @@ const keptCoros = 32
 // A coro is a coroutine that carries greenlets, one after another.
 type coro struct {
 	next  func() (struct{}, bool) // loop: go on until the next yield
-	stop  func()                  // loop: make yield return false
 	yield func(struct{}) bool     // coroutine: back to the loop
-	g     *Greenlet
+	g     *Greenlet               // nil: it is to end
 
 	goroutine uintptr // it is this one; 0 until it has begun
 }
@@ -27,20 +26,29 @@ func (l *Loop) takeCoro() *coro {
 		l.idle = l.idle[:n-1]
 		return c
 	}
+	// Pull's stop is not kept: it would be 40 bytes of every greenlet, and a coroutine can be told otherwise.
 	c := new(coro)
-	c.next, c.stop = iter.Pull(func(yield func(struct{}) bool) {
-		c.yield = yield
-		c.goroutine = gid.Me()
-		l.self.runner.Store(c.goroutine)
-		for {
-			c.g.main(stackMark{c.g.id, greenletMark})
-			if !l.keep(c) || !yield(struct{}{}) {
-				break
-			}
-		}
-		l.self.runner.Store(0) // this goroutine's descriptor may soon be another's
-	})
+	c.next, _ = iter.Pull(c.run)
 	return c
+}
+
+// run is the coroutine.
+func (c *coro) run(yield func(struct{}) bool) {
+	l := c.g.loop
+	c.yield = yield
+	c.goroutine = gid.Me()
+	l.self.runner.Store(c.goroutine)
+	for {
+		c.g.main(stackMark{c.g.id, greenletMark})
+		if !l.keep(c) {
+			break
+		}
+		yield(struct{}{})
+		if c.g == nil {
+			break
+		}
+	}
+	l.self.runner.Store(0) // this goroutine's descriptor may soon be another's
 }
 
 // keep has a coroutine wait for its next greenlet, if there is room for that. Not inlined: its frame would
@@ -59,13 +67,13 @@ func (l *Loop) keep(c *coro) bool {
 // dropCoros ends the coroutines that carry nothing.
 func (l *Loop) dropCoros() {
 	for _, c := range l.idle {
-		c.stop()
+		c.next() // without a greenlet
 	}
 	l.idle = nil
 }
 
-// force ends a greenlet that ignored its kill. Stopping the coroutine makes it leave through
-// runtime.Goexit, which Pull hands on to whoever called stop: a goroutine made for the purpose.
+// force ends a greenlet that ignored its kill. The coroutine leaves through runtime.Goexit, which Pull hands
+// on to whoever called next: a goroutine made for the purpose.
 func (l *Loop) force(g *Greenlet) {
 	if g.co == nil {
 		g.finish(g.killError())
@@ -85,7 +93,8 @@ func (l *Loop) force(g *Greenlet) {
 		defer func() { caught = recovered(recover()) }()
 		l.current = g
 		l.self.runner.Store(g.co.goroutine)
-		g.co.stop()
+		g.doomed = true
+		g.co.next()
 	}()
 	caught := <-done
 	l.current = nil

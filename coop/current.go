@@ -89,7 +89,7 @@ func (l *Loop) Call(fn func(*Greenlet) error) error {
 		return ErrClosed
 	}
 	<-c.done
-	return c.g.result
+	return c.g.result()
 }
 
 // loopCall is a goroutine's wait for a greenlet.

@@ -142,7 +142,7 @@ func (g *Greenlet) describe(now time.Duration) string {
 	case yielding:
 		return "ready, after yield"
 	case later:
-		if g.timer.Active() {
+		if g.timer != nil && g.timer.Active() {
 			return fmt.Sprintf("begins in %v", (g.timer.at() - now).Round(time.Millisecond))
 		}
 		return "never begins"

@@ -15,7 +15,7 @@ import (
 // itself. Methods not marked otherwise are loop only; Kill, Ended, Result, Loop, ID and those of
 // [context.Context] are for any goroutine.
 //
-// A parked greenlet costs about 3.1 KB: the smallest stack, a coroutine of the runtime and this struct. Switching to it
+// A parked greenlet costs about 2.9 KB: the smallest stack, a coroutine of the runtime and this struct. Switching to it
 // allocates nothing.
 type Greenlet struct {
 	loop *Loop
@@ -25,24 +25,20 @@ type Greenlet struct {
 	on         *waitList // the list it is in
 	prev, next *Greenlet
 	giveUp     canceler // told if the wait ends otherwise than by a wake-up
-	wakeErr    error    // what its park returns
+	err        error    // what its park returns; after the end its result, a *failure if it failed
 	state      state
 	why        ParkReason // what it is parked for, or was last
 	doomed     bool       // the loop ends it by force
 	owed       int32      // timeouts that expired while it could not be told
 
 	fn     func(*Greenlet) error
-	timer  Timer                 // Sleep's, and SpawnLater's
-	top    atomic.Pointer[scope] // the innermost in force
-	life   atomic.Pointer[scope] // the root until Revive
-	root   scope
-	inner  *Timeout // the innermost in force
-	result error
-	failed uint64 // place among all failures, 0 if none
+	timer  *Timer                // Sleep's, and SpawnLater's; made when needed
+	top    atomic.Pointer[scope] // of the innermost timeout in force
+	life   atomic.Pointer[scope] // what lies around that; made when needed, see lifeScope
 	ended  atomic.Bool
 	joined atomic.Bool // somebody takes care of the result
 
-	joiners waitList
+	joiners *waitList // made when needed
 	newer   *Greenlet // of the loop's live ones
 	older   *Greenlet
 	more    *extra // what few greenlets have
@@ -60,6 +56,26 @@ type extra struct {
 	links    linkList
 	watchers watchList
 	locals   []local
+}
+
+// failure is the result of a greenlet that failed, with its place among all failures.
+type failure struct {
+	error
+	place uint64
+}
+
+// failure is how the greenlet failed, nil if it did not. Any goroutine, after the end.
+func (g *Greenlet) failure() *failure {
+	f, _ := g.err.(*failure)
+	return f
+}
+
+// result is what the greenlet ended with. Any goroutine, after the end.
+func (g *Greenlet) result() error {
+	if f := g.failure(); f != nil {
+		return f.error
+	}
+	return g.err
 }
 
 func (g *Greenlet) extras() *extra {
@@ -148,18 +164,18 @@ func (g *Greenlet) Result() error {
 	if !g.ended.Load() {
 		return nil
 	}
-	return g.result
+	return g.result()
 }
 
 // Successful reports whether the greenlet is over and did not fail; being killed is no failure. Any goroutine.
-func (g *Greenlet) Successful() bool { return g.ended.Load() && g.failed == 0 }
+func (g *Greenlet) Successful() bool { return g.ended.Load() && g.failure() == nil }
 
 // Yield lets everyone else who is ready go first.
 func (g *Greenlet) Yield() error {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	g.state, g.wakeErr, g.why = yielding, nil, ParkedYield
+	g.state, g.err, g.why = yielding, nil, ParkedYield
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -176,9 +192,24 @@ func (g *Greenlet) Sleep(d time.Duration) error {
 	g.why = ParkedSleep
 	if d != Forever {
 		g.loop.readClock() // what the greenlet has computed in this tick is not part of its sleep
-		g.timer.Reset(d)
+		g.alarm((*sleeper)(g)).Reset(d)
 	}
 	return g.park()
+}
+
+// alarm returns the greenlet's timer, to do what is given.
+func (g *Greenlet) alarm(do expirer) *Timer {
+	if g.timer == nil {
+		g.timer = new(Timer)
+	}
+	g.timer.init(g.loop, do)
+	return g.timer
+}
+
+func (g *Greenlet) stopTimer() {
+	if g.timer != nil {
+		g.timer.Stop()
+	}
 }
 
 type sleeper Greenlet
@@ -203,7 +234,7 @@ func (g *Greenlet) refuse() error {
 	if g.doomed {
 		runtime.Goexit()
 	}
-	g.state, g.wakeErr, g.why = ready, g.overdue(), ParkedYield
+	g.state, g.err, g.why = ready, g.overdue(), ParkedYield
 	g.loop.ready.push(g)
 	return g.switchOut()
 }
@@ -246,17 +277,12 @@ func (g *Greenlet) waitDeaf(e *Event) {
 // switchOut hands control to the loop and returns what ended the park. The frames between here and
 // the coroutine are kept few: after a change of stacks the processor mispredicts every return.
 func (g *Greenlet) switchOut() error {
-	if !g.co.yield(struct{}{}) {
-		g.unwind()
+	g.co.yield(struct{}{})
+	if g.doomed {
+		// The loop wants an end. Deferred functions run; no recover on the way can stop a Goexit.
+		runtime.Goexit()
 	}
-	return g.wakeErr
-}
-
-// unwind leaves the greenlet by order of the loop, running its deferred functions. Goexit rather than
-// a panic, because no recover on the way can stop it.
-func (g *Greenlet) unwind() {
-	g.doomed = true
-	runtime.Goexit()
+	return g.err
 }
 
 // wake ends a park with err as its result. Whatever comes later, a kill included, waits for the next
@@ -272,7 +298,7 @@ func (g *Greenlet) wake(err error) {
 		}
 		g.giveUp = nil
 	}
-	g.state, g.wakeErr = ready, err
+	g.state, g.err = ready, err
 	g.loop.ready.push(g)
 	if g.loop.observer != nil {
 		g.loop.observer.woken(g)
@@ -284,7 +310,7 @@ func (g *Greenlet) interrupt(err error) bool {
 	switch g.state {
 	case parked, standing:
 		// At once, not when g runs: the timer may be due in this very phase and would wake g again.
-		g.timer.Stop()
+		g.stopTimer()
 		if g.giveUp != nil {
 			if k, ok := g.giveUp.(keeper); ok && k.keeps() {
 				return false
@@ -294,10 +320,10 @@ func (g *Greenlet) interrupt(err error) bool {
 		g.wake(err)
 		return true
 	case yielding:
-		g.state, g.wakeErr = ready, err
+		g.state, g.err = ready, err
 		return true
 	case later:
-		g.timer.Stop()
+		g.stopTimer()
 		g.start()
 		return true
 	default:
@@ -409,16 +435,17 @@ func (g *Greenlet) end(err error, dying bool) {
 
 // bury tells everyone of the end. Functions of AfterFunc may panic on the way; the others hear of it all the same.
 func (g *Greenlet) bury() {
-	life := g.life.Load()
-	life.mark(scopeLeft)
+	life := g.leaveLife()
 	g.parent = nil // or each would keep all its ancestors
-	g.joiners.wakeAll(nil)
+	if g.joiners != nil {
+		g.joiners.wakeAll(nil)
+	}
 	if g.more != nil {
 		defer g.farewell()
 	}
 	defer life.cancel()
-	for g.inner != nil { // started, but not closed
-		g.inner.leave()
+	for t := g.timeout(); t != nil; t = g.timeout() { // started, but not closed
+		t.leave()
 	}
 }
 
@@ -437,11 +464,11 @@ func (g *Greenlet) farewell() {
 func (g *Greenlet) finish(err error) {
 	l := g.loop
 	g.state, g.co, g.fn = dead, nil, nil
-	g.timer.Stop()
-	g.result = err
+	g.stopTimer()
+	g.err = err
 	failed := err != nil && !errors.Is(err, ErrKilled)
 	if failed {
-		g.failed = lastFailure.Add(1)
+		g.err = &failure{err, lastFailure.Add(1)}
 	}
 	l.live.remove(g)
 	l.stats.greenlets.Add(-1)

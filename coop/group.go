@@ -63,7 +63,7 @@ func (gr *Group) add(x *Greenlet) *member {
 	if gr.killing > 0 {
 		x.Kill()
 	}
-	x.joiners.push(&m.place)
+	x.joinList().push(&m.place)
 	return m
 }
 
@@ -77,8 +77,8 @@ func (gr *Group) Discard(x *Greenlet) {
 
 // woken comes at the end of the greenlet.
 func (m *member) woken(error) {
-	if m.g.failed != 0 && m.group.failure == nil {
-		m.group.failure = m.g.result
+	if f := m.g.failure(); f != nil && m.group.failure == nil {
+		m.group.failure = f.error
 	}
 	m.leave()
 	if m.then != nil {
@@ -117,7 +117,7 @@ func (gr *Group) takeFailure() error {
 
 // find looks among the joiners of x, which is in few groups and has few joiners when it is new.
 func (gr *Group) find(x *Greenlet) *member {
-	if x.loop != gr.loop {
+	if x.loop != gr.loop || x.joiners == nil {
 		return nil
 	}
 	for p := x.joiners.head; p != nil; p = p.next {

@@ -18,10 +18,10 @@ func (target *Greenlet) Join(g *Greenlet) error {
 
 // outcome is the result as joiners see it; the greenlet has ended.
 func (target *Greenlet) outcome() error {
-	if errors.Is(target.result, ErrKilled) {
+	if errors.Is(target.result(), ErrKilled) {
 		return nil
 	}
-	return target.result
+	return target.result()
 }
 
 // await parks g until target has ended. Its error is g's own.
@@ -33,10 +33,18 @@ func (target *Greenlet) await(g *Greenlet) error {
 	case target.ended.Load():
 		return nil
 	case target.loop == g.loop:
-		return g.waitOn(&target.joiners, ParkedJoin)
+		return g.waitOn(target.joinList(), ParkedJoin)
 	default:
 		return target.awaitRemote(g)
 	}
+}
+
+// joinList is where joiners on the same loop wait.
+func (target *Greenlet) joinList() *waitList {
+	if target.joiners == nil {
+		target.joiners = new(waitList)
+	}
+	return target.joiners
 }
 
 // A remoteJoin is a joiner's place in a greenlet of another loop. The joiner waits for an event on
@@ -142,12 +150,12 @@ func (g *Greenlet) careFor(gs []*Greenlet) error {
 func firstFailure(ended []*Greenlet) error {
 	var first *Greenlet
 	for _, t := range ended {
-		if t.failed != 0 && (first == nil || t.failed < first.failed) {
+		if t.failure() != nil && (first == nil || t.failure().place < first.failure().place) {
 			first = t
 		}
 	}
 	if first == nil {
 		return nil
 	}
-	return first.result
+	return first.result()
 }

@@ -39,7 +39,10 @@ func (k *killJob) RunOn(*Loop) {
 
 // condemn marks g as killed and returns the life that this ends, nil if it was killed before. Any goroutine.
 func (g *Greenlet) condemn(cause *error) *scope {
-	life := g.life.Load()
+	life := g.lifeScope()
+	if life == pastLife {
+		return nil
+	}
 	life.cause.CompareAndSwap(nil, cause)
 	if !life.state.CompareAndSwap(scopeOpen, scopeKilled) {
 		return nil
@@ -57,12 +60,17 @@ func (g *Greenlet) announce(life *scope) {
 	}
 }
 
-func (g *Greenlet) killed() bool { return g.life.Load().state.Load() == scopeKilled }
+func (g *Greenlet) killed() bool {
+	life := g.life.Load()
+	return life != nil && life.state.Load() == scopeKilled
+}
 
 // killError is what parks return.
 func (g *Greenlet) killError() error {
-	if cause := g.life.Load().cause.Load(); cause != nil {
-		return *cause
+	if life := g.life.Load(); life != nil {
+		if cause := life.cause.Load(); cause != nil {
+			return *cause
+		}
 	}
 	return ErrKilled
 }
@@ -78,11 +86,7 @@ func (g *Greenlet) Revive() bool {
 	if g.loop.current != g || g.doomed || !g.killed() {
 		return false
 	}
-	old, life := g.life.Load(), new(scope)
-	g.life.Store(life)
-	if g.top.Load() == old {
-		g.top.Store(life)
-	}
+	g.life.Store(new(scope))
 	return true
 }
 

@@ -66,7 +66,7 @@ func (k *Link) Unlink() bool {
 // postEnd has the link run, if its greenlet's end is of the kind that it is for.
 func (k *Link) postEnd() {
 	g := k.g
-	if k.when == onSuccess && g.failed != 0 || k.when == onFailure && g.failed == 0 {
+	if k.when == onSuccess && g.failure() != nil || k.when == onFailure && g.failure() == nil {
 		k.do = nil
 		return
 	}

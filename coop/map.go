@@ -181,7 +181,7 @@ func (m *mapping[A, R]) start(t *task[A, R]) {
 		return err
 	}, func(worker *Greenlet) {
 		delete(m.workers, worker)
-		t.done, t.Err = true, worker.result
+		t.done, t.Err = true, worker.result()
 		if m.o.Unordered {
 			m.tasks.push(t)
 		}

@@ -15,11 +15,12 @@ func (g *Greenlet) OnLoop(fn func()) {
 		return
 	}
 	l.errand = fn
-	if !g.co.yield(struct{}{}) {
-		g.unwind()
+	g.co.yield(struct{}{})
+	if g.doomed {
+		runtime.Goexit()
 	}
-	if err := g.wakeErr; err != nil {
-		g.wakeErr = nil
+	if err := g.err; err != nil {
+		g.err = nil
 		if err == ErrGoexit {
 			runtime.Goexit()
 		}
@@ -30,11 +31,11 @@ func (g *Greenlet) OnLoop(fn func()) {
 // runErrand runs what the running greenlet has handed to OnLoop.
 func (l *Loop) runErrand(g *Greenlet) {
 	fn := l.errand
-	l.errand, l.current, g.wakeErr = nil, nil, ErrGoexit
+	l.errand, l.current, g.err = nil, nil, ErrGoexit
 	defer func() {
 		if v := recover(); v != nil {
-			g.wakeErr = recovered(v)
-		} else if g.wakeErr == ErrGoexit {
+			g.err = recovered(v)
+		} else if g.err == ErrGoexit {
 			// This goroutine is about to end; the next one resumes g, which leaves in the same way.
 			g.state, g.why = ready, ParkedYield
 			l.ready.push(g)
@@ -43,5 +44,5 @@ func (l *Loop) runErrand(g *Greenlet) {
 		l.current = g
 	}()
 	fn()
-	g.wakeErr = nil
+	g.err = nil
 }

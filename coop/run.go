@@ -20,10 +20,10 @@ func runOn(o LoopOptions, prepare func(*Loop), fn func(*Greenlet) error) error {
 	root := l.spawnFrom(fn)
 	root.joined.Store(true)
 	l.until = root
-	if err := l.drive(); err != nil && root.result == nil {
+	if err := l.drive(); err != nil && root.result() == nil {
 		return err
 	}
-	return root.result
+	return root.result()
 }
 
 // drive ticks on the calling goroutine until l.until has ended or somebody closes the loop, and closes it.

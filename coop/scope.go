@@ -60,9 +60,9 @@ func (s *Scope) Kill() { Kill(s.children...) }
 
 func (s *Scope) ended(c *Greenlet) {
 	s.alive--
-	if c.failed != 0 && !s.closed {
-		s.fail(c.result)
-		s.limit.custom = c.result
+	if f := c.failure(); f != nil && !s.closed {
+		s.fail(f.error)
+		s.limit.custom = f.error
 		if s.limit.Pending() {
 			s.limit.expire()
 		}

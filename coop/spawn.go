@@ -57,16 +57,13 @@ func (g *Greenlet) SpawnLater(d time.Duration, fn func(*Greenlet) error) *Greenl
 // newGreenlet makes a greenlet that is in no queue yet.
 func (l *Loop) newGreenlet(parent *Greenlet, fn func(*Greenlet) error, place uintptr) *Greenlet {
 	g := &Greenlet{loop: l, fn: fn, id: l.nextID(), parent: parent, place: place, since: l.now}
-	g.timer.init(l, (*sleeper)(g))
-	g.life.Store(&g.root)
-	g.top.Store(&g.root)
 	l.live.add(g)
 	l.stats.greenlets.Add(1)
 	if parent != nil && parent.more != nil {
 		g.inherit(parent.more.locals)
 	}
 	if l.phase != running {
-		g.root.mark(scopeKilled) // nobody watches it yet
+		g.lifeScope().mark(scopeKilled) // nobody watches it yet
 	}
 	if l.o.OnSpawn != nil {
 		l.observeSpawn(g)
@@ -94,14 +91,13 @@ func (g *Greenlet) startAfter(d time.Duration) {
 	if g.state == dead {
 		return // the loop is closed
 	}
-	g.timer.init(g.loop, (*starter)(g))
 	g.state = later
 	switch {
 	case g.killed():
 		g.start()
 	case d != Forever:
 		g.loop.readClock()
-		g.timer.Reset(d)
+		g.alarm((*starter)(g)).Reset(d)
 	}
 }
 
@@ -111,7 +107,6 @@ func (s *starter) expire() { (*Greenlet)(s).start() }
 
 // start makes a greenlet ready that was to begin later.
 func (g *Greenlet) start() {
-	g.timer.init(g.loop, (*sleeper)(g))
 	g.state = fresh
 	g.loop.ready.push(g)
 	if g.loop.observer != nil {

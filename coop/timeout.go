@@ -18,7 +18,6 @@ type Timeout struct {
 	// It needs no lock: other goroutines see only the scope, and through it until and err.
 	in     scope
 	g      *Greenlet
-	outer  *Timeout
 	timer  Timer
 	until  atomicDuration
 	err    TimeoutError
@@ -52,10 +51,8 @@ func (t *Timeout) open(d time.Duration) bool {
 		return false
 	}
 	l.readClock()
-	t.outer = g.inner
-	t.in.outer, t.in.limit = g.top.Load(), t
+	t.in.outer, t.in.limit = g.scope(), t
 	t.timer.init(l, t)
-	g.inner = t
 	t.until.Store(t.end(d))
 	g.top.Store(&t.in)
 	t.arm(d)
@@ -123,15 +120,15 @@ func (t *Timeout) error() error {
 // Close ends the timeout and all that were started within it. After it they have no effect, even if they have
 // expired and the greenlet was not told. Closing again does nothing.
 func (t *Timeout) Close() {
-	open := t.g.inner
+	open := t.g.timeout()
 	for open != t {
 		if open == nil {
 			return // closed before
 		}
-		open = open.outer
+		open = open.outer()
 	}
-	for t.g.inner != t {
-		t.g.inner.leave()
+	for in := t.g.timeout(); in != t; in = t.g.timeout() {
+		in.leave()
 	}
 	t.leave()
 }
@@ -145,11 +142,10 @@ func (t *Timeout) leave() {
 		g.owed--
 	}
 	defer func() { // even if a function of AfterFunc panics; not before they have asked g for its Err
-		g.inner = t.outer
-		if t.outer != nil {
+		if t.outer() != nil {
 			g.top.Store(t.in.outer)
 		} else {
-			g.top.Store(g.life.Load()) // it may be another life than on entering
+			g.top.Store(nil) // its life, which may be another one than on entering
 		}
 	}()
 	t.in.mark(scopeLeft)
@@ -172,10 +168,21 @@ func (t *Timeout) expire() {
 	}
 }
 
+// timeout is the innermost in force, or nil.
+func (g *Greenlet) timeout() *Timeout {
+	if s := g.top.Load(); s != nil {
+		return s.limit
+	}
+	return nil
+}
+
+// outer is the timeout around this one, or nil.
+func (t *Timeout) outer() *Timeout { return t.in.outer.limit }
+
 // earliestTimeout takes the timeout that has been owed for the longest time.
 func (g *Greenlet) earliestTimeout() error {
 	var first *Timeout
-	for t := g.inner; t != nil; t = t.outer {
+	for t := g.timeout(); t != nil; t = t.outer() {
 		if t.owed != 0 && (first == nil || t.owed < first.owed) {
 			first = t
 		}
