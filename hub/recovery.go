@@ -82,15 +82,18 @@ func newRecovery(ns *Namespace) *recovery {
 	return &recovery{
 		ns: ns, opts: o, epoch: NewID()[:4],
 		done: make([]uint64, loops), posted: make([]uint64, loops),
-		log:     &memoryLog{maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, maxAge: o.MaxDisconnection + recoveryTail, count: ns.hub.Count},
 		tickets: make(map[string]*ticket),
+		log: &memoryLog{
+			maxMessages: o.MaxMessages, maxBytes: o.MaxBytes, maxAge: o.MaxDisconnection + recoveryTail,
+			count: ns.hub.Count,
+		},
 	}
 }
 
 // position is a place in the order in which one client gets its messages. A message to rooms has its
 // sequence number as major and no minor. What a session emits to its own client leaves at once, past
-// messages that are still on their way to the loop: its major is the newest that had arrived, its minor is its own
-// sequence number.
+// messages that are still on their way to the loop: its major is the newest that had arrived, its minor
+// its own sequence number.
 type position struct{ major, minor uint64 }
 
 func (p position) less(q position) bool {
@@ -136,8 +139,8 @@ func (rec *recovery) position(offset string) (p position, ok bool) {
 }
 
 // send is [Target.send] for a namespace with recovery. The sequence number is taken before rooms are
-// looked up: a session that joins meanwhile then either is found, or has joined behind the message, which is the same
-// for what it gets now and for what it has missed later.
+// looked up: a session that joins meanwhile then either is found, or has joined behind the message, which
+// is the same for what it gets now and for what it has missed later.
 func (rec *recovery) send(t Target, m *Message) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -161,8 +164,8 @@ func (rec *recovery) begin(d *delivery) *delivery {
 	return d
 }
 
-// frame makes the frame of a delivery's message, with its offset, and keeps it; or one without, when it is not to be
-// recovered. Names of sessions and of rooms are those addressed; neither means everybody. mu is held.
+// frame makes the frame of a delivery's message, with its offset, and keeps it; or one without, when it is
+// not to be recovered. ids and rooms are those addressed; neither means everybody. mu is held.
 func (rec *recovery) frame(d *delivery, m *Message, ids, rooms []string) *Frame {
 	if m.Volatile || m.Ack != NoAck {
 		return MessageFrame(m)

@@ -22,9 +22,9 @@ var recoverable = map[string]bool{
 var errLost = &ConnectError{Message: "session lost"}
 
 // Reconnect is [Hub.Connect] for a client that says that it had a session: pid is what
-// [Session.RecoveryID] was then, offset the last one that it got. If the session can be recovered, the client is
-// sent what it has missed before c.Accepted is called; otherwise it gets a new session, and nothing says why but
-// the counters.
+// [Session.RecoveryID] was then, offset the last one that it got. If the session can be recovered, the client
+// is sent what it has missed before c.Accepted is called; otherwise it gets a new session, and nothing says
+// why but the counters.
 func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset string) (*Session, error) {
 	s, handler, err := h.enter(c, namespace, hs)
 	if err != nil {
@@ -169,8 +169,8 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 	rec.ns.hub.Count("recovery_recovered")
 }
 
-// admit lets s in when its middlewares have: as a new session, or with what it has missed. It reports false when
-// the session to recover is not there any more. On s's loop.
+// admit lets s in when its middlewares have: as a new session, or with what it has missed. It reports false
+// when the session to recover is not there any more. On s's loop.
 func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -285,8 +285,8 @@ func (rec *recovery) keep(s *Session, m *Message) {
 	}
 }
 
-// eachAway calls fn for the sessions addressed that are away and were on l, or on any loop when l is nil. mu is held
-// meanwhile.
+// eachAway calls fn for the sessions addressed that are away and were on l, or on any loop when l is nil. mu
+// is held meanwhile.
 func (t Target) eachAway(l *coop.Loop, fn func(*recovery, *ticket)) {
 	rec := t.ns.recovery
 	if rec == nil {

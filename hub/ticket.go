@@ -16,15 +16,15 @@ const maxDepartures = 128
 // ticket is what lets a client come back to its session. It outlives the [Session], and passes from one to
 // the next.
 //
-// While the session is connected the first part belongs to its loop; while it is away, all is guarded by [recovery]'s
-// lock.
+// While the session is connected the first part belongs to its loop; while it is away, all is guarded by
+// [recovery]'s lock.
 type ticket struct {
 	base  uint64   // everything up to here is not for this session, or was sent before it was accepted
 	last  position // the newest message given to the connection
 	lasts time.Duration
 
-	// lull and after stand on both sides of the latest long silence. A client that missed what broke the silence
-	// may come back with an offset older than the log: that is enough to know that it has all before.
+	// lull and after stand on both sides of the latest long silence. A client that missed what broke the
+	// silence may come back with an offset older than the log: that is enough to know that it has all before.
 	lull, after position
 
 	since      map[string]uint64 // rooms: those of a session away; of a recovered one, those it has been in since before
@@ -133,8 +133,8 @@ func (t *ticket) excepted(e *logged) bool {
 	})
 }
 
-// missed lists what a client that has all up to p has not got, in the order in which it would have. mu is held, the
-// session is away. A refusal is the name of its counter.
+// missed lists what a client that has all up to p has not got, in the order in which it would have. mu is
+// held, the session is away. A refusal is the name of its counter.
 func (rec *recovery) missed(t *ticket, p position) (list []logged, refusal string) {
 	from := p.major
 	switch p {
