@@ -224,6 +224,11 @@ func TestWithRecoveryNothingElseChanges(t *testing.T) {
 		"several rooms": TestTargetsOfSeveralRoomsKeepTheOrderOfEach, "presence": TestPresenceListsAndUpdatesAgree,
 		"joins": TestJoinGetsExactlyWhatFollows, "on its way": TestJoinIsBehindWhatIsOnItsWay,
 		"early events": TestEventsBeforeAcceptance, "straight line": TestSessionStraightLine,
+		"questions": TestAskingARoom, "of a greenlet": TestAskingARoomFromAGreenlet, "missing": TestAnswersThatAreMissingAreNamed,
+		"silent": TestAskingARoomEndsWhenTheSilentHaveLeft, "volatile questions": TestAVolatileQuestionThatIsMissedIsNotWaitedFor,
+		"too many questions": TestOneWithTooManyOpenQuestionsIsMissing, "binary answers": TestQuestionsAndAnswersWithBinary,
+		"two nodes": TestAskingClientsOfBothNodes, "silent nodes": TestASilentNodeIsNamed,
+		"families": TestFamiliesMakeNamespacesForTheirSessions, "come and go": TestNamespacesComeAndGo,
 	} {
 		t.Run(name, test)
 	}
