@@ -228,7 +228,6 @@ func TestWithRecoveryNothingElseChanges(t *testing.T) {
 		"silent": TestAskingARoomEndsWhenTheSilentHaveLeft, "volatile questions": TestAVolatileQuestionThatIsMissedIsNotWaitedFor,
 		"too many questions": TestOneWithTooManyOpenQuestionsIsMissing, "binary answers": TestQuestionsAndAnswersWithBinary,
 		"two nodes": TestAskingClientsOfBothNodes, "silent nodes": TestASilentNodeIsNamed,
-		"families": TestFamiliesMakeNamespacesForTheirSessions, "come and go": TestNamespacesComeAndGo,
 	} {
 		t.Run(name, test)
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"greenroom/coop"
 )
@@ -247,6 +248,17 @@ func (rec *recovery) expire() {
 		rec.ns.hub.Count("recovery_session_expired")
 		rec.forget(t)
 	}
+}
+
+// longest is how long one of those away may still come back, 0 when nobody is away. mu is held.
+func (rec *recovery) longest() time.Duration {
+	rec.expire()
+	last := rec.away.Back()
+	if last == nil {
+		return 0
+	}
+	away := rec.ns.hub.now().Sub(last.Value.(*ticket).left)
+	return max(0, rec.opts.MaxDisconnection-away) + time.Millisecond // behind the last moment
 }
 
 // forget takes a ticket back. Whoever waits for it is told. mu is held.
