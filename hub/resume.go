@@ -99,7 +99,7 @@ func (rec *recovery) claim(s *Session, c claim, port coop.EventPort) (wait bool)
 	missed, wait := rec.claimLocked(s, c, port)
 	rec.mu.Unlock()
 	if s.accepted {
-		s.welcome(missed)
+		s.welcome(missed, 0)
 	}
 	return wait
 }
@@ -157,6 +157,11 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 	t.place, t.session, t.base = nil, s, rec.seq.Load()
 	t.resumed(t.offset, missed, s.loop.Now())
 	for name := range t.since {
+		if i := s.slot(name); i >= 0 { // a middleware has joined it: what came since is among those missed
+			m := s.rooms[i]
+			m.room.shards[s.loop.ID()].members[m.index].since = t.base
+			continue
+		}
 		r := rec.ns.all
 		if name == "" {
 			r.mu.Lock()
@@ -168,6 +173,13 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 	}
 	s.accepted = true
 	rec.ns.hub.Count("recovery_recovered")
+}
+
+// exit takes s out of a room that it is to have again when middlewares let it in. On s's loop.
+func (rec *recovery) exit(s *Session, room string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	s.ticket.exit(room, rec.seq.Load())
 }
 
 // admit lets s in when its middlewares have: as a new session, or with what it has missed. It reports false
@@ -185,6 +197,9 @@ func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
 	}
 	if rec.tickets[t.pid] != t {
 		return nil, false
+	}
+	for _, m := range s.rooms {
+		t.enter(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
 	}
 	missed, refusal := rec.missed(t, t.offset)
 	if refusal != "" {

@@ -101,40 +101,59 @@ func (s *Session) accept() {
 	switch rec := s.ns.recovery; {
 	case !s.Connected():
 	case rec != nil:
+		told := len(s.rooms)
 		if missed, ok := rec.admit(s); ok {
-			s.welcome(missed)
+			s.welcome(missed, told)
 		} else {
 			s.dismiss("refused", errLost, false)
 		}
 	default:
 		s.accepted = true
 		s.enter(s.ns.all)
-		s.tellConnected()
 		s.conn.Accepted(s)
-	}
-}
-
-func (s *Session) tellConnected() {
-	h := s.ns.hub
-	if !h.observed() {
-		return
-	}
-	if s.recovered {
-		for _, room := range s.Rooms() {
-			h.tellRoom(s, room, ofJoined)
+		if s.ns.hub.observed() {
+			s.tellConnected(nil, nil)
 		}
 	}
-	h.tellSession(s, ofConnected)
 }
 
 // welcome tells the client that it is in. What it has missed comes first: the client then knows that its
-// place is right, whenever it is cut off.
-func (s *Session) welcome(missed []logged) {
-	s.tellConnected()
+// place is right, whenever it is cut off. Of a recovered session's rooms, observers know as many as it had joined
+// before.
+func (s *Session) welcome(missed []logged, told int) {
 	for i := range missed {
 		s.conn.Send(missed[i].frame)
 	}
 	s.conn.Accepted(s)
+	if s.listeners == nil && !s.ns.hub.observed() {
+		return
+	}
+	var back []string
+	if s.recovered {
+		for _, m := range s.rooms[min(told, len(s.rooms)):] {
+			back = append(back, m.room.name)
+		}
+	}
+	s.tellConnected(back, missed)
+}
+
+// tellConnected tells those who watch that the client is in, with the rooms that it is in again and what it was sent.
+// Each of them may end the session.
+func (s *Session) tellConnected(rooms []string, missed []logged) {
+	h := s.ns.hub
+	for _, room := range rooms {
+		if s.Connected() {
+			h.tellRoom(s, room, ofJoined)
+		}
+	}
+	if s.Connected() {
+		h.tellSession(s, ofConnected)
+	}
+	for i := range missed {
+		if s.Connected() {
+			s.sending(missed[i].frame.msg)
+		}
+	}
 }
 
 // failed reports a handler's error, unless it only says that the session is over.
@@ -343,6 +362,10 @@ func (s *Session) enter(r *Room) {
 // Leave leaves a room, and with it the updates on who is there. Messages sequenced before are still
 // sent to the client, perhaps after Leave has returned; none sequenced after are.
 func (s *Session) Leave(room string) {
+	if s.ticket != nil && !s.accepted {
+		s.ns.recovery.exit(s, room)
+		s.ns.recovery.exit(s, presenceRoom(room))
+	}
 	i := s.slot(room)
 	if i < 0 {
 		return
