@@ -185,8 +185,9 @@ func (s *Session) dismiss(reason string, err error, closeConn bool) {
 		return
 	}
 	s.inbox.discard(s.ns.hub, "event_before_refusal")
-	s.end(reason)
-	s.conn.Refused(s, err)
+	if s.end(reason) {
+		s.conn.Refused(s, err)
+	}
 	if closeConn {
 		s.conn.Leave(s, true)
 	}
@@ -197,12 +198,13 @@ func (s *Session) dismiss(reason string, err error, closeConn bool) {
 // client had sent before and then the end of its events.
 func (s *Session) Closed(reason string) { s.end(reason) }
 
-func (s *Session) end(reason string) {
+// end reports false when the session has ended before, perhaps because a listener has just done it.
+func (s *Session) end(reason string) bool {
 	if s.listeners != nil {
 		s.disconnecting(reason)
 	}
 	if s.gone.IsSet() {
-		return
+		return false
 	}
 	s.reason = reason
 	s.joined = s.Rooms()
@@ -219,6 +221,7 @@ func (s *Session) end(reason string) {
 	}
 	s.inbox.close()
 	s.acks.fail(s, ErrGone)
+	return true
 }
 
 // Disconnect ends the session from the server's side: the client is told, and does not reconnect by
