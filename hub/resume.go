@@ -31,10 +31,12 @@ func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset str
 	if err != nil {
 		return nil, err
 	}
+	if s.ns.recovery == nil || pid == "" || offset == "" || givenID(c, namespace) != "" {
+		s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+		return s, nil
+	}
 	s.begin(func(*coop.Greenlet) error {
-		if s.ns.recovery != nil && pid != "" && offset != "" {
-			s.reclaim(claim{pid, offset})
-		}
+		s.reclaim(claim{pid, offset})
 		return s.main(handler)
 	})
 	return s, nil
@@ -218,7 +220,7 @@ func (rec *recovery) leave(s *Session, reason string) {
 	if rec.tickets[t.pid] != t {
 		return // forgotten, while a middleware ran
 	}
-	if !recoverable[reason] {
+	if !recoverable[reason] || givenID(s.conn, rec.ns.name) != "" {
 		rec.forget(t)
 		return
 	}
