@@ -3,6 +3,9 @@ package hub
 import (
 	"regexp"
 	"slices"
+	"time"
+
+	"greenroom/coop"
 )
 
 // Family makes namespaces as clients ask for them; see [Hub.HandleFamily]. Any goroutine.
@@ -17,7 +20,8 @@ type Family struct {
 // of their own: a handler as [Hub.Handle] takes it. match is called on the loop of the client that asks for the
 // namespace, and must not block or park; what takes time belongs into a middleware. Of several families the first
 // that matches counts. Such a namespace is made for its first session and goes with its last, with the history of
-// its rooms, unless [Options.KeepNamespaces] is set. At most [Options.MaxNamespaces] exist at once: clients that ask
+// its rooms, unless [Options.KeepNamespaces] is set; with [Recovery], once the clients of its sessions cannot come back
+// any more. At most [Options.MaxNamespaces] exist at once: clients that ask
 // for more are refused. Node.js: io.of(regexp or function).
 //
 //	f, err := h.HandleFamily(hub.Matching(regexp.MustCompile(`^/game-\d+$`)), play)
@@ -136,22 +140,48 @@ func (ns *Namespace) ofFamily() *Family {
 	return ns.family
 }
 
-// dropEmpty forgets a namespace that was made for its sessions when there are none any more.
-func (h *Hub) dropEmpty(ns *Namespace) {
+// dropEmpty forgets a namespace that was made for its sessions when there are none any more, and none whose clients
+// may come back. As long as there are some of those, l looks again when the last of them is too late.
+func (h *Hub) dropEmpty(ns *Namespace, l *coop.Loop) {
 	if h.opts.KeepNamespaces {
 		return
 	}
-	h.mu.Lock()
-	ns.mu.Lock()
-	drop := len(ns.sessions) == 0 && !ns.dead
-	if drop {
-		ns.dead = true
-		h.children--
-		delete(h.namespaces, ns.name)
-	}
-	ns.mu.Unlock()
-	h.mu.Unlock()
-	if drop {
+	dropped, wait := ns.dropIfEmpty()
+	switch {
+	case dropped:
 		h.tellNamespace(ns, ofNamespaceDeleted)
+	case wait > 0:
+		l.AfterFunc(wait, func() {
+			ns.mu.Lock()
+			ns.watched = false
+			ns.mu.Unlock()
+			h.dropEmpty(ns, l)
+		})
 	}
+}
+
+// dropIfEmpty takes the namespace from the hub, or says when to look again, if nobody else will. Locks are taken in
+// the order recovery, hub, namespace.
+func (ns *Namespace) dropIfEmpty() (dropped bool, wait time.Duration) {
+	if rec := ns.recovery; rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		wait = rec.longest()
+	}
+	h := ns.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	switch {
+	case len(ns.sessions) > 0 || ns.dead || wait > 0 && ns.watched:
+		return false, 0
+	case wait > 0:
+		ns.watched = true
+		return false, wait
+	}
+	ns.dead = true
+	h.children--
+	delete(h.namespaces, ns.name)
+	return true, 0
 }

@@ -6,7 +6,7 @@ import (
 )
 
 // Identifier is a [Conn] whose protocol says what the ids of its sessions are. No two living sessions of a
-// namespace may share one.
+// namespace may share one. Clients of such sessions cannot come back to them ([Recovery]).
 type Identifier interface {
 	// SessionID is the id of the connection's session in a namespace, "" to have the hub make one.
 	SessionID(namespace string) string
@@ -14,12 +14,18 @@ type Identifier interface {
 
 // sessionID is the id of c's new session.
 func sessionID(c Conn, namespace string) string {
-	if named, ok := c.(Identifier); ok {
-		if id := named.SessionID(namespace); id != "" {
-			return id
-		}
+	if id := givenID(c, namespace); id != "" {
+		return id
 	}
 	return NewID()
+}
+
+// givenID is the id that c's protocol gives its session, "" when it gives none.
+func givenID(c Conn, namespace string) string {
+	if named, ok := c.(Identifier); ok {
+		return named.SessionID(namespace)
+	}
+	return ""
 }
 
 // NewID returns a fresh session id: 20 characters of [A-Za-z0-9_-], 120 random bits from crypto/rand.

@@ -23,9 +23,10 @@ type Namespace struct {
 	asks     atomic.Int64 // the ids of questions to clients
 	onServer map[string]*call
 
-	family *Family // whose handler it has
-	made   bool    // it exists for its sessions
-	dead   bool    // dropped from the hub: look it up again
+	family  *Family // whose handler it has
+	made    bool    // it exists for its sessions
+	dead    bool    // dropped from the hub: look it up again
+	watched bool    // a timer will look whether it is to be dropped
 
 	recovery *recovery // nil without
 }
@@ -113,12 +114,8 @@ func (ns *Namespace) remove(s *Session) {
 	empty := ns.made && len(ns.sessions) == 0
 	ns.mu.Unlock()
 	ns.hub.sessions.Add(-1)
-	switch {
-	case empty && ns.recovery != nil:
-		// Its clients may come back, and find what they have missed.
-		s.loop.AfterFunc(ns.recovery.opts.MaxDisconnection, func() { ns.hub.dropEmpty(ns) })
-	case empty:
-		ns.hub.dropEmpty(ns)
+	if empty {
+		ns.hub.dropEmpty(ns, s.loop)
 	}
 }
 

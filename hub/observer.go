@@ -15,7 +15,7 @@ import (
 // Disconnected. A session that a middleware refuses is never Connected nor Disconnected. The room of a session's
 // own id is none of those that are told, nor are the hub's own, whose names start with "$".
 type Observer struct {
-	// Connected: a client was let in. It is told right after.
+	// Connected: a client was let in, and has just been told.
 	Connected func(s *Session)
 	// Disconnected: a client that was let in is gone; [Session.Reason] says why, [Session.Rooms] where it was.
 	Disconnected func(s *Session)

@@ -61,7 +61,7 @@ const (
 // everything sent in the namespace, so that all clients get messages in the order of the log: an offset
 // then says what a client has.
 //
-// mu is taken before the locks of the namespace and of its rooms.
+// mu is taken before the locks of the hub, of the namespace and of its rooms.
 type recovery struct {
 	ns    *Namespace
 	opts  *Recovery

@@ -225,6 +225,10 @@ func TestWithRecoveryNothingElseChanges(t *testing.T) {
 		"several rooms": TestTargetsOfSeveralRoomsKeepTheOrderOfEach, "presence": TestPresenceListsAndUpdatesAgree,
 		"joins": TestJoinGetsExactlyWhatFollows, "on its way": TestJoinIsBehindWhatIsOnItsWay,
 		"early events": TestEventsBeforeAcceptance, "straight line": TestSessionStraightLine,
+		"questions": TestAskingARoom, "of a greenlet": TestAskingARoomFromAGreenlet, "missing": TestAnswersThatAreMissingAreNamed,
+		"silent": TestAskingARoomEndsWhenTheSilentHaveLeft, "volatile questions": TestAVolatileQuestionThatIsMissedIsNotWaitedFor,
+		"too many questions": TestOneWithTooManyOpenQuestionsIsMissing, "binary answers": TestQuestionsAndAnswersWithBinary,
+		"two nodes": TestAskingClientsOfBothNodes, "silent nodes": TestASilentNodeIsNamed,
 	} {
 		t.Run(name, test)
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"greenroom/coop"
 )
@@ -30,10 +31,12 @@ func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset str
 	if err != nil {
 		return nil, err
 	}
+	if s.ns.recovery == nil || pid == "" || offset == "" || givenID(c, namespace) != "" {
+		s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+		return s, nil
+	}
 	s.begin(func(*coop.Greenlet) error {
-		if s.ns.recovery != nil && pid != "" && offset != "" {
-			s.reclaim(claim{pid, offset})
-		}
+		s.reclaim(claim{pid, offset})
 		return s.main(handler)
 	})
 	return s, nil
@@ -98,7 +101,7 @@ func (rec *recovery) claim(s *Session, c claim, port coop.EventPort) (wait bool)
 	missed, wait := rec.claimLocked(s, c, port)
 	rec.mu.Unlock()
 	if s.accepted {
-		s.welcome(missed)
+		s.welcome(missed, 0)
 	}
 	return wait
 }
@@ -156,6 +159,11 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 	t.place, t.session, t.base = nil, s, rec.seq.Load()
 	t.resumed(t.offset, missed, s.loop.Now())
 	for name := range t.since {
+		if i := s.slot(name); i >= 0 { // a middleware has joined it: what came since is among those missed
+			m := s.rooms[i]
+			m.room.shards[s.loop.ID()].members[m.index].since = t.base
+			continue
+		}
 		r := rec.ns.all
 		if name == "" {
 			r.mu.Lock()
@@ -167,6 +175,13 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 	}
 	s.accepted = true
 	rec.ns.hub.Count("recovery_recovered")
+}
+
+// exit takes s out of a room that it is to have again when middlewares let it in. On s's loop.
+func (rec *recovery) exit(s *Session, room string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	s.ticket.exit(room, rec.seq.Load())
 }
 
 // admit lets s in when its middlewares have: as a new session, or with what it has missed. It reports false
@@ -185,6 +200,9 @@ func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
 	if rec.tickets[t.pid] != t {
 		return nil, false
 	}
+	for _, m := range s.rooms {
+		t.enter(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
+	}
 	missed, refusal := rec.missed(t, t.offset)
 	if refusal != "" {
 		rec.ns.hub.Count(refusal)
@@ -202,7 +220,7 @@ func (rec *recovery) leave(s *Session, reason string) {
 	if rec.tickets[t.pid] != t {
 		return // forgotten, while a middleware ran
 	}
-	if !recoverable[reason] {
+	if !recoverable[reason] || givenID(s.conn, rec.ns.name) != "" {
 		rec.forget(t)
 		return
 	}
@@ -247,6 +265,17 @@ func (rec *recovery) expire() {
 		rec.ns.hub.Count("recovery_session_expired")
 		rec.forget(t)
 	}
+}
+
+// longest is how long one of those away may still come back, 0 when nobody is away. mu is held.
+func (rec *recovery) longest() time.Duration {
+	rec.expire()
+	last := rec.away.Back()
+	if last == nil {
+		return 0
+	}
+	away := rec.ns.hub.now().Sub(last.Value.(*ticket).left)
+	return max(0, rec.opts.MaxDisconnection-away) + time.Millisecond // behind the last moment
 }
 
 // forget takes a ticket back. Whoever waits for it is told. mu is held.

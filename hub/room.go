@@ -142,7 +142,7 @@ func (s *Session) leaveSlot(slot int) {
 	posted, out := sh.posted, r.latest()
 	over := r.emptiedLocked()
 	r.mu.Unlock()
-	if s.ticket != nil && s.Connected() {
+	if s.ticket != nil && s.accepted && s.Connected() {
 		s.ticket.depart(departure{room: r.name, since: since, until: posted, out: out})
 	}
 	if posted > sh.done && posted > since && s.Connected() {

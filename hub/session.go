@@ -101,40 +101,59 @@ func (s *Session) accept() {
 	switch rec := s.ns.recovery; {
 	case !s.Connected():
 	case rec != nil:
+		told := len(s.rooms)
 		if missed, ok := rec.admit(s); ok {
-			s.welcome(missed)
+			s.welcome(missed, told)
 		} else {
 			s.dismiss("refused", errLost, false)
 		}
 	default:
 		s.accepted = true
 		s.enter(s.ns.all)
-		s.tellConnected()
 		s.conn.Accepted(s)
-	}
-}
-
-func (s *Session) tellConnected() {
-	h := s.ns.hub
-	if !h.observed() {
-		return
-	}
-	if s.recovered {
-		for _, room := range s.Rooms() {
-			h.tellRoom(s, room, ofJoined)
+		if s.ns.hub.observed() {
+			s.tellConnected(nil, nil)
 		}
 	}
-	h.tellSession(s, ofConnected)
 }
 
 // welcome tells the client that it is in. What it has missed comes first: the client then knows that its
-// place is right, whenever it is cut off.
-func (s *Session) welcome(missed []logged) {
-	s.tellConnected()
+// place is right, whenever it is cut off. Of a recovered session's rooms, observers know as many as it had joined
+// before.
+func (s *Session) welcome(missed []logged, told int) {
 	for i := range missed {
 		s.conn.Send(missed[i].frame)
 	}
 	s.conn.Accepted(s)
+	if s.listeners == nil && !s.ns.hub.observed() {
+		return
+	}
+	var back []string
+	if s.recovered {
+		for _, m := range s.rooms[min(told, len(s.rooms)):] {
+			back = append(back, m.room.name)
+		}
+	}
+	s.tellConnected(back, missed)
+}
+
+// tellConnected tells those who watch that the client is in, with the rooms that it is in again and what it was sent.
+// Each of them may end the session.
+func (s *Session) tellConnected(rooms []string, missed []logged) {
+	h := s.ns.hub
+	for _, room := range rooms {
+		if s.Connected() {
+			h.tellRoom(s, room, ofJoined)
+		}
+	}
+	if s.Connected() {
+		h.tellSession(s, ofConnected)
+	}
+	for i := range missed {
+		if s.Connected() {
+			s.sending(missed[i].frame.msg)
+		}
+	}
 }
 
 // failed reports a handler's error, unless it only says that the session is over.
@@ -166,8 +185,9 @@ func (s *Session) dismiss(reason string, err error, closeConn bool) {
 		return
 	}
 	s.inbox.discard(s.ns.hub, "event_before_refusal")
-	s.end(reason)
-	s.conn.Refused(s, err)
+	if s.end(reason) {
+		s.conn.Refused(s, err)
+	}
 	if closeConn {
 		s.conn.Leave(s, true)
 	}
@@ -178,12 +198,13 @@ func (s *Session) dismiss(reason string, err error, closeConn bool) {
 // client had sent before and then the end of its events.
 func (s *Session) Closed(reason string) { s.end(reason) }
 
-func (s *Session) end(reason string) {
+// end reports false when the session has ended before, perhaps because a listener has just done it.
+func (s *Session) end(reason string) bool {
 	if s.listeners != nil {
 		s.disconnecting(reason)
 	}
 	if s.gone.IsSet() {
-		return
+		return false
 	}
 	s.reason = reason
 	s.joined = s.Rooms()
@@ -200,6 +221,7 @@ func (s *Session) end(reason string) {
 	}
 	s.inbox.close()
 	s.acks.fail(s, ErrGone)
+	return true
 }
 
 // Disconnect ends the session from the server's side: the client is told, and does not reconnect by
@@ -343,6 +365,10 @@ func (s *Session) enter(r *Room) {
 // Leave leaves a room, and with it the updates on who is there. Messages sequenced before are still
 // sent to the client, perhaps after Leave has returned; none sequenced after are.
 func (s *Session) Leave(room string) {
+	if s.ticket != nil && !s.accepted {
+		s.ns.recovery.exit(s, room)
+		s.ns.recovery.exit(s, presenceRoom(room))
+	}
 	i := s.slot(room)
 	if i < 0 {
 		return

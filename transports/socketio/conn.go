@@ -258,8 +258,11 @@ func (c *conn) Leave(s *hub.Session, closeConn bool) {
 		return
 	}
 	for len(c.spaces) > 0 {
-		c.spaces[0].session.Closed(ReasonServerDisconnect)
-		c.goodbye(0)
+		s := c.spaces[0].session
+		s.Closed(ReasonServerDisconnect)
+		if i := c.index(s); i >= 0 { // else the application has ended it meanwhile
+			c.goodbye(i)
+		}
 	}
 	c.sock.Close(engineio.ReasonForcedClose)
 }
