@@ -223,7 +223,8 @@ type inflating struct {
 	op   ws.OpCode
 	data []byte
 	err  error
-	done bool // and here is the result // loop
+	done bool          // and here is the result // loop
+	gone chan struct{} // closed when nobody waits for it any more
 }
 
 // inflate inflates a message, or has it inflated: then inflating is set.
@@ -236,7 +237,7 @@ func (c *wsConn) inflate(op ws.OpCode, packed []byte) ([]byte, error) {
 			return data, err
 		}
 	}
-	i := &inflating{op: op}
+	i := &inflating{op: op, gone: make(chan struct{})}
 	c.inflating = i
 	go c.inflateAside(i, bytes.Clone(packed))
 	return nil, nil
@@ -245,10 +246,15 @@ func (c *wsConn) inflate(op ws.OpCode, packed []byte) ([]byte, error) {
 // inflateAside is the goroutine of one message.
 func (c *wsConn) inflateAside(i *inflating, packed []byte) {
 	srv := c.s.srv
-	i.data, i.err = srv.aside.message(i.op, packed, srv.opts.MaxPayload)
+	select {
+	case f := <-srv.aside:
+		i.data, i.err = srv.aside.message(f, i.op, packed, srv.opts.MaxPayload)
+	case <-i.gone:
+		return
+	}
 	c.s.later(func() {
 		i.done = true
-		if s := c.s; s.awaiting && s.Open() {
+		if s := c.s; c == s.ws && s.awaiting && s.Open() {
 			s.awaitPong() // the client could not be heard meanwhile
 		}
 		c.resume()
@@ -267,9 +273,8 @@ func newInflaters(n int) inflaters {
 	return fs
 }
 
-// message waits for an inflater to be free. The result is the caller's.
-func (fs inflaters) message(op ws.OpCode, packed []byte, max int) (data []byte, err error) {
-	f := <-fs
+// message inflates with f, which was taken from fs, and puts it back. The result is the caller's.
+func (fs inflaters) message(f *inflater, op ws.OpCode, packed []byte, max int) (data []byte, err error) {
 	defer func() {
 		f.out = nil
 		if recover() != nil { // on a loop that would end the session only
@@ -291,6 +296,15 @@ func (c *wsConn) takeInflated() bool {
 	}
 	c.frame(i.op, i.data)
 	return !c.dead
+}
+
+// silence discards all input from now on, and what is held of it or waits to be inflated.
+func (c *wsConn) silence() {
+	c.dead, c.held = true, nil
+	if c.inflating != nil {
+		close(c.inflating.gone)
+		c.inflating = nil
+	}
 }
 
 func (f *inflater) done() {

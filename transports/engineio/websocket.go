@@ -297,7 +297,7 @@ func (c *wsConn) flush() {
 // shut sends the last frame and stops listening.
 func (c *wsConn) shut(frame *hub.Frame) {
 	held := c.held
-	c.dead, c.held = true, nil
+	c.silence()
 	c.discard(held)
 	c.stream.ResumeRead() // to see the client's close frame, or its end
 	if frame == nil {
@@ -364,7 +364,7 @@ func (c *wsConn) OnWritable(*coop.Stream) {
 // OnClose implements [coop.StreamHandler].
 func (c *wsConn) OnClose(*coop.Stream, error) {
 	s := c.s
-	c.dead, c.held = true, nil
+	c.silence()
 	switch c {
 	case s.probe:
 		s.dropProbe()
