@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"bytes"
 	"net"
 	"runtime/pprof"
 	"strings"
@@ -73,4 +74,28 @@ func TestInflatingForAProbeIsNoSignOfLife(t *testing.T) {
 			t.Errorf("awaiting %v, the deadline has moved by %v", sock.awaiting, sock.deadline-deadline)
 		}
 	})
+}
+
+// Messages that take long for nothing use their connection's turn up like such that become large.
+func TestSlowInflatingTakesTurns(t *testing.T) {
+	s := serve(t, Options{PerMessageDeflate: &Deflate{}}, func(s *server) { s.onMessage = func(*Socket, string, bool) {} })
+	c := s.connectWith(t, deflateOffer...)
+	const n = 10 // some 60 ms, or 20 with a processor that nobody has yet
+	m := packedBinary(tables(inflateHere - 100))
+	s.on(t, c.sid, func(sock *Socket) {
+		sock.ws.consume(bytes.Repeat(m, n))
+		if sock.ws.held == nil {
+			t.Error("all at once")
+		}
+	})
+	s.waitMessages(t, c.sid, n)
+	// A turn is over also when nothing is left of what was read: more may lie in the socket.
+	s.on(t, c.sid, func(sock *Socket) {
+		sock.ws.consume(bytes.Clone(m))
+		if sock.ws.held == nil || len(sock.ws.held) > 0 {
+			t.Errorf("held: %v", sock.ws.held)
+		}
+	})
+	c.text("4and on")
+	s.waitMessages(t, c.sid, n+2)
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -21,8 +22,8 @@ import (
 // dictionary (no context take-over): so one compressed frame serves all
 // receivers of a broadcast, and neither side keeps 300 KB for each connection.
 // It is done on the loop that sends first, at 200 to 500 MB/s, and never makes a
-// message longer. What clients send is inflated on their loop, as far as
-// MaxPayload allows.
+// message longer. What clients send is inflated on their loop when that takes
+// little time, and on another goroutine when it does not, as far as MaxPayload allows.
 type Deflate struct {
 	// Threshold is from how many bytes on a message, its attachments included, is compressed. Default 1024.
 	Threshold int
@@ -40,9 +41,12 @@ const (
 	// inflateTurn bounds what one connection may inflate before others have
 	// their turn: a kilobyte of input may become a megabyte, some milliseconds
 	// of work, and there may be many of them in one read. inflateCost is what
-	// a message counts beside its bytes.
+	// a message counts beside its bytes. What takes longer than inflateByte for
+	// each of them counts by its time, a millisecond a turn: a hostile message may
+	// take that and become nothing.
 	inflateTurn = 256 << 10
 	inflateCost = 512
+	inflateByte = 4 * time.Nanosecond
 	// inflateHere: messages of up to this many compressed bytes are inflated on
 	// the loop, as far as they have no more than inflateMax bytes then. A hostile
 	// one takes 400 ns for each of its bytes (a table of codes for nothing, again
