@@ -108,7 +108,7 @@ func (s *Socket) kill(reason string) {
 
 func (s *Socket) cutWire() {
 	if s.ws != nil {
-		s.ws.dead = true
+		s.ws.silence()
 		s.out.Clear()
 		s.ws.stream.Close()
 		return

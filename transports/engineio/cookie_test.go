@@ -82,3 +82,18 @@ func TestBadCookie(t *testing.T) {
 		})
 	}
 }
+
+// An id goes into a cookie as it is.
+func TestGenerateIDWithForeignCharacters(t *testing.T) {
+	var next string
+	s := serve(t, Options{Cookie: &Cookie{}, GenerateID: func(*http.Request) (string, error) { return next, nil }})
+	for _, next = range []string{"a; Domain=example.com", "a,b", "a b", "a\r\nX: y", "a\x00", "a\"", "a\\", "é", "a\x7f"} {
+		if a := s.do("GET", pollTarget, ""); a.status != 400 || a.header.Get("Set-Cookie") != "" {
+			t.Errorf("%q: %v %q", next, a, a.header["Set-Cookie"])
+		}
+	}
+	next = "AZaz09-_.~+/="
+	if a := s.do("GET", pollTarget, ""); a.status != 200 || !strings.HasPrefix(a.header.Get("Set-Cookie"), "io="+next+"; Path=/") {
+		t.Errorf("%v %q", a, a.header["Set-Cookie"])
+	}
+}

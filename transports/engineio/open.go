@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"greenroom/hub"
 )
@@ -33,7 +34,11 @@ func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
 // maxID bounds the ids that an application makes.
 const maxID = 128
 
-var errBadID = errors.New("engineio: GenerateID made an id that is empty, too long or in use")
+var errBadID = errors.New("engineio: GenerateID made an id that is empty, too long, in use or no cookie's value")
+
+// foreignToID reports whether a character cannot be in a cookie's value (RFC 6265, section 4.1.1). Nothing escapes ids
+// there: one made of what a client has sent must not end the value, and begin an attribute.
+func foreignToID(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\",;\\", c) }
 
 // newID makes the id of a new session.
 func (srv *Server) newID(r *http.Request) (string, *requestError) {
@@ -41,7 +46,7 @@ func (srv *Server) newID(r *http.Request) (string, *requestError) {
 		return hub.NewID(), nil
 	}
 	sid, err := srv.opts.GenerateID(r)
-	if err == nil && (sid == "" || len(sid) > maxID || srv.sessions.get(sid) != nil) {
+	if err == nil && (sid == "" || len(sid) > maxID || strings.ContainsFunc(sid, foreignToID) || srv.sessions.get(sid) != nil) {
 		err = errBadID
 	}
 	if err != nil {

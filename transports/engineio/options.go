@@ -73,9 +73,9 @@ type Options struct {
 	// that the client gets, with status 403; "Forbidden" when it is empty. The headers that it sets in h
 	// go onto the answer, whatever that is. Called on net/http's goroutine.
 	AllowRequest func(r *http.Request, h http.Header) error
-	// GenerateID, when set, makes the ids of sessions: 1 to 128 characters that a URL may hold, and such
-	// that nobody can guess, because whoever knows an id has the session. An error, or an id in use, refuses
-	// the client. Called on net/http's goroutine.
+	// GenerateID, when set, makes the ids of sessions: 1 to 128 characters that a cookie's value may hold, and
+	// such that nobody can guess, because whoever knows an id has the session. An error, an id in use or one
+	// of other characters refuses the client. Called on net/http's goroutine.
 	GenerateID func(r *http.Request) (string, error)
 	// InitialPacket, when not empty, is a message that every client gets right behind the open packet. It
 	// is text without the byte 0x1e.

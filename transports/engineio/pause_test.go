@@ -169,6 +169,18 @@ func TestUpgradeWhilePaused(t *testing.T) {
 	s.wantMessages(t, p.sid, "pause", "b", "pause too", "c")
 }
 
+// A paused client of protocol 3 is reassured on its new transport as well.
+func TestUpgradeOfAPausedClient3(t *testing.T) {
+	s := serve3(t, Options{PingInterval: time.Hour, PingTimeout: 20 * time.Millisecond})
+	p := s.poll3(t, "")
+	s.on(t, p.sid, (*Socket).Pause)
+	c := s.attach(t, wsTarget3+"&sid="+p.sid)
+	c.text("5")
+	for range 3 {
+		c.wantText("3")
+	}
+}
+
 func TestWritable(t *testing.T) {
 	s := serve(t, Options{})
 	p := s.poll(t)

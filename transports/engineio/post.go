@@ -207,7 +207,7 @@ func (s *Socket) postDone(p *postRequest, a response) {
 	p.done, p.body = true, nil
 	s.post.Store(nil)
 	p.reply <- a
-	if s.probe != nil && s.probe.waiting {
+	if s.probe != nil && s.probe.waiting && s.State() < StateClosing { // else see lastUpgrade
 		s.upgrade()
 	}
 }

@@ -117,6 +117,9 @@ func (s *Socket) upgrade() {
 	case s.version == 3:
 		s.refreshed = false
 		s.awaitPong()
+		if s.paused {
+			s.heartbeat.Reset(s.srv.opts.PingTimeout / 2) // see reassure
+		}
 	case s.awaiting:
 		// The ping may have been lost with the last poll, or the pong be on its way: start afresh.
 		s.awaiting = false
@@ -170,7 +173,7 @@ func (c *wsConn) end() {
 	if c.dead {
 		return
 	}
-	c.dead, c.held = true, nil
+	c.silence()
 	if !c.flushed {
 		_, _ = c.stream.Write(ws.CompiledClose) // as far as it gets
 	}

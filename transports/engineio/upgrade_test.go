@@ -292,6 +292,57 @@ func TestCloseBeforeTheUpgradeIsHeardAfterIt(t *testing.T) {
 	}
 }
 
+// A close while the upgrade waits for a POST that is being processed: held up by a pause, or the very message that
+// makes the handler close. The WebSocket is where the client hears of it, and nothing behind the "5" is delivered.
+func TestCloseWhileAnUpgradeWaitsForMessages(t *testing.T) {
+	t.Run("paused", func(t *testing.T) {
+		s := serve(t, Options{}, pauseAt)
+		p := s.poll(t)
+		answered := make(chan answer, 1)
+		go func() { answered <- p.post(join("4pause", "4b")) }()
+		s.waitMessages(t, p.sid, 1)
+		c := p.upgraded()
+		c.text("4c")
+		s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
+		s.on(t, p.sid, func(sock *Socket) {
+			sock.SendText([]byte("the last word"))
+			sock.Close(ReasonForcedClose)
+			sock.Resume()
+		})
+		wantAnswer(t, answered, 200, "ok")
+		c.wantText("4the last word")
+		c.wantClose(1005)
+		s.waitClosed(t, p.sid, ReasonForcedClose)
+		s.wantMessages(t, p.sid, "pause")
+		if got := s.waitMessages(t, p.sid, 0); len(got) != 1 {
+			t.Errorf("received %q", got)
+		}
+	})
+	t.Run("by the handler", func(t *testing.T) {
+		s := serve(t, Options{}, func(s *server) {
+			s.onMessage = func(sock *Socket, text string, _ bool) {
+				if strings.HasPrefix(text, "close") {
+					sock.Close(ReasonForcedClose)
+				}
+			}
+		})
+		p := s.poll(t)
+		post := p.upload(6, "4cl")
+		c := p.upgraded()
+		c.text("4c")
+		s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
+		post.write([]byte("ose"))
+		if a := post.response(); a.status != 200 || a.body != "ok" {
+			t.Error(a)
+		}
+		c.wantClose(1005)
+		s.waitClosed(t, p.sid, ReasonForcedClose)
+		if got := s.waitMessages(t, p.sid, 0); len(got) != 1 {
+			t.Errorf("received %q", got)
+		}
+	})
+}
+
 // After an upgrade the session lives by the WebSocket's heartbeat.
 func TestHeartbeatGoesOnAfterTheUpgrade(t *testing.T) {
 	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: patience})

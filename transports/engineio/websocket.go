@@ -124,8 +124,8 @@ func (c *wsConn) consume(p []byte) {
 				return
 			}
 			continue
-		case inflated >= inflateTurn && len(p) > 0:
-			c.hold(p)
+		case inflated >= inflateTurn:
+			c.hold(p)         // nothing, perhaps, but there may be more in the socket
 			s.later(c.resume) // others have their turn
 			return
 		}
@@ -141,7 +141,7 @@ func (c *wsConn) consume(p []byte) {
 			return
 		}
 		if c.reader.packed && !op.IsControl() {
-			inflated += inflateCost
+			began := time.Now()
 			if data, err = c.inflate(op, data); err != nil {
 				c.fail(err)
 				return
@@ -150,7 +150,7 @@ func (c *wsConn) consume(p []byte) {
 				p = rest
 				continue
 			}
-			inflated += len(data)
+			inflated += inflateCost + max(len(data), int(time.Since(began)/inflateByte))
 		}
 		c.frame(op, data)
 		if p = rest; c.dead {
@@ -297,7 +297,7 @@ func (c *wsConn) flush() {
 // shut sends the last frame and stops listening.
 func (c *wsConn) shut(frame *hub.Frame) {
 	held := c.held
-	c.dead, c.held = true, nil
+	c.silence()
 	c.discard(held)
 	c.stream.ResumeRead() // to see the client's close frame, or its end
 	if frame == nil {
@@ -364,7 +364,7 @@ func (c *wsConn) OnWritable(*coop.Stream) {
 // OnClose implements [coop.StreamHandler].
 func (c *wsConn) OnClose(*coop.Stream, error) {
 	s := c.s
-	c.dead, c.held = true, nil
+	c.silence()
 	switch c {
 	case s.probe:
 		s.dropProbe()

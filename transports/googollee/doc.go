@@ -36,7 +36,7 @@
 //   - Session ids cannot be guessed. A SessionIDGenerator is used if it is not the library's own counter, for
 //     the connection; [Conn].ID is the id that the client knows, one for each namespace.
 //   - An argument of the wrong type goes to OnError and is answered with an error; the connection lives. So does
-//     one whose handler panics.
+//     one whose handler panics. A panic of OnError or OnDisconnect is logged.
 //   - Every event whose sender waits for an answer gets one: results, an empty one if the handler has none, an
 //     error for an event that nobody handles.
 //   - BroadcastToNamespace reaches each connection once, not once for each of its rooms.

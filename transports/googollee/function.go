@@ -47,6 +47,11 @@ func newFunction(f any, withConn bool) (*function, error) {
 
 // call decodes the arguments and calls the function; a panic in it is an error.
 func (fn *function) call(c *conn, p hub.Payload, raw []rawArg) (results []any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			results, err = nil, fmt.Errorf("the handler panicked: %v", v)
+		}
+	}()
 	var in []reflect.Value
 	if fn.withConn {
 		in = append(in, reflect.ValueOf(c))
@@ -71,11 +76,6 @@ func (fn *function) call(c *conn, p hub.Payload, raw []rawArg) (results []any, e
 		}
 		in = append(in, v.Elem())
 	}
-	defer func() {
-		if v := recover(); v != nil {
-			results, err = nil, fmt.Errorf("the handler panicked: %v", v)
-		}
-	}()
 	for _, r := range fn.fn.Call(in) {
 		v := r.Interface()
 		if e, ok := v.(error); ok && r.Type() == errorType {

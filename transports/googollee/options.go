@@ -61,7 +61,11 @@ func engineOptions(opts *goengineio.Options, o engineio.Options) engineio.Option
 	if checks := originChecks(opts.Transports); len(checks) > 0 {
 		o.CORS.Credentials = true
 		o.CORS.AllowOrigin = func(r *http.Request, _ string) bool {
-			check := checks[r.URL.Query().Get("transport")]
+			names := r.URL.Query()["transport"] // of which the last counts
+			if len(names) == 0 {
+				return false
+			}
+			check := checks[names[len(names)-1]]
 			return check != nil && check(r)
 		}
 	}

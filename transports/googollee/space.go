@@ -3,6 +3,7 @@ package googollee
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"greenroom/coop"
@@ -55,7 +56,7 @@ func (sp *space) session(s *hub.Session) error {
 	bye, reason := sp.onDisconnect, s.Reason()
 	sp.mu.RUnlock()
 	if bye != nil {
-		c.run(s, func() { bye(c, reason) })
+		c.run(s, func() { sp.guarded(c, "OnDisconnect", func() { bye(c, reason) }) })
 	}
 	return nil
 }
@@ -96,10 +97,22 @@ func (sp *space) failed(c *conn, err error) {
 	sp.mu.RUnlock()
 	sp.srv.hub.Count("googollee_error")
 	if tell != nil {
-		tell(c, err)
+		sp.guarded(c, "OnError", func() { tell(c, err) })
 		return
 	}
 	sp.srv.log.Warn("a go-socket.io handler failed", "session", c.id, "namespace", sp.name, "error", err)
+}
+
+// guarded calls a function of the program that has nobody else to answer for its panic.
+func (sp *space) guarded(c *conn, name string, fn func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			sp.srv.hub.Count("googollee_error")
+			sp.srv.log.Error("a go-socket.io handler panicked", "handler", name, "session", c.id, "namespace", sp.name,
+				"panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	fn()
 }
 
 // broadcast sends to everyone addressed.
