@@ -58,8 +58,14 @@ func newHub(t testing.TB, o hub.Options) *hub.Hub {
 // serve starts a server that ends with the test. Reports come at the end of an hour, unless o says otherwise.
 func serve(t testing.TB, ho hub.Options, o Options) *fixture {
 	t.Helper()
+	return serveWith(t, socketio.Options{}, ho, o)
+}
+
+func serveWith(t testing.TB, so socketio.Options, ho hub.Options, o Options) *fixture {
+	t.Helper()
 	h := newHub(t, ho)
-	srv := socketio.New(h, socketio.Options{})
+	so.Engine.CloseTimeout = time.Second // for polls that will not come: Node.js has ended
+	srv := socketio.New(h, so)
 	if err := h.Handle("/", app); err != nil {
 		t.Fatal(err)
 	}
