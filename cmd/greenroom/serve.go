@@ -15,6 +15,7 @@ import (
 
 	"greenroom/coop"
 	"greenroom/hub"
+	"greenroom/transports/adminui"
 	"greenroom/transports/socketio"
 	"greenroom/transports/zeromq"
 	"greenroom/web"
@@ -44,12 +45,14 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 
-	Insecure   bool     `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
-	CorsOrigin []string `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
-	Host       []string `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
-	LogLevel   string   `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
-	LogJSON    bool     `name:"log-json" help:"Write the log as JSON."`
-	Debug      bool     `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
+	Insecure   bool       `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin []string   `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host       []string   `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
+	LogLevel   string     `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
+	LogJSON    bool       `name:"log-json" help:"Write the log as JSON."`
+	Admin      adminFlags `embed:""`
+
+	Debug bool `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
 }
 
 // Run serves until ctx is done, then stops in good order.
@@ -101,6 +104,9 @@ func (c *serveCmd) check() error {
 	}
 	if c.TLSCert != "" && c.Listen == off {
 		return misuse("--tls-cert is for --listen, which is off")
+	}
+	if err := c.Admin.check(c.Listen); err != nil {
+		return err
 	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
@@ -155,6 +161,7 @@ type server struct {
 	log        *slog.Logger
 	hub        *hub.Hub
 	sockets    *socketio.Server
+	admin      *adminui.Admin // nil unless it is asked for
 	bridge     *zeromq.Bridge
 	http       *http.Server
 	listener   net.Listener
@@ -183,6 +190,9 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		return s, err
 	}
 	s.sockets = socketio.New(s.hub, c.socketOptions())
+	if err = s.serveAdmin(c.Admin); err != nil {
+		return s, err
+	}
 	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
 		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
@@ -243,6 +253,7 @@ func (s *server) serveHTTP(handler http.Handler) {
 func (c *serveCmd) socketOptions() socketio.Options {
 	var o socketio.Options
 	o.Engine.CORS.AllowedOrigins = c.CorsOrigin
+	o.Engine.CORS.Credentials = c.Admin.On // the Admin UI always asks with them; nothing here is allowed because of a cookie
 	return o
 }
 
@@ -298,6 +309,9 @@ func (s *server) stop() error {
 	}
 	if s.sockets != nil {
 		s.drain(ctx)
+	}
+	if s.admin != nil {
+		s.admin.Close() // behind the clients, so that administrators see them go, and come back themselves
 	}
 	if s.http != nil {
 		if err := s.http.Shutdown(ctx); err != nil {

@@ -144,9 +144,14 @@ func (s *Socket) leaveOpen() {
 
 // tell calls OnClose.
 func (s *Socket) tell(reason string, later bool) {
-	if later && s.loop.Post(func() { s.handler.OnClose(s, reason) }) {
+	if later && s.loop.Post(func() { s.told(reason) }) {
 		return
 	}
+	s.told(reason)
+}
+
+func (s *Socket) told(reason string) {
+	s.srv.observers.closed(s, reason)
 	s.handler.OnClose(s, reason)
 }
 

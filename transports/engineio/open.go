@@ -60,6 +60,7 @@ func (srv *Server) newID(r *http.Request) (string, *requestError) {
 func (s *Socket) start() {
 	s.await()
 	s.startHeartbeat()
+	s.srv.observers.opened(s)
 	s.handler = s.srv.onOpen(s)
 	s.shutdown()
 }

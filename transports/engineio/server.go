@@ -41,6 +41,7 @@ type Server struct {
 	middlewares []func(http.Handler) http.Handler
 	handler     http.Handler // all middlewares, and then serve
 	aside       inflaters
+	observers   observers
 
 	closing  atomic.Bool   // Close was called
 	cut      atomic.Bool   // Close has lost its patience

@@ -108,9 +108,16 @@ func (s *Socket) Send(f *hub.Frame) {
 	if !s.Open() {
 		return
 	}
+	before := s.out.Bytes()
 	if err := s.out.Push(f); err != nil {
 		s.doomed = true
 		s.later(s.runDoom)
+		return
+	}
+	if s.handler != nil && s.srv.observers.list.Load() != nil && f != s.srv.ping && f != s.srv.pong {
+		if n := s.out.Bytes() - before; n > 0 { // else it was dropped, or others for it
+			s.srv.observers.sent(s, n)
+		}
 	}
 }
 
@@ -199,6 +206,9 @@ func (s *Socket) packet(p Packet) {
 		return
 	}
 	s.heard()
+	if p.Type == PacketMessage {
+		s.srv.observers.received(s, len(p.Data))
+	}
 	if s.version == 3 {
 		s.packet3(p)
 		return

@@ -110,6 +110,7 @@ func (s *Socket) upgrade() {
 	if h, ok := s.handler.(UpgradeHandler); ok {
 		h.OnUpgrade(s)
 	}
+	s.srv.observers.upgraded(s)
 	if s.out.Len() > 0 {
 		s.out.Schedule()
 	}
