@@ -8,9 +8,6 @@ import (
 	"greenroom/coop"
 )
 
-// maxPendingAsks bounds the answers that are waited for from one client.
-const maxPendingAsks = 1024
-
 // acks are the answers that a session's client owes. // loop
 type acks struct {
 	pending map[int64]waiter
@@ -21,10 +18,12 @@ type waiter interface {
 	answered(s *Session, p Payload, err error)
 }
 
-// expect notes that w waits for the answer called id.
-func (a *acks) expect(id int64, w waiter) error {
-	if len(a.pending) >= maxPendingAsks {
-		return fmt.Errorf("%d answers are pending already", maxPendingAsks)
+// expect notes that w waits for the client's answer called id.
+func (s *Session) expect(id int64, w waiter) error {
+	a := &s.acks
+	if len(a.pending) >= s.ns.hub.opts.MaxAsks {
+		s.ns.hub.Count("asks_full")
+		return ErrTooManyAsks
 	}
 	if a.pending == nil {
 		a.pending = make(map[int64]waiter)
@@ -70,7 +69,7 @@ func (w *ask) answered(_ *Session, p Payload, err error) {
 func (s *Session) ask(g *coop.Greenlet, d time.Duration, event string, args []any) (Payload, error) {
 	id, w := s.ns.nextAsk(), new(ask)
 	// Before emitting, which may end the session and with it all that is waited for.
-	if err := s.acks.expect(id, w); err != nil {
+	if err := s.expect(id, w); err != nil {
 		return Payload{}, err
 	}
 	defer func() { delete(s.acks.pending, id) }()
@@ -133,7 +132,7 @@ func (a Answer) Args(into ...any) error {
 func (s *Session) AskFunc(d time.Duration, fn func(Answer, error), event string, args ...any) error {
 	id := s.ns.nextAsk()
 	w := &callbackAsk{fn: fn}
-	if err := s.acks.expect(id, w); err != nil {
+	if err := s.expect(id, w); err != nil {
 		return fmt.Errorf("asking %q: %w", event, err)
 	}
 	w.timer = s.loop.AfterFunc(d, func() {

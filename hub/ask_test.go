@@ -227,17 +227,25 @@ func TestUnexpectedAcksAreCounted(t *testing.T) {
 }
 
 func TestPendingAsksAreBounded(t *testing.T) {
-	h := newTestHub(t, Options{Loops: 1})
+	h := newTestHub(t, Options{Loops: 1, MaxAsks: 3})
 	mustHandle(t, h, "/", func(s *Session) error {
-		s.acks.pending = make(map[int64]waiter)
-		for i := range int64(maxPendingAsks) {
-			s.acks.pending[1<<40+i] = new(ask)
+		ask := func() error { return s.AskFunc(time.Hour, func(Answer, error) {}, "e") }
+		for range 3 {
+			if err := ask(); err != nil {
+				t.Error(err)
+			}
 		}
-		if _, err := Ask[int](s, time.Hour, "e"); err == nil || !strings.Contains(err.Error(), "pending already") {
+		if err := ask(); !errors.Is(err, ErrTooManyAsks) {
+			t.Errorf("one too many: %v", err)
+		}
+		if _, err := Ask[int](s, time.Hour, "e"); !errors.Is(err, ErrTooManyAsks) {
 			t.Errorf("one too many: %v", err)
 		}
 		return nil
 	})
 	c := connect(t, h, 0, "/", "{}")
 	c.wait(t, "the end of the handler", func() bool { return c.state == "left" })
+	if n := h.Counters()["asks_full"]; n != 2 {
+		t.Errorf("%d counted, want 2", n)
+	}
 }

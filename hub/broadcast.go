@@ -377,12 +377,12 @@ func inAny(s *Session, names []string) bool {
 }
 
 // Join adds everyone addressed to a room. It takes effect on each loop in turn, soon: what is emitted to the
-// room right after may come too early for them.
+// room right after may come too early for them. Those who are in [Options.MaxRooms] rooms stay out.
 func (t Target) Join(room string) error {
 	if err := checkOwnRoom(room); err != nil {
 		return err
 	}
-	t.each(func(s *Session) { _ = s.Join(room) }, // the only error was checked above
+	t.each(func(s *Session) { _ = s.Join(room) }, // one that is in too many rooms is counted there
 		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()) })
 	t.elsewhere(nil, &NodeRequest{Op: OpJoin, Room: room})
 	return nil

@@ -11,6 +11,10 @@ var (
 	ErrUnknownNamespace = errors.New("unknown namespace")
 	// ErrTooManyNamespaces: a client asked for one more than [Options.MaxNamespaces].
 	ErrTooManyNamespaces = errors.New("too many namespaces")
+	// ErrTooManyRooms: a session is in as many rooms as [Options.MaxRooms] lets it.
+	ErrTooManyRooms error = &Error{Code: "too_many_rooms", Message: "in as many rooms already as a session may be in"}
+	// ErrTooManyAsks: as many answers of the client are waited for as [Options.MaxAsks] lets it owe.
+	ErrTooManyAsks = errors.New("too many answers pending")
 	// ErrGone: the client has left, or was disconnected.
 	ErrGone = errors.New("the client is gone")
 	// ErrOverloaded: a client sent more than its inbox may hold; the transport closes the connection.

@@ -108,7 +108,7 @@ func (g *gather) ask(s *Session, f *Frame) {
 	g.asked++
 	g.waiting[s] = struct{}{}
 	g.mu.Unlock()
-	if err := s.acks.expect(g.id, g); err != nil {
+	if err := s.expect(g.id, g); err != nil {
 		g.answered(s, Payload{}, err)
 		return
 	}

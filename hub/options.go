@@ -35,6 +35,13 @@ type Options struct {
 	EventRate  int
 	EventBurst int
 
+	// MaxRooms bounds the rooms that a session is in at once, those of its own id and of everybody not counted:
+	// [Session.Join] returns [ErrTooManyRooms] beyond it. Default 1000; below 0: no bound.
+	MaxRooms int
+	// MaxAsks bounds the answers that are waited for from one client; asking for more returns [ErrTooManyAsks].
+	// Default 1024.
+	MaxAsks int
+
 	// HistoryMessages and HistoryBytes bound the publications kept per room. Defaults 100, 256 KiB;
 	// a negative HistoryMessages keeps none.
 	HistoryMessages int
@@ -83,6 +90,8 @@ func (o Options) withDefaults() Options {
 	def(&o.InboxMax, 32<<20)
 	def(&o.EventRate, 10_000)
 	def(&o.EventBurst, 20_000)
+	def(&o.MaxRooms, 1000)
+	def(&o.MaxAsks, 1024)
 	def(&o.HistoryMessages, 100)
 	def(&o.HistoryBytes, 256<<10)
 	def(&o.MaxEmptyRooms, 10_000)

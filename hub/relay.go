@@ -148,6 +148,7 @@ func (r *relay) join(ev *Event) error {
 	}
 	if !s.In(room) {
 		if n := s.named(); n >= r.opts.MaxRooms {
+			s.ns.hub.Count("relay_too_many_rooms")
 			return refusal("too_many_rooms", "in %d rooms already", n)
 		}
 		if s.ns.Session(room) != nil {

@@ -331,6 +331,10 @@ func (s *Session) Join(room string) error {
 	if !s.Connected() {
 		return ErrGone
 	}
+	if most := s.ns.hub.opts.MaxRooms; most > 0 && len(s.rooms) >= most && s.slot(room) < 0 && s.named() >= most {
+		s.ns.hub.Count("session_rooms_full")
+		return ErrTooManyRooms
+	}
 	r, joined := s.lockedIn(room)
 	r.mu.Unlock()
 	s.tellJoined(room, joined)

@@ -290,3 +290,31 @@ func TestClientLeavesDuringAMiddleware(t *testing.T) {
 		t.Errorf("the client was told %q", c.state)
 	}
 }
+
+// A session is in MaxRooms rooms at most, its own and everybody's not counted; to leave one makes place.
+func TestRoomsOfASessionAreBounded(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1, MaxRooms: 2})
+	mustHandle(t, h, "/", func(s *Session) error {
+		join := func(room string, want error) {
+			t.Helper()
+			if err := s.Join(room); !errors.Is(err, want) {
+				t.Errorf("joining %s: %v, want %v", room, err, want)
+			}
+		}
+		join("a", nil)
+		join("b", nil)
+		join("c", ErrTooManyRooms)
+		join("a", nil)
+		if s.In("c") {
+			t.Error("it is in the room that refused it")
+		}
+		s.Leave("a")
+		join("c", nil)
+		return nil
+	})
+	c := connect(t, h, 0, "/", "{}")
+	c.wait(t, "the end of the handler", func() bool { return c.state == "left" })
+	if n := h.Counters()["session_rooms_full"]; n != 1 {
+		t.Errorf("%d counted, want 1", n)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
@@ -45,6 +46,32 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--admin-hash", "GREENROOM_ADMIN_HASH", "", adminHash, adminHash, func(c *cli) any { return c.Serve.Admin.Hash }},
 		{"serve", "--admin-mode", "GREENROOM_ADMIN_MODE", "development", "production", "production", func(c *cli) any { return c.Serve.Admin.Mode }},
 		{"serve", "--admin-readonly", "GREENROOM_ADMIN_READONLY", false, true, "true", func(c *cli) any { return c.Serve.Admin.ReadOnly }},
+		{"serve", "--allow-eio3", "GREENROOM_ALLOW_EIO3", false, true, "true", func(c *cli) any { return c.Serve.Clients.AllowEIO3 }},
+		{"serve", "--compress", "GREENROOM_COMPRESS", false, true, "true", func(c *cli) any { return c.Serve.Clients.Compress }},
+		{"serve", "--compress-from", "GREENROOM_COMPRESS_FROM", 1024, 100, "100", func(c *cli) any { return c.Serve.Clients.CompressFrom }},
+		{"serve", "--recovery", "GREENROOM_RECOVERY", time.Duration(0), 2 * time.Minute, "2m", func(c *cli) any { return c.Serve.Clients.Recovery }},
+		{"serve", "--cors-credentials", "GREENROOM_CORS_CREDENTIALS", false, true, "true", func(c *cli) any { return c.Serve.Clients.CorsCredentials }},
+		{"serve", "--cookie", "GREENROOM_COOKIE", "", "io", "io", func(c *cli) any { return c.Serve.Clients.Cookie }},
+		{"serve", "--trusted-proxy", "GREENROOM_TRUSTED_PROXY", []netip.Prefix(nil), []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")},
+			"10.0.0.0/8,fd00::/8", func(c *cli) any { return c.Serve.Clients.TrustedProxy }},
+		{"serve", "--ping-interval", "GREENROOM_PING_INTERVAL", 25 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Clients.PingInterval }},
+		{"serve", "--ping-timeout", "GREENROOM_PING_TIMEOUT", 20 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Clients.PingTimeout }},
+		{"serve", "--connect-timeout", "GREENROOM_CONNECT_TIMEOUT", 45 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Clients.ConnectTimeout }},
+		{"serve", "--header-timeout", "GREENROOM_HEADER_TIMEOUT", 10 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Clients.HeaderTimeout }},
+		{"serve", "--body-timeout", "GREENROOM_BODY_TIMEOUT", 20 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Clients.BodyTimeout }},
+		{"serve", "--max-header", "GREENROOM_MAX_HEADER", 16384, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxHeader }},
+		{"serve", "--max-message", "GREENROOM_MAX_MESSAGE", 1_000_000, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxMessage }},
+		{"serve", "--max-attachments", "GREENROOM_MAX_ATTACHMENTS", 10, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxAttachments }},
+		{"serve", "--max-depth", "GREENROOM_MAX_DEPTH", 128, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxDepth }},
+		{"serve", "--max-namespaces", "GREENROOM_MAX_NAMESPACES", 32, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxNamespaces }},
+		{"serve", "--max-rooms", "GREENROOM_MAX_ROOMS", 128, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxRooms }},
+		{"serve", "--max-sessions", "GREENROOM_MAX_SESSIONS", 250_000, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxSessions }},
+		{"serve", "--max-pending", "GREENROOM_MAX_PENDING", 10_000, 7, "7", func(c *cli) any { return c.Serve.Clients.MaxPending }},
+		{"serve", "--handshake-rate", "GREENROOM_HANDSHAKE_RATE", 10_000, -1, "-1", func(c *cli) any { return c.Serve.Clients.HandshakeRate }},
+		{"serve", "--address-handshake-rate", "GREENROOM_ADDRESS_HANDSHAKE_RATE", 0, 7, "7", func(c *cli) any { return c.Serve.Clients.AddressHandshakeRate }},
+		{"serve", "--event-rate", "GREENROOM_EVENT_RATE", 10_000, -1, "-1", func(c *cli) any { return c.Serve.Clients.EventRate }},
+		{"serve", "--event-burst", "GREENROOM_EVENT_BURST", 20_000, 7, "7", func(c *cli) any { return c.Serve.Clients.EventBurst }},
+		{"serve", "--outbox-bytes", "GREENROOM_OUTBOX_BYTES", 1 << 20, 7, "7", func(c *cli) any { return c.Serve.Clients.OutboxBytes }},
 		{"serve", "--log-level", "GREENROOM_LOG_LEVEL", "info", "debug", "debug", func(c *cli) any { return c.Serve.LogLevel }},
 		{"serve", "--log-json", "GREENROOM_LOG_JSON", false, true, "true", func(c *cli) any { return c.Serve.LogJSON }},
 		{"publish room text", "--to", "GREENROOM_TO", "tcp://127.0.0.1:5560", "http://127.0.0.1:1", "http://127.0.0.1:1", func(c *cli) any { return c.Publish.To }},
@@ -114,6 +141,13 @@ func TestServeRefuses(t *testing.T) {
 		{"an administrator, and no Admin UI", []string{"--listen", "127.0.0.1:0", "--admin-user", "ann"}, []string{"--admin-ui, which is missing"}},
 		{"an Admin UI for nothing", []string{"--zmq-pull", "tcp://127.0.0.1:0", "--admin-ui", "--admin-user", "ann", "--admin-hash", adminHash}, []string{"--listen, which is off"}},
 		{"a mode that is none", []string{"--listen", "127.0.0.1:0", "--admin-mode", "loud"}, []string{"--admin-mode", "production"}},
+		{"messages of nothing", []string{"--listen", "127.0.0.1:0", "--max-message", "0"}, []string{"--max-message 0: want 1"}},
+		{"a rate of nothing", []string{"--listen", "127.0.0.1:0", "--event-rate", "0"}, []string{"--event-rate 0: want 1", "-1"}},
+		{"an address's rate below none", []string{"--listen", "127.0.0.1:0", "--address-handshake-rate=-1"}, []string{"--address-handshake-rate -1: want 0"}},
+		{"no time for a head", []string{"--listen", "127.0.0.1:0", "--header-timeout", "0"}, []string{"--header-timeout 0s: want a time"}},
+		{"recovery of the past", []string{"--listen", "127.0.0.1:0", "--recovery=-1s"}, []string{"--recovery -1s: want 0"}},
+		{"a cookie that is none", []string{"--listen", "127.0.0.1:0", "--cookie", "a=b"}, []string{`--cookie "a=b"`}},
+		{"a proxy that is no network", []string{"--listen", "127.0.0.1:0", "--trusted-proxy", "10.0.0.1"}, []string{"--trusted-proxy", "10.0.0.1"}},
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{"an argument", []string{"serve", "please"}, []string{"please"}},
 	} {

@@ -29,10 +29,8 @@ const (
 	grace = 8 * time.Second
 	// drain is how much of it clients get to take what waits for them.
 	drain = 5 * time.Second
-	// headerTimeout and idleTimeout bound what an HTTP client may make the server wait for.
-	headerTimeout = 10 * time.Second
-	idleTimeout   = 75 * time.Second
-	maxHeader     = 16 << 10
+	// idleTimeout is how long an HTTP connection stays without a request.
+	idleTimeout = 75 * time.Second
 )
 
 type serveCmd struct {
@@ -45,14 +43,15 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 
-	Insecure   bool       `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
-	CorsOrigin []string   `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
-	Host       []string   `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
-	LogLevel   string     `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
-	LogJSON    bool       `name:"log-json" help:"Write the log as JSON."`
-	Admin      adminFlags `embed:""`
+	Insecure   bool        `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin []string    `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host       []string    `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
+	Clients    clientFlags `embed:""`
+	Admin      adminFlags  `embed:""`
 
-	Debug bool `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
+	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
+	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
+	Debug    bool   `help:"Serve /debug/ to everyone who reaches the server, not only to this machine."`
 }
 
 // Run serves until ctx is done, then stops in good order.
@@ -111,7 +110,10 @@ func (c *serveCmd) check() error {
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
 	}
-	var err error
+	err := c.Clients.check()
+	if err != nil {
+		return err
+	}
 	for i, origin := range c.CorsOrigin {
 		if c.CorsOrigin[i], err = checkOrigin(origin); err != nil {
 			return err
@@ -182,11 +184,13 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			err = errors.Join(err, s.stop())
 		}
 	}()
-	if s.hub, err = hub.New(hub.Options{Loops: c.Loops, Logger: log}); err != nil {
+	o := c.Clients.hubOptions()
+	o.Loops, o.Logger = c.Loops, log
+	if s.hub, err = hub.New(o); err != nil {
 		return s, err
 	}
 	s.watchdog = coop.Watch(coop.WatchdogOptions{OnBlock: s.held}, s.hub.Loops().All()...)
-	if err = s.hub.Handle("/", hub.Relay(hub.RelayOptions{})); err != nil {
+	if err = s.hub.Handle("/", hub.Relay(c.Clients.relayOptions())); err != nil {
 		return s, err
 	}
 	s.sockets = socketio.New(s.hub, c.socketOptions())
@@ -220,7 +224,7 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		if !c.Insecure {
 			handler = ownHosts(c.Host, handler, s.foreignHost)
 		}
-		s.serveHTTP(handler)
+		s.serveHTTP(handler, &c.Clients)
 	}
 	return s, nil
 }
@@ -231,12 +235,12 @@ func (s *server) foreignHost(r *http.Request) {
 	s.log.Debug("HTTP request refused", "reason", reasonForeignHost, "host", r.Host, "remote", r.RemoteAddr)
 }
 
-func (s *server) serveHTTP(handler http.Handler) {
+func (s *server) serveHTTP(handler http.Handler, c *clientFlags) {
 	s.http = &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: c.HeaderTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    c.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	serve := func() error { return s.http.Serve(s.listener) }
@@ -251,9 +255,14 @@ func (s *server) serveHTTP(handler http.Handler) {
 }
 
 func (c *serveCmd) socketOptions() socketio.Options {
-	var o socketio.Options
+	o := c.Clients.socketOptions()
 	o.Engine.CORS.AllowedOrigins = c.CorsOrigin
-	o.Engine.CORS.Credentials = c.Admin.On // the Admin UI always asks with them; nothing here is allowed because of a cookie
+	if c.Admin.On {
+		o.Engine.CORS.Credentials = true // the Admin UI always asks with them; nothing here is allowed because of a cookie
+	}
+	if o.Engine.Cookie != nil {
+		o.Engine.Cookie.Secure = c.TLSCert != ""
+	}
 	return o
 }
 

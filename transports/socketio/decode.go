@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// maxAttachments of a packet: the limit of socket.io-parser since 4.2.6, in both directions.
+	// maxAttachments of a packet: the limit of socket.io-parser since 4.2.6, in both directions. Servers may
+	// take more, or fewer.
 	maxAttachments = 10
 	// maxIDDigits keeps ack ids within what a JavaScript number holds exactly.
 	maxIDDigits = 15
@@ -35,6 +36,7 @@ var (
 	errUnknownType    = &Error{"unknown packet type", "socketio_unknown_type"}
 	errAttachments    = &Error{"illegal attachments", "socketio_illegal_attachments"}
 	errTooMany        = &Error{"too many attachments", "socketio_too_many_attachments"}
+	errTooDeep        = &Error{"invalid payload: nested too deep", "socketio_nested_too_deep"}
 	errInvalidPayload = &Error{"invalid payload", "socketio_invalid_payload"}
 	errReserved       = &Error{"invalid payload: reserved event name", "socketio_reserved_event"}
 	errNamespaceName  = &Error{"invalid namespace", "socketio_bad_namespace"}
@@ -48,14 +50,23 @@ var (
 
 var rootNamespace = []byte("/")
 
+// decoding is how packets are read.
+type decoding struct {
+	v4          bool // of the protocol's version 4: a namespace may have a query
+	attachments int  // at most
+	depth       int  // of the JSON, at most
+}
+
 // Decode reads a packet's text, with one pass over it. The JSON has been checked
 // when it returns: well-formed, nested no deeper than 128, of the shape its type
-// wants, an event's name allowed, and placeholders within the attachments.
-// Only an event's name is copied.
-func Decode(text []byte) (Packet, error) { return decode(text, false) }
+// wants, an event's name allowed, and placeholders within the attachments, of
+// which there are 10 at most. Only an event's name is copied.
+func Decode(text []byte) (Packet, error) {
+	return decode(text, decoding{attachments: maxAttachments, depth: maxDepth})
+}
 
-// decode is Decode, of the protocol's version 4 if v4 says so: there a namespace may have a query.
-func decode(text []byte, v4 bool) (Packet, error) {
+// decode is Decode with other bounds.
+func decode(text []byte, d decoding) (Packet, error) {
 	if len(text) == 0 {
 		return Packet{}, errEmptyPacket
 	}
@@ -69,7 +80,7 @@ func decode(text []byte, v4 bool) (Packet, error) {
 		if !ok || len(after) == 0 || after[0] != '-' || n < 1 {
 			return Packet{}, errAttachments
 		}
-		if n > maxAttachments {
+		if n > int64(d.attachments) {
 			return Packet{}, errTooMany
 		}
 		p.Attachments, rest = int(n), after[1:]
@@ -81,7 +92,7 @@ func decode(text []byte, v4 bool) (Packet, error) {
 		} else {
 			p.Namespace, rest = rest[:end], rest[end+1:]
 		}
-		if v4 {
+		if d.v4 {
 			p.Namespace, p.query, _ = bytes.Cut(p.Namespace, []byte{'?'})
 		}
 		if !validNamespace(p.Namespace) || len(p.query) > maxQuery {
@@ -94,7 +105,7 @@ func decode(text []byte, v4 bool) (Packet, error) {
 	if len(rest) > 0 {
 		p.JSON = rest
 	}
-	if err := p.check(); err != nil {
+	if err := p.check(d.depth); err != nil {
 		return Packet{}, err
 	}
 	return p, nil
@@ -127,8 +138,8 @@ func readNumber(b []byte, maxDigits int) (n int64, rest []byte, ok bool) {
 	return n, b[i:], i > 0
 }
 
-// check validates the JSON for the packet's type.
-func (p *Packet) check() error {
+// check validates the JSON, nested no deeper than depth, for the packet's type.
+func (p *Packet) check(depth int) error {
 	if p.JSON == nil {
 		// An acknowledgement without arguments is what some clients send; all
 		// other packets that carry data must.
@@ -140,13 +151,16 @@ func (p *Packet) check() error {
 	if p.Type == Disconnect {
 		return errInvalidPayload
 	}
-	sc := scanner{b: p.JSON, attachments: -1}
+	sc := scanner{b: p.JSON, depth: depth, attachments: -1}
 	if p.Type == BinaryEvent || p.Type == BinaryAck {
 		sc.attachments = p.Attachments
 	}
 	if !sc.document() {
-		if sc.badPlaceholder {
+		switch {
+		case sc.badPlaceholder:
 			return errAttachments
+		case sc.tooDeep:
+			return errTooDeep
 		}
 		return errInvalidPayload
 	}

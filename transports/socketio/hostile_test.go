@@ -53,7 +53,7 @@ func TestMalformedPacketsEndTheirConnectionOnly(t *testing.T) {
 func badPacketReasons() []string {
 	var reasons []string
 	for _, err := range []*Error{
-		errEmptyPacket, errUnknownType, errAttachments, errTooMany, errInvalidPayload, errReserved, errNamespaceName,
+		errEmptyPacket, errUnknownType, errAttachments, errTooMany, errInvalidPayload, errTooDeep, errReserved, errNamespaceName,
 	} {
 		reasons = append(reasons, err.reason)
 	}
@@ -74,58 +74,6 @@ func TestMalformedFirstPacket(t *testing.T) {
 			f.empty(t)
 		})
 	}
-}
-
-// Packets as large as allowed that look for slow paths: they are refused or served in the time that their
-// length takes.
-func TestLargePacketsTakeLinearTime(t *testing.T) {
-	const size = 999_000
-	f := serveEcho(t, settings{})
-	fill := func(head, part, tail string) string {
-		return head + strings.Repeat(part, (size-len(head)-len(tail))/len(part)) + tail
-	}
-	for name, text := range map[string]string{
-		"digits":              fill(`42`, `1`, ``),
-		"attachment digits":   fill(`45`, `1`, ``),
-		"namespace":           fill(`42/`, `n`, ``),
-		"open brackets":       fill(`42["x",`, `[`, ``),
-		"open objects":        fill(`42["x",`, `{"a":`, ``),
-		"backslashes":         fill(`42["x","`, `\`, ``),
-		"escaped keys":        fill(`451-["x",{"a":1`, `,"\u006eum":1`, `}`),
-		"placeholders beyond": fill(`451-["x"`, `,{"_placeholder":true,"num":0}`, `,{"_placeholder":true,"num":1}]`),
-		"a long name":         fill(`42["`, `n`, `"]`),
-		"commas":              fill(`42["x"`, `,`, `]`),
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, _ := f.join(t, "/")
-			c.send(text)
-			c.wantClosed(1002) // within some milliseconds; what is quadratic takes longer than our patience
-		})
-	}
-	c, _ := f.join(t, "/")
-	c.send(fill(`421["ack"`, `,[1,{"a":"b"}]`, `]`))
-	if m := c.next(); len(m.text) < size/2 {
-		t.Errorf("a large event came back as %s", m)
-	}
-	c.alive()
-}
-
-// Namespaces that do not exist cost an answer each, and nothing more.
-func TestFloodOfUnknownNamespaces(t *testing.T) {
-	const flood = 5000
-	f := serveEcho(t, settings{})
-	c, _ := f.join(t, "/")
-	packets := make([]string, flood)
-	for i := range packets {
-		packets[i] = fmt.Sprintf(`40/n%d`, i)
-	}
-	go c.send(packets...)
-	for i := range flood {
-		c.want(fmt.Sprintf(`44/n%d,{"message":"Invalid namespace"}`, i))
-	}
-	c.alive()
-	f.counted(t, "socketio_unknown_namespace", flood)
-	f.left(t, 1)
 }
 
 // Whoever asks without reading the answers is a slow consumer like any other.

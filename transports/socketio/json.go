@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// maxDepth bounds the nesting of a client's JSON. Handlers decode it with
-// recursive decoders; real events are a handful deep.
+// maxDepth bounds the nesting of a client's JSON, unless the options say so. Handlers
+// decode it with recursive decoders; real events are a handful deep.
 const maxDepth = 128
 
 // scanner checks one JSON document (RFC 8259) in a single pass without copying,
@@ -16,10 +16,12 @@ type scanner struct {
 	b   []byte
 	pos int
 
+	depth          int    // of arrays and objects, at most
 	attachments    int    // how many placeholders may count up to; -1: they are ordinary data
 	start          int    // where the document's value begins
 	first          []byte // the first element of a top-level array
 	badPlaceholder bool
+	tooDeep        bool
 }
 
 // document reports whether b is exactly one valid value.
@@ -57,9 +59,9 @@ func (s *scanner) value(depth int) bool {
 	case c == '"':
 		return s.str()
 	case c == '[':
-		return depth < maxDepth && s.array(depth)
+		return s.enter(depth) && s.array(depth)
 	case c == '{':
-		return depth < maxDepth && s.object(depth)
+		return s.enter(depth) && s.object(depth)
 	case c == '-' || c >= '0' && c <= '9':
 		return s.number()
 	case c == 't':
@@ -70,6 +72,12 @@ func (s *scanner) value(depth int) bool {
 		return s.word("null")
 	}
 	return false
+}
+
+// enter reports whether something may be nested in depth others.
+func (s *scanner) enter(depth int) bool {
+	s.tooDeep = depth >= s.depth
+	return !s.tooDeep
 }
 
 func (s *scanner) word(w string) bool {

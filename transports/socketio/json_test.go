@@ -63,7 +63,7 @@ func against(t interface {
 	Errorf(string, ...any)
 	Fatalf(string, ...any)
 }, b []byte, attachments int, repeats bool) {
-	s := scanner{b: b, attachments: attachments}
+	s := scanner{b: b, depth: maxDepth, attachments: attachments}
 	got := s.document()
 	want := json.Valid(b) && nesting(b) <= maxDepth
 	if want && attachments >= 0 {
@@ -173,7 +173,7 @@ func TestScannerAgreesWithEncodingJSONOnDamagedTexts(t *testing.T) {
 
 func TestNestingIsBoundedExactly(t *testing.T) {
 	for n, want := range map[int]bool{1: true, maxDepth: true, maxDepth + 1: false, 1_000_000: false} {
-		s := scanner{b: []byte(deep(n)), attachments: -1}
+		s := scanner{b: []byte(deep(n)), depth: maxDepth, attachments: -1}
 		if got := s.document(); got != want {
 			t.Errorf("%d deep: valid is %t", n, got)
 		}
@@ -191,7 +191,7 @@ func BenchmarkScanner(b *testing.B) {
 	b.Run("scanner", func(b *testing.B) {
 		b.SetBytes(int64(doc.Len()))
 		for b.Loop() {
-			s := scanner{b: doc.Bytes(), attachments: -1}
+			s := scanner{b: doc.Bytes(), depth: maxDepth, attachments: -1}
 			if !s.document() {
 				b.Fatal("invalid")
 			}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// maxBinaries of a msgpack packet that comes in. The official parser has no limit; each of them takes
+	// maxBinaries of a msgpack packet that comes in, unless the options say so. The official parser has no limit; each of them takes
 	// its sender two bytes, and us a slice and its placeholder, which is about forty times that.
 	maxBinaries = 1000
 	// maxSafeInteger is the largest ack id, as far as JavaScript counts without gaps.
@@ -29,12 +29,12 @@ const (
 //
 // Others are ignored: the official client sends its `options`. The packet's JSON is new, with placeholders for
 // the binary values, which are copies. Everything that [Decode] promises holds here, too.
-func decodeMsgpack(b []byte) (Packet, [][]byte, error) {
+func decodeMsgpack(b []byte, bounds decoding) (Packet, [][]byte, error) {
 	n, rest, err := msgp.ReadMapHeaderBytes(b)
 	if err != nil {
 		return Packet{}, nil, errNoMsgpack
 	}
-	d := msgpackDecoder{rest: rest, p: Packet{ID: hub.NoAck}}
+	d := msgpackDecoder{decoding: bounds, rest: rest, p: Packet{ID: hub.NoAck}}
 	for range n { // each takes two bytes at least, or ends it
 		if err := d.field(); err != nil {
 			return Packet{}, nil, err
@@ -50,6 +50,7 @@ func decodeMsgpack(b []byte) (Packet, [][]byte, error) {
 }
 
 type msgpackDecoder struct {
+	decoding
 	rest []byte
 	p    Packet
 	data msgpack.Reader
@@ -107,11 +108,13 @@ func (d *msgpackDecoder) payload() error {
 		d.rest = rest
 		return nil
 	}
-	d.data = msgpack.Reader{MaxDepth: maxDepth, MaxBinaries: maxBinaries}
+	d.data = msgpack.Reader{MaxDepth: d.depth, MaxBinaries: d.attachments}
 	rest, err := d.data.Read(d.rest)
 	switch {
 	case errors.Is(err, msgpack.ErrTooMany):
 		return errTooMany
+	case errors.Is(err, msgpack.ErrTooDeep):
+		return errTooDeep
 	case errors.Is(err, msgpack.ErrForged):
 		return errAttachments
 	case err != nil:
@@ -151,7 +154,7 @@ func (c *conn) onMsgpack(data []byte, binary bool) {
 		c.illegal(errWantBinary)
 		return
 	}
-	p, binaries, err := decodeMsgpack(data)
+	p, binaries, err := decodeMsgpack(data, c.srv.opts.decoding(false))
 	switch {
 	case err != nil:
 		c.illegal(err)

@@ -17,6 +17,9 @@ import (
 	"greenroom/hub"
 )
 
+// msgpackBounds are the bounds of a server whose options say nothing.
+var msgpackBounds = decoding{attachments: maxBinaries, depth: maxDepth}
+
 // msgpackVector is what socket.io-msgpack-parser 3.0.2 writes for a packet, and what we read it as.
 type msgpackVector struct {
 	JS       string
@@ -66,7 +69,7 @@ func loadMsgpackVectors(t testing.TB) []msgpackVector {
 func TestMsgpackDecodesLikeTheOfficialParser(t *testing.T) {
 	for _, v := range loadMsgpackVectors(t) {
 		t.Run(v.JS, func(t *testing.T) {
-			p, binaries, err := decodeMsgpack(unhex(t, v.Hex))
+			p, binaries, err := decodeMsgpack(unhex(t, v.Hex), msgpackBounds)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,8 +173,8 @@ var malformedMsgpack = map[string]struct {
 	"EVENT cut short":                 {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x", errInvalidPayload},
 	"EVENT with text that is not":     {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x\xa1\xff", errInvalidPayload},
 	"EVENT with a huge array":         {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\xdd\xff\xff\xff\xff\xa1x", errInvalidPayload},
-	"EVENT nested too deep":           {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x" + strings.Repeat("\x91", maxDepth) + "\xc0", errInvalidPayload},
-	"EVENT nested 100 000 deep":       {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x" + strings.Repeat("\x91", 100_000) + "\xc0", errInvalidPayload},
+	"EVENT nested too deep":           {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x" + strings.Repeat("\x91", maxDepth) + "\xc0", errTooDeep},
+	"EVENT nested 100 000 deep":       {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x" + strings.Repeat("\x91", 100_000) + "\xc0", errTooDeep},
 	"EVENT with 1001 binary values":   {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\xdc\x03\xea\xa1x" + strings.Repeat("\xc4\x00", maxBinaries+1), errTooMany},
 	"EVENT with a forged place":       {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x93\xa1x\xc4\x01y\x82\xac_placeholder\xc3\xa3num\x00", errAttachments},
 	"EVENT with data twice":           {"\x84\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa1x\xa4data\x91\xa1x", errNoMsgpack},
@@ -190,7 +193,7 @@ var malformedMsgpack = map[string]struct {
 func TestMsgpackMalformedPackets(t *testing.T) {
 	for name, c := range malformedMsgpack {
 		t.Run(name, func(t *testing.T) {
-			if p, _, err := decodeMsgpack([]byte(c.bytes)); err != c.err {
+			if p, _, err := decodeMsgpack([]byte(c.bytes), msgpackBounds); err != c.err {
 				t.Errorf("got %+v and error %v, want %v", p, err, c.err)
 			}
 		})
@@ -214,7 +217,7 @@ func TestMsgpackUnusualPacketsThatAreFine(t *testing.T) {
 		"as deep as allowed":        {"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1x" + strings.Repeat("\x91", maxDepth-2) + "\x90", Packet{Type: Event, Namespace: rootNamespace, ID: hub.NoAck, JSON: []byte(`["x",` + deep(maxDepth-1) + `]`), Event: "x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, _, err := decodeMsgpack([]byte(c.bytes))
+			got, _, err := decodeMsgpack([]byte(c.bytes), msgpackBounds)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -273,7 +276,7 @@ func (c *client) connectPacked(namespace string) {
 	c.t.Helper()
 	c.sendBinary([]byte("\x83\xa4type\x00\xa4data\xd4\x00\x00\xa3nsp" + string([]byte{0xa0 | byte(len(namespace))}) + namespace))
 	m := c.next()
-	p, _, err := decodeMsgpack(m.data)
+	p, _, err := decodeMsgpack(m.data, msgpackBounds)
 	var reply struct{ SID string }
 	if err != nil || p.Type != Connect || string(p.Namespace) != namespace || json.Unmarshal(p.JSON, &reply) != nil || len(reply.SID) != 20 {
 		c.t.Fatalf("connecting: got %q, %v", m.data, err)
@@ -469,7 +472,7 @@ func FuzzDecodeMsgpack(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before := bytes.Clone(b)
-		p, binaries, err := decodeMsgpack(b)
+		p, binaries, err := decodeMsgpack(b, msgpackBounds)
 		if !bytes.Equal(b, before) {
 			t.Fatal("the input was changed")
 		}
@@ -497,7 +500,7 @@ func FuzzDecodeMsgpack(f *testing.F) {
 			}
 		}
 		out := appendMsgpack(nil, p.Type, string(p.Namespace), p.ID, hub.Payload{JSON: p.JSON, Attachments: binaries})
-		again, parts, err := decodeMsgpack(out)
+		again, parts, err := decodeMsgpack(out, msgpackBounds)
 		if err != nil {
 			t.Fatalf("%x became %x: %v", b, out, err)
 		}
@@ -513,7 +516,7 @@ func BenchmarkDecodeMsgpack(b *testing.B) {
 		data := packed(Event, "/", 1, doc)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := decodeMsgpack(data); err != nil {
+			if _, _, err := decodeMsgpack(data, msgpackBounds); err != nil {
 				b.Fatal(err)
 			}
 		}

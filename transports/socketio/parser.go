@@ -43,6 +43,14 @@ func (p Parser) frame(t PacketType, namespace string, id int64, payload hub.Payl
 	return packetFrame(t, namespace, id, payload)
 }
 
+// maxAttachments is how many binary values a packet that comes in may have, unless the options say so.
+func (p Parser) maxAttachments() int {
+	if p == Msgpack {
+		return maxBinaries
+	}
+	return maxAttachments
+}
+
 // carries reports whether clients take a packet with n binary values. Those with the JSON parser would close
 // their connection over more than maxAttachments.
 func (p Parser) carries(n int) bool { return p == Msgpack || n <= maxAttachments }

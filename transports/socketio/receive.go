@@ -32,7 +32,7 @@ func (c *conn) OnMessage(_ *engineio.Socket, data []byte, binary bool) {
 		c.illegal(errUnexpectedText)
 		return
 	}
-	p, err := decode(data, c.v4)
+	p, err := decode(data, c.srv.opts.decoding(c.v4))
 	if err != nil {
 		c.illegal(err)
 		return

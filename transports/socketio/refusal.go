@@ -37,7 +37,7 @@ func refusal(err error) *engineio.Refusal {
 	switch e {
 	case errBinaryTooLarge:
 		return &engineio.Refusal{Counter: e.reason, Reason: engineio.ReasonForcedClose, Status: engineio.StatusTooBig, Text: e.Text}
-	case errTooMany:
+	case errTooMany, errTooDeep:
 		return policy(e.reason, e.Text)
 	}
 	return protocol(e.reason, e.Text)

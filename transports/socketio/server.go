@@ -26,6 +26,13 @@ type Options struct {
 	PartialTimeout time.Duration
 	// MaxNamespaces bounds the namespaces of one connection, default 32.
 	MaxNamespaces int
+	// MaxAttachments bounds the binary values of a packet that comes in, default 10, as clients and Node.js servers
+	// have it, and 1000 at most; with [Msgpack], whose clients have no limit, 1000. What goes out holds 10 at most, unless it is
+	// msgpack: official clients close the connection over more.
+	MaxAttachments int
+	// MaxDepth bounds how deep arrays and objects of a packet may be nested, default 128: handlers decode them
+	// recursively.
+	MaxDepth int
 }
 
 func (o Options) withDefaults() Options {
@@ -38,8 +45,20 @@ func (o Options) withDefaults() Options {
 	if o.MaxNamespaces <= 0 {
 		o.MaxNamespaces = 32
 	}
+	if o.MaxAttachments <= 0 {
+		o.MaxAttachments = o.Parser.maxAttachments()
+	}
+	o.MaxAttachments = min(o.MaxAttachments, maxBinaries)
+	if o.MaxDepth <= 0 {
+		o.MaxDepth = maxDepth
+	}
 	o.Engine.Wires = o.Parser.wires()
 	return o
+}
+
+// decoding is what the options say of packets that come in.
+func (o *Options) decoding(v4 bool) decoding {
+	return decoding{v4: v4, attachments: o.MaxAttachments, depth: o.MaxDepth}
 }
 
 // Server connects Socket.IO clients to a hub. It is an [http.Handler].

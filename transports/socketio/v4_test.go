@@ -405,7 +405,7 @@ func FuzzDecode4(f *testing.F) {
 		if !utf8.Valid(text) {
 			return // the layer below refuses it
 		}
-		p, err := decode(text, true)
+		p, err := decode(text, decoding{v4: true, attachments: maxAttachments, depth: maxDepth})
 		if err != nil {
 			return
 		}
