@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,62 @@ func TestBroadcastsReachTheOtherNode(t *testing.T) {
 }
 
 // What one goroutine emits to a room arrives in order on the other node, too.
+// What is said about a message holds on the other node.
+func TestHowAMessageTravelsHoldsOnTheOtherNode(t *testing.T) {
+	h, c := twoNodes(t, yes)
+	type how struct{ volatile, plain bool }
+	got := make(chan how, 8)
+	c[1].on(func(*Session) {
+		answer := c[1].onSend
+		c[1].onSend = func(f *Frame) {
+			m := f.Message()
+			got <- how{m.Volatile, m.NoCompress}
+			answer(f)
+		}
+	})
+	room := h[0].To("a")
+	for want, target := range map[how]Target{
+		{}: room, {volatile: true}: room.Volatile(), {plain: true}: room.Compress(false), {true, true}: room.Compress(false).Volatile(),
+	} {
+		if err := target.Emit("e"); err != nil {
+			t.Fatal(err)
+		}
+		if is := <-got; is != want {
+			t.Errorf("an event is %+v, want %+v", is, want)
+		}
+		if answers, err := target.Ask("q"); err != nil || len(answers) != 2 {
+			t.Errorf("%d answers, %v", len(answers), err)
+		}
+		if is := <-got; is != want {
+			t.Errorf("a question is %+v, want %+v", is, want)
+		}
+	}
+}
+
+// Who is in a room is each node's own: updates of another would speak of members that its lists do not have.
+func TestPresenceStaysWithItsNode(t *testing.T) {
+	var cluster Cluster
+	var hubs [2]*Hub
+	var watchers [2]*fakeConn
+	for i, name := range []string{"n0", "n1"} {
+		hubs[i] = newTestHub(t, Options{Loops: 1, Adapter: cluster.Adapter(), Node: name})
+		mustHandle(t, hubs[i], "/", Relay(RelayOptions{}))
+		watchers[i] = connect(t, hubs[i], 0, "/", "{}")
+		watchers[i].call(t, 1, "join", "lobby", map[string]any{"presence": true})
+	}
+	c := connect(t, hubs[0], 0, "/", "{}")
+	c.call(t, 1, "join", "lobby")
+	told := func(events []string) bool { return strings.Contains(strings.Join(events, ""), c.session.ID()) }
+	watchers[0].wait(t, "the update", func() bool { return told(watchers[0].got) })
+	if err := hubs[0].To("lobby").Emit("behind"); err != nil {
+		t.Fatal(err)
+	}
+	watchers[1].wait(t, "the event behind", func() bool { return slices.Contains(watchers[1].got, `["behind"]`) })
+	if got := watchers[1].events(); told(got) {
+		t.Errorf("the other node's client got %q", got)
+	}
+}
+
 func TestBroadcastsKeepTheirOrderOnTheOtherNode(t *testing.T) {
 	h, c := twoNodes(t, yes)
 	const n = 200

@@ -98,7 +98,7 @@ func (r *Room) tellPresence() {
 		Joined []*Sender `json:"joined"`
 		Left   []*Sender `json:"left"`
 	}{r.name, joined, left}
-	if err := r.ns.To(presenceRoom(r.name)).Emit(presenceEvent, update); err != nil { // such a struct always encodes
+	if err := r.ns.To(presenceRoom(r.name)).Local().Emit(presenceEvent, update); err != nil { // such a struct always encodes
 		r.ns.hub.Count("presence_failed")
 	}
 }
