@@ -54,8 +54,9 @@ type NodeRequest struct {
 	Room     string
 	Reason   string
 
-	CloseConn bool
-	Timeout   time.Duration
+	CloseConn  bool
+	NoCompress bool
+	Timeout    time.Duration
 }
 
 // NodeReply is a part of a node's answer to a [NodeRequest].
@@ -127,7 +128,7 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 		}
 		return
 	}
-	t := Target{ns: ns, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, local: true, within: r.Timeout}
+	t := Target{ns: ns, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, plain: r.NoCompress, local: true, within: r.Timeout}
 	switch r.Op {
 	case OpEmit:
 		if event, err := r.Payload.event(); err == nil {
@@ -182,6 +183,6 @@ func (h *Hub) spread(ns *Namespace, m *Message, p *Publication) {
 		except = append(slices.Clip(except), p.skip.id)
 	}
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

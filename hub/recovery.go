@@ -144,7 +144,7 @@ func (rec *recovery) position(offset string) (p position, ok bool) {
 func (rec *recovery) send(t Target, m *Message) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	d := rec.begin(&delivery{skip: t.skip, except: t.except})
+	d := rec.begin(t.delivery())
 	switch {
 	case len(t.rooms) == 0:
 		rec.ns.all.emit(m, d)
