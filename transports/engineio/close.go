@@ -67,7 +67,7 @@ func (s *Socket) endWire(e ending) {
 	case s.ws != nil:
 		s.ws.shut(e.frame)
 	case s.probe != nil && s.probe.waiting:
-		s.lastUpgrade()
+		s.lastUpgrade(e.frame)
 	default:
 		s.endPolling(e)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/gobwas/ws"
+
+	"greenroom/hub"
 )
 
 // maxProbes bounds how often one upgrade may ask whether the WebSocket works.
@@ -68,7 +70,7 @@ func (c *wsConn) tryUpgrade(op ws.OpCode, data []byte) {
 		c.writeProbe(append(appendFrameHeader(nil, ws.OpText, len("3probe")), "3probe"...))
 		s.answerPoll() // the client waits for its poll to end before it upgrades
 	case op == ws.OpText && string(data) == string(PacketUpgrade) && s.State() == StateClosing:
-		s.lastUpgrade()
+		s.lastUpgrade(s.srv.bye)
 	case op == ws.OpText && string(data) == string(PacketUpgrade):
 		if s.post.Load() != nil {
 			// Packets of this POST come before what follows on the WebSocket;
@@ -134,7 +136,7 @@ func (s *Socket) upgrade() {
 
 // lastUpgrade is the upgrade of a session that the server has closed meanwhile. The official client stops polling
 // before it upgrades and does not begin again when that fails, so that this is where it hears of the close.
-func (s *Socket) lastUpgrade() {
+func (s *Socket) lastUpgrade(frame *hub.Frame) {
 	c := s.probe
 	s.probe, s.ws, c.waiting = nil, c, false
 	if s.poll != nil {
@@ -142,7 +144,7 @@ func (s *Socket) lastUpgrade() {
 		s.poll = nil
 	}
 	s.setWebSocketWire()
-	c.shut(s.srv.bye)
+	c.shut(frame)
 }
 
 // setWebSocketWire has the outbox encode for the session's WebSocket.

@@ -318,29 +318,32 @@ func TestCloseWhileAnUpgradeWaitsForMessages(t *testing.T) {
 			t.Errorf("received %q", got)
 		}
 	})
-	t.Run("by the handler", func(t *testing.T) {
-		s := serve(t, Options{}, func(s *server) {
-			s.onMessage = func(sock *Socket, text string, _ bool) {
-				if strings.HasPrefix(text, "close") {
-					sock.Close(ReasonForcedClose)
-				}
+	for name, c := range map[string]struct {
+		end    func(*Socket)
+		code   ws.StatusCode
+		reason string
+	}{
+		"by the handler":       {func(sock *Socket) { sock.Close(ReasonForcedClose) }, 1005, ReasonForcedClose},
+		"over what it is told": {func(sock *Socket) { sock.Refuse(refusePending) }, 1008, ReasonForcedClose},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, Options{}, func(s *server) { s.onMessage = func(sock *Socket, _ string, _ bool) { c.end(sock) } })
+			p := s.poll(t)
+			post := p.upload(6, "4cl")
+			conn := p.upgraded()
+			conn.text("4c")
+			s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
+			post.write([]byte("ose"))
+			if a := post.response(); a.status != 200 || a.body != "ok" {
+				t.Error(a)
+			}
+			conn.wantClose(c.code)
+			s.waitClosed(t, p.sid, c.reason)
+			if got := s.waitMessages(t, p.sid, 0); len(got) != 1 {
+				t.Errorf("received %q", got)
 			}
 		})
-		p := s.poll(t)
-		post := p.upload(6, "4cl")
-		c := p.upgraded()
-		c.text("4c")
-		s.eventuallyOn(t, p.sid, "the upgrade packet", func(sock *Socket) bool { return sock.probe != nil && sock.probe.waiting })
-		post.write([]byte("ose"))
-		if a := post.response(); a.status != 200 || a.body != "ok" {
-			t.Error(a)
-		}
-		c.wantClose(1005)
-		s.waitClosed(t, p.sid, ReasonForcedClose)
-		if got := s.waitMessages(t, p.sid, 0); len(got) != 1 {
-			t.Errorf("received %q", got)
-		}
-	})
+	}
 }
 
 // After an upgrade the session lives by the WebSocket's heartbeat.

@@ -3,6 +3,7 @@ package socketio
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,8 @@ type client struct {
 	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
+
+	inflated int // compressed messages that came
 }
 
 // newClient is the client's end of a connection. r has what came with the upgrade, or is nil. The
@@ -110,6 +113,12 @@ func (c *client) receive() (message, error) {
 		body := make([]byte, h.Length)
 		if _, err := io.ReadFull(c.r, body); err != nil {
 			return message{}, err
+		}
+		if h.Rsv1() {
+			if body, err = io.ReadAll(flate.NewReader(bytes.NewReader(append(body, "\x00\x00\xff\xff\x01\x00\x00\xff\xff"...)))); err != nil {
+				return message{}, err
+			}
+			c.inflated++
 		}
 		switch {
 		case h.OpCode == ws.OpClose:
