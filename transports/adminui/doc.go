@@ -54,6 +54,8 @@
 //	logins remembered                   1000                          the oldest are forgotten
 //	addresses whose attempts count      10 000                        the longest quiet are forgotten
 //
+// With recovery an event that is sent has its offset as one more argument, which is shown, as in Node.js.
+//
 // Events shown are volatile: an administrator who does not keep up misses some, and others wait for nobody. Everything
 // else is subject to the hub's SlowConsumer; the pages come back by themselves and are told everything anew.
 //
