@@ -96,7 +96,7 @@ func TestTries(t *testing.T) {
 			allowed++
 		}
 	}
-	if allowed != triesAll {
+	if allowed != triesAllAtOnce {
 		t.Errorf("%d attempts of all at once", allowed)
 	}
 	if len(tr.by) != maxAddresses || tr.recent.Len() != maxAddresses {
