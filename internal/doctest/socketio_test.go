@@ -19,7 +19,7 @@ var codeSpan = regexp.MustCompile("`([^`]+)`")
 // goSpans are the snippets of Go in a page like docs/socketio.md: in tables, what stands in code in the second column, and
 // in the third one and the prose whatever calls a method of one of its variables, or names something of a package.
 func goSpans(text string) (cells, others []string) {
-	ours := regexp.MustCompile(`^\*?(h|ns|s|t|ev|snap|f|srv|hub|socketio|engineio|web)\.[A-Z]`)
+	ours := regexp.MustCompile(`^\*?(h|ns|s|t|ev|snap|f|srv|hub|socketio|engineio|adminui|web)\.[A-Z]`)
 	for line := range strings.Lines(text) {
 		if columns := strings.Split(line, " | "); strings.HasPrefix(line, "| ") && len(columns) > 1 {
 			for _, m := range codeSpan.FindAllStringSubmatch(columns[1], -1) {
@@ -77,6 +77,7 @@ import (
 	"time"
 
 	"greenroom/hub"
+	"greenroom/transports/adminui"
 	"greenroom/transports/engineio"
 	"greenroom/transports/socketio"
 	"greenroom/web"

@@ -120,7 +120,8 @@ const (
 	comparesAtOnce = 2
 	triesAtOnce    = 5               // of one address
 	triesEach      = 2 * time.Second // one more of it
-	triesAll       = 10              // a second, of all
+	triesAllAtOnce = 10              // of all addresses
+	triesAll       = 2               // a second more of them: half a core's work at a cost of 12
 	maxAddresses   = 10_000
 )
 
@@ -140,7 +141,7 @@ type caller struct {
 }
 
 func (t *tries) init() {
-	t.all = rate.NewLimiter(triesAll, triesAll)
+	t.all = rate.NewLimiter(triesAll, triesAllAtOnce)
 	t.by, t.recent = make(map[netip.Prefix]*list.Element), list.New()
 }
 

@@ -96,7 +96,7 @@ func TestTries(t *testing.T) {
 			allowed++
 		}
 	}
-	if allowed != triesAll {
+	if allowed != triesAllAtOnce {
 		t.Errorf("%d attempts of all at once", allowed)
 	}
 	if len(tr.by) != maxAddresses || tr.recent.Len() != maxAddresses {
@@ -177,4 +177,13 @@ func TestLogins(t *testing.T) {
 func ExampleCheckHash() {
 	fmt.Println(CheckHash("secret"))
 	// Output: adminui: no bcrypt hash: crypto/bcrypt: hashedSecret too short to be a bcrypted password
+}
+
+// Hashes as htpasswd, PHP and Python write them.
+func TestHashesOfOthers(t *testing.T) {
+	hash := hashOf(t, "sesame")
+	for _, kind := range []string{"$2a$", "$2b$", "$2y$"} {
+		f := serve(t, hub.Options{}, Options{Username: "admin", Hash: kind + hash[4:], Mode: Production})
+		f.login(t, `{"username":"admin","password":"sesame"}`)
+	}
 }

@@ -36,7 +36,7 @@
 // The user name and the password whose bcrypt hash is in [Options]; the browser then keeps an id of a login, good for
 // [Options.SessionTime], on this node. Comparing a password takes a core for a tenth of a second or more, so it is
 // done on a goroutine, by two at a time, and only for so many attempts: five at once from an address and one more
-// each two seconds, ten a second from all. An attack by many addresses can so keep administrators from logging in; a
+// each two seconds, ten at once and two a second from all. An attack by many addresses can so keep administrators from logging in; a
 // login that they have already goes on to work.
 //
 // Who is logged in can do what the pages offer, in every namespace, and read what clients send. [Options.ReadOnly]
@@ -53,6 +53,8 @@
 //	namespaces with their sizes         1000                          the smaller ones are not shown
 //	logins remembered                   1000                          the oldest are forgotten
 //	addresses whose attempts count      10 000                        the longest quiet are forgotten
+//
+// With recovery an event that is sent has its offset as one more argument, which is shown, as in Node.js.
 //
 // Events shown are volatile: an administrator who does not keep up misses some, and others wait for nobody. Everything
 // else is subject to the hub's SlowConsumer; the pages come back by themselves and are told everything anew.

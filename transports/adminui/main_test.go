@@ -195,6 +195,15 @@ func (f *fixture) login(t testing.TB, auth string) *client {
 	return c
 }
 
+// settle waits until an administrator has been told everything, and overlooks that: it may be told twice if something
+// happens meanwhile.
+func (c *client) settle() {
+	c.t.Helper()
+	c.emit(`["emit","/admin","` + c.sid + `","settled"]`)
+	for c.event() != `["settled"]` {
+	}
+}
+
 func (c *client) send(packet string) {
 	c.t.Helper()
 	_ = c.conn.SetWriteDeadline(time.Now().Add(patience)) // fails as the write will
@@ -228,8 +237,8 @@ func (c *client) next() string {
 }
 
 func (c *client) receive() (string, error) {
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience)) // fails as the read will
 	for {
-		_ = c.conn.SetReadDeadline(time.Now().Add(patience)) // fails as the read will
 		h, err := ws.ReadHeader(c.r)
 		if err != nil {
 			return "", err
@@ -242,6 +251,7 @@ func (c *client) receive() (string, error) {
 			return "", fmt.Errorf("closed: %q", body)
 		}
 		if string(body) == "2" {
+			_ = c.conn.SetWriteDeadline(time.Now().Add(patience)) // fails as the write will
 			if err := wsutil.WriteClientText(c.conn, []byte("3")); err != nil {
 				return "", err
 			}
