@@ -2,6 +2,7 @@ package hub
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 )
 
@@ -26,6 +27,17 @@ func givenID(c Conn, namespace string) string {
 		return named.SessionID(namespace)
 	}
 	return ""
+}
+
+// shownID is what others may know a session by: its id, unless its protocol has chosen that, to which it may be a
+// secret; then a name made of it, that nobody gets back from.
+func (s *Session) shownID() string {
+	named, ok := s.conn.(Identifier)
+	if !ok || named.SessionID(s.ns.name) == "" {
+		return s.id
+	}
+	sum := sha256.Sum256([]byte(s.id))
+	return base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
 // NewID returns a fresh session id: 20 characters of [A-Za-z0-9_-], 120 random bits from crypto/rand.

@@ -31,7 +31,8 @@ type RelayOptions struct {
 // and gets event(data, meta) from the others, and presence({room, joined, left}) for the rooms it
 // joined with presence. A refused call is acked {ok:false, error:{code, message}}. So is one with too many
 // arguments, or with options that are neither an object nor null. Keys that options do not have are ignored,
-// because clients may be newer than the server. The data of a publication may be null, but must be there.
+// because clients may be newer than the server. The ids that others see are those of the sessions, but for clients
+// of protocols whose sessions' ids are secrets, such as Socket.IO 2.x. The data of a publication may be null, but must be there.
 func Relay(o RelayOptions) func(*Session) error {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -73,7 +74,7 @@ type relay struct {
 }
 
 func (r *relay) introduce() {
-	r.who = &Sender{ID: r.s.ID(), Name: claimedName(r.s)}
+	r.who = &Sender{ID: r.s.shownID(), Name: claimedName(r.s)}
 	if !r.s.Recovered() {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 
 // clientFlags say which Socket.IO clients may come, and what each of them may do. docs/limits.md explains the limits.
 type clientFlags struct {
-	AllowEIO3       bool           `name:"allow-eio3" env:"GREENROOM_ALLOW_EIO3" help:"Let clients of Socket.IO 1.x and 2.x in. Their session ids are secrets, which publications then show to the room: see the documentation."`
+	AllowEIO3       bool           `name:"allow-eio3" env:"GREENROOM_ALLOW_EIO3" help:"Let clients of Socket.IO 1.x and 2.x in."`
 	Compress        bool           `help:"Compress messages on the WebSockets of clients that offer it (permessage-deflate)."`
 	CompressFrom    int            `default:"1024" help:"Size from which messages, and answers to polls, are compressed, in bytes."`
 	Recovery        time.Duration  `default:"0" help:"How long a session waits for a client whose connection broke, such as 2m; 0 is not at all."`

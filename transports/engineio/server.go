@@ -146,6 +146,11 @@ func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		srv.boundRead(w)
 	}
+	if len(r.TransferEncoding) > 0 {
+		// No client of ours sends chunks. What net/http does not tell is whether there was a Content-Length beside
+		// them: then a proxy that goes by that has another idea of where the next request begins (RFC 9112, 6.3).
+		w.Header().Set("Connection", "close")
+	}
 	srv.handler.ServeHTTP(w, srv.proxied(r))
 }
 

@@ -47,7 +47,7 @@
 // They take the id of the Engine.IO session for their own, so that is their session's id in "/", and behind "/chat#"
 // it is in another namespace, as with the Node.js server. But to Engine.IO it is a secret: who knows it can speak
 // for a client that polls. An application that tells its clients each other's ids should not let old ones in,
-// or give them names of its own. They cannot come back to a session ([hub.Recovery]), though their events have
+// or give them names of its own; [hub.Relay] does. They cannot come back to a session ([hub.Recovery]), though their events have
 // offsets, as those of others in the room have.
 //
 // # Who may do what
