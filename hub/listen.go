@@ -26,8 +26,9 @@ func (s *Session) Use(middleware func(*Event) error) {
 	l.use = append(l.use, middleware)
 }
 
-// OnAny has fn called with every event that the middlewares let through, before the handler gets it and in the
-// session's greenlet. It is for looking: the handler answers. cancel ends it.
+// OnAny has fn called with every event that the client sends, before the middlewares and the handler get it, in the
+// session's greenlet. It is for looking: the handler answers. cancel ends it. Node.js: socket.onAny, which hears of
+// what a middleware is about to refuse as well.
 func (s *Session) OnAny(fn func(*Event)) (cancel func()) {
 	l, p := s.listen(), &fn
 	l.in = append(slices.Clip(l.in), p)
@@ -57,17 +58,17 @@ func without[T any](list []*T, p *T) []*T {
 	return slices.DeleteFunc(slices.Clone(list), func(x *T) bool { return x == p })
 }
 
-// hear runs the middlewares and the listeners for an event. It reports false when it was refused.
+// hear runs the listeners and the middlewares for an event. It reports false when it was refused.
 func (s *Session) hear(ev *Event) bool {
 	l := s.listeners
+	for _, fn := range l.in {
+		(*fn)(ev)
+	}
 	for _, use := range l.use {
 		if err := use(ev); err != nil {
 			ev.Refuse(err)
 			return false
 		}
-	}
-	for _, fn := range l.in {
-		(*fn)(ev)
 	}
 	return true
 }

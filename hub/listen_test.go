@@ -41,8 +41,8 @@ func TestMiddlewaresOfASession(t *testing.T) {
 	}
 	c.on(func(s *Session) {
 		want := []string{
-			"first early", "second early", "any early", "first bad", "first go", "second go", "any go",
-			"handler early", "first x", "second x", "any x", "handler x", "first bad",
+			"any early", "first early", "second early", "any bad", "first bad", "any go", "first go", "second go",
+			"handler early", "any x", "first x", "second x", "handler x", "any bad", "first bad",
 		}
 		if !slices.Equal(order, want) {
 			t.Errorf("got  %q\nwant %q", order, want)

@@ -38,7 +38,7 @@ func Python(t testing.TB, modules ...string) string {
 	need := "Python 3"
 	if len(modules) > 0 {
 		need += " with the modules " + strings.Join(modules, ", ") +
-			" (for zmq: install the package python3-zmq, or `pip install pyzmq`)"
+			" (install the packages python3-NAME, or `make deps`)"
 	}
 	missing(t, "this test needs %s; set GREENROOM_PYTHON to its path. Looked at: %s",
 		need, strings.Join(append(tried, "nothing else"), ", "))

@@ -18,7 +18,7 @@ func TestLegacyBrowsers(t *testing.T) {
 		t.Skip("starts Chromium")
 	}
 	chromium := testenv.Program(t, "chromium", "chromium")
-	dir, err := filepath.Abs("testdata/legacy")
+	dir, err := filepath.Abs("testdata/clients")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +32,13 @@ func TestLegacyBrowsers(t *testing.T) {
 			return err
 		}
 		for ev := range s.Events() {
-			err := legacyEvent(s, ev)
-			if ev.Name == "friend" {
+			var err error
+			switch ev.Name {
+			case "message":
+				err = s.Emit("message-back", arguments(ev)...)
+			case "ack":
+				err = ev.Ack(arguments(ev)...)
+			case "friend":
 				text := "é€😀"
 				if arguments(ev)[0] == true {
 					text = "plain"
