@@ -32,8 +32,7 @@ func givenID(c Conn, namespace string) string {
 // shownID is what others may know a session by: its id, unless its protocol has chosen that, to which it may be a
 // secret; then a name made of it, that nobody gets back from.
 func (s *Session) shownID() string {
-	named, ok := s.conn.(Identifier)
-	if !ok || named.SessionID(s.ns.name) == "" {
+	if givenID(s.conn, s.ns.name) == "" {
 		return s.id
 	}
 	sum := sha256.Sum256([]byte(s.id))
