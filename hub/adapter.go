@@ -49,14 +49,14 @@ type NodeRequest struct {
 	Rooms     []string // who is addressed: as in [Namespace.To]
 	Except    []string // and who is not, beside
 
-	Payload    Payload // ["event", arg…]
-	Volatile   bool
-	NoCompress bool // as in [Message]
-	Room       string
-	Reason     string
+	Payload  Payload // ["event", arg…]
+	Volatile bool
+	Room     string
+	Reason   string
 
-	CloseConn bool
-	Timeout   time.Duration
+	CloseConn  bool
+	NoCompress bool
+	Timeout    time.Duration
 }
 
 // NodeReply is a part of a node's answer to a [NodeRequest].
@@ -75,7 +75,6 @@ func (t Target) elsewhere(g *gather, r *NodeRequest) (cancel func()) {
 		return func() {}
 	}
 	r.Namespace, r.Rooms, r.Except, r.Timeout = t.ns.name, t.rooms, t.except, t.patience()
-	r.Volatile, r.NoCompress = t.volatile, t.plain
 	if t.skip != nil {
 		r.Except = append(slices.Clip(r.Except), t.skip.id)
 	}
@@ -129,9 +128,7 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 		}
 		return
 	}
-	t := Target{
-		ns: ns, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, plain: r.NoCompress, local: true, within: r.Timeout,
-	}
+	t := Target{ns: ns, rooms: r.Rooms, except: r.Except, volatile: r.Volatile, plain: r.NoCompress, local: true, within: r.Timeout}
 	switch r.Op {
 	case OpEmit:
 		if event, err := r.Payload.event(); err == nil {
@@ -186,6 +183,6 @@ func (h *Hub) spread(ns *Namespace, m *Message, p *Publication) {
 		except = append(slices.Clip(except), p.skip.id)
 	}
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

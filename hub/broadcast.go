@@ -69,7 +69,7 @@ func (t Target) Emit(event string, args ...any) error {
 	}
 	t.send(t.message(event, p))
 	if t.spreads() {
-		t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: p})
+		t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: p, Volatile: t.volatile, NoCompress: t.plain})
 	}
 	return nil
 }

@@ -261,7 +261,7 @@ func (t Target) question(g *gather, event string, p Payload) (cancel func()) {
 	m := t.message(event, p)
 	m.Ack = g.id
 	t.send(m)
-	cancel = t.elsewhere(g, &NodeRequest{Op: OpAsk, Payload: p})
+	cancel = t.elsewhere(g, &NodeRequest{Op: OpAsk, Payload: p, Volatile: t.volatile, NoCompress: t.plain})
 	g.step()
 	return cancel
 }

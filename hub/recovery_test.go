@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -666,16 +667,18 @@ func TestRecoveryGivesUpOnAHandlerThatDoesNotEnd(t *testing.T) {
 
 // A client that leaves while it waits for its earlier session has not got it.
 func TestRecoveryOfAClientThatLeavesMeanwhile(t *testing.T) {
-	release := make(chan struct{})
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
 	h := recoveryHub(t, Options{}, Recovery{}, func(s *Session) error {
 		for range s.Events() {
 		}
 		if s.Recovered() {
 			return nil
 		}
-		_, err := coop.Await(s.Greenlet(), func() (int, error) { <-release; return 0, nil })
+		_, err := coop.Await(s.Greenlet(), func() (int, error) { <-held; return 0, nil })
 		return err
 	})
+	t.Cleanup(release) // before the hub closes, which waits for the handler
 	a := come(t, h, 0, "/", "", "")
 	a.on(func(s *Session) { _ = s.Emit("hello") })
 	pid, offset := a.ticketOf()
@@ -684,7 +687,7 @@ func TestRecoveryOfAClientThatLeavesMeanwhile(t *testing.T) {
 	b.start("/", pid, offset)
 	settled(h)
 	b.leave("transport close")
-	close(release)
+	release()
 	deadline := time.Now().Add(10 * time.Second)
 	for h.SessionCount() > 0 {
 		if time.Now().After(deadline) {
