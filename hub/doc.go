@@ -115,7 +115,7 @@
 // anew, with a new [Session] of the same id, in its rooms already, whose [Session.Recovered] is true and whose Data
 // is what the earlier one has left there. Nothing else is carried over: what is to last belongs into Data, and
 // who tells a room of comings and goings may want to look at Recovered. Middlewares do not run again unless
-// [Recovery] says so.
+// [Recovery] says so; then the session is back in its rooms once they have let it in.
 //
 //   - The ends that count are those that nobody wanted, and a shutdown. After [Session.Disconnect], or when
 //     the client says that it leaves, there is nothing to come back to.

@@ -21,8 +21,8 @@ type Family struct {
 // namespace, and must not block or park; what takes time belongs into a middleware. Of several families the first
 // that matches counts. Such a namespace is made for its first session and goes with its last, with the history of
 // its rooms, unless [Options.KeepNamespaces] is set; with [Recovery], once the clients of its sessions cannot come back
-// any more. At most [Options.MaxNamespaces] exist at once: clients that ask
-// for more are refused. Node.js: io.of(regexp or function).
+// any more. Who has kept such a [Namespace] then holds one in which nobody is; [Hub.Of] gives the present one. At most
+// [Options.MaxNamespaces] exist at once: clients that ask for more are refused. Node.js: io.of(regexp or function).
 //
 //	f, err := h.HandleFamily(hub.Matching(regexp.MustCompile(`^/game-\d+$`)), play)
 func (h *Hub) HandleFamily(match func(name string, hs *Handshake) bool, handler any) (*Family, error) {

@@ -202,5 +202,5 @@ func (rec *recovery) arrived(s *Session) uint64 {
 		rec.done[l] = rec.seq.Load()
 		rec.posted[l] = rec.done[l]
 	}
-	return max(s.ticket.base, rec.done[l])
+	return max(s.ticket.base, rec.done[l], s.ticket.last.major) // a listener may emit while one is being delivered
 }

@@ -823,3 +823,40 @@ func TestRelayKnowsWhoIsBack(t *testing.T) {
 		t.Errorf("present: %v", got)
 	}
 }
+
+// A listener that emits to others while a message of theirs is under way does not put their places in disorder: who
+// is cut off behind what the listener said gets nothing twice.
+func TestEmitInTheMiddleOfADelivery(t *testing.T) {
+	h := recoveryHub(t, Options{Loops: 1}, Recovery{}, stays)
+	a := come(t, h, 0, "/", "", "")
+	b := come(t, h, 0, "/", "", "")
+	for _, c := range []*comer{a, b} {
+		other := map[*comer]*comer{a: b, b: a}[c]
+		c.on(func(s *Session) {
+			s.OnAnyOutgoing(func(m *Message) {
+				if m.Event == "room" {
+					_ = other.session.Emit("direct")
+				}
+			})
+		})
+	}
+	emit(t, h.To(), "room")
+	emit(t, h.To(), "behind")
+	settled(h)
+	for _, c := range []*comer{a, b} {
+		for cut, e := range c.events() {
+			if e == "accepted" || c.offsets[cut] == "" {
+				continue
+			}
+			want := c.events()[cut+1:]
+			pid, _ := c.ticketOf()
+			c.leave("transport close")
+			d := come(t, h, 0, "/", pid, c.offsets[cut])
+			if got := d.events(); !slices.Equal(got, append(slices.Clone(want), "accepted")) {
+				t.Errorf("cut behind %s: got %q, want %q", e, got, want)
+			}
+			d.leave("transport close")
+			settled(h)
+		}
+	}
+}

@@ -35,8 +35,13 @@ func TestIdleSessionsKeepTheSmallestStackAtScale(t *testing.T) {
 	table := Events{"join": func(s *Session, room string) string { s.Join(room); return "ok" }}
 	for name, handler := range map[string]any{
 		"typical": typical, "relay": Relay(RelayOptions{}), "table": table, "observed": typical,
+		"recovery": typical, "listening": listening,
 	} {
-		h := newTestHub(t, Options{Loops: 1})
+		o := Options{Loops: 1}
+		if name == "recovery" {
+			o.Recovery = &Recovery{}
+		}
+		h := newTestHub(t, o)
 		if name == "observed" {
 			h.Observe(Observer{Connected: deep, Joined: func(s *Session, _ string) { deep(s) }})
 			h.Of("/").Use(func(s *Session) error { return s.Join("all") })
@@ -55,6 +60,21 @@ func TestIdleSessionsKeepTheSmallestStackAtScale(t *testing.T) {
 			t.Logf("%s: %d bytes of stack an idle session", name, each)
 		}
 	}
+}
+
+// listening has all that a session can listen to.
+func listening(s *Session) error {
+	s.Use(func(*Event) error { return nil })
+	s.OnAny(func(*Event) {})
+	s.OnAnyOutgoing(func(*Message) {})
+	s.OnDisconnecting(func(string) {})
+	var room string
+	for ev := range s.Events() {
+		if ev.Match("join", &room) {
+			ev.Ack(s.Join(room) == nil)
+		}
+	}
+	return nil
 }
 
 // deep is an observer that needs some kilobytes of stack.

@@ -291,3 +291,55 @@ func (w *flow) serve(s *hub.Session) error {
 	}
 	return send() // what is said when it has left
 }
+
+// A client with msgpack comes back as one with JSON does, and gets what others said in its own form.
+func TestRecoveryInMsgpack(t *testing.T) {
+	o := settings{server: Options{Parser: Msgpack}}
+	o.hub.Recovery = &hub.Recovery{}
+	f := serve(t, o)
+	f.handle(t, "/", func(s *hub.Session) error {
+		if !s.Recovered() {
+			if err := errors.Join(s.Join("r"), s.Emit("hello")); err != nil {
+				return err
+			}
+		}
+		for range s.Events() {
+		}
+		return nil
+	})
+	next := func(c *client) (kind PacketType, text string, binaries [][]byte) {
+		t.Helper()
+		m := c.next()
+		p, binaries, err := decodeMsgpack(m.data)
+		if err != nil {
+			t.Fatalf("%s: %v", m, err)
+		}
+		return p.Type, string(p.JSON), binaries
+	}
+	var ids struct{ SID, PID string }
+	c := f.dial(t)
+	c.sendBinary(packed(Connect, "/", hub.NoAck, `{}`))
+	kind, text, _ := next(c)
+	if err := json.Unmarshal([]byte(text), &ids); kind != Connect || err != nil {
+		t.Fatalf("%c %s", kind, text)
+	}
+	_, hello, _ := next(c)
+	offset := trailing.FindStringSubmatch(hello)
+	if offset == nil {
+		t.Fatal(hello)
+	}
+	c.conn.Close()
+	eventually(t, "the client to be away", func() bool { return f.hub.SessionCount() == 0 })
+	if err := f.hub.To("r").Emit("missed", []byte{7}); err != nil {
+		t.Fatal(err)
+	}
+	c = f.dial(t)
+	c.sendBinary(packed(Connect, "/", hub.NoAck, `{"pid":"`+ids.PID+`","offset":"`+offset[1]+`"}`))
+	kind, text, binaries := next(c)
+	if !strings.HasPrefix(text, `["missed",{"_placeholder":true,"num":0},"`) || kind != Event || len(binaries) != 1 || string(binaries[0]) != "\x07" {
+		t.Errorf("missed %c %s, %x", kind, text, binaries)
+	}
+	if kind, text, _ = next(c); kind != Connect || text != `{"sid":"`+ids.SID+`","pid":"`+ids.PID+`"}` {
+		t.Errorf("connected by %c %s", kind, text)
+	}
+}
