@@ -73,7 +73,7 @@
 //
 // Nothing is shown of the namespace of the administrators, but for its size. Headers that hold secrets (Cookie,
 // Authorization) are shown as "[hidden]", and a connection is named by a hash instead of a part of its id, which is a
-// secret. Binary values in events are shown by their size. The id of a login comes right behind the connection. Changes
-// of a session's data are shown if they were made by [hub.Session.SetData]. Of other nodes' sessions the data is not
-// shown to newcomers, unless it is JSON.
+// secret. Binary values in events are shown by their size. Times are texts, also in msgpack, where Node.js sends Dates.
+// The id of a login comes right behind the connection. Changes of a session's data are shown if they were made by
+// [hub.Session.SetData]. Of other nodes' sessions the data is not shown to newcomers, unless it is JSON.
 package adminui
