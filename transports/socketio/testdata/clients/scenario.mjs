@@ -104,6 +104,15 @@ async function settled(socket) {
   return socket;
 }
 
+/** Connects a socket again that was sent away; if it was the only one its engine has to be closed before. */
+async function again(socket) {
+  const { engine } = socket.io;
+  if (engine.readyState === "closing") await next(engine, "close");
+  const hello = next(socket, "hello");
+  socket.connect();
+  return (socket.hello = await hello);
+}
+
 const friend = () => connected("/", { transports: ways.websocket }, undefined, young);
 const refusal = (socket) => next(socket, modern ? "connect_error" : "error").then(([e]) => e);
 
@@ -304,9 +313,7 @@ chapters["namespaces"] = async () => {
   const left = next(custom, "disconnect");
   custom.disconnect();
   log("left", (await left)[0], await call(main, "ack", "still here"));
-  const again = settled(custom);
-  custom.connect();
-  log("back", (await again).hello.slice(1), await call(custom, "ack", "here"));
+  log("back", (await again(custom)).slice(1), await call(custom, "ack", "here"));
 };
 
 chapters["middlewares of namespaces"] = async () => {
@@ -415,9 +422,7 @@ chapters["of others"] = async () => {
   const gone = next(b, "disconnect");
   a.emit("kick", { to: ["in"] }, false);
   log("kicked", (await gone)[0], await list({ to: ["list"] }));
-  const back = settled(b);
-  b.connect();
-  log("back", (await back).hello.slice(3), b.hello[0] === names[1]);
+  log("back", (await again(b)).slice(3), b.hello[0] === names[1]);
   const [closed, others] = [next(b.io.engine, "close"), next(b, "disconnect")];
   a.emit("kick", { to: [b.hello[0]] }, true);
   log("closed", (await others)[0], (await closed).length > 0, await list({ to: ["list"] }));
@@ -440,9 +445,7 @@ chapters["both sides can leave"] = async () => {
   [main, custom] = await pair();
   await leave("the server", main, () => main.emit("disconnect me", false), "a");
   if (modern) { // others have their main namespace with the connection
-    const again = settled(main);
-    main.connect();
-    await again;
+    await again(main);
   } else {
     [main] = await pair();
   }
@@ -543,9 +546,8 @@ chapters["recovery"] = async () => {
   const away = next(sent, "disconnect");
   sent.emit("disconnect me", false);
   log("sent away", (await away)[0]);
-  const again = next(sent, "hello");
-  sent.connect();
-  log("again", sent.recovered, strip([await again]));
+  const hello = await again(sent);
+  log("again", sent.recovered, strip([hello]));
 };
 
 chapters["compression"] = async () => {
