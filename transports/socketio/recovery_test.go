@@ -310,7 +310,7 @@ func TestRecoveryInMsgpack(t *testing.T) {
 	next := func(c *client) (kind PacketType, text string, binaries [][]byte) {
 		t.Helper()
 		m := c.next()
-		p, binaries, err := decodeMsgpack(m.data)
+		p, binaries, err := decodeMsgpack(m.data, msgpackBounds)
 		if err != nil {
 			t.Fatalf("%s: %v", m, err)
 		}
