@@ -434,7 +434,9 @@ chapters["both sides can leave"] = async () => {
     for (const room of rooms) await call(socket, "join", room);
     const [here, there] = [next(socket, "disconnect"), w.end(socket.hello[0])];
     await how();
-    log(what, (await here)[0], await there);
+    const [reason, end] = [(await here)[0], await there];
+    // A connection that goes without a word may be an error to the server.
+    log(what, reason, what === "the engine" ? end.map((x) => String(x).replace("transport error", "transport close")) : end);
   };
   const pair = async () => {
     const m = manager();
