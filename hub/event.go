@@ -143,6 +143,9 @@ func (ev *Event) Refuse(err error) {
 		return
 	}
 	ev.refused = true
+	if ev.session == nil {
+		return // another node's: what its handler returns is the answer
+	}
 	h := ev.session.ns.hub
 	h.Count("event_refused")
 	h.log.Debug("an event was refused", "session", ev.session.id, "namespace", ev.session.ns.name, "event", clip(ev.Name), "error", err)

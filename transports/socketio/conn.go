@@ -37,7 +37,10 @@ type conn struct {
 	connectBy time.Duration // on the loop's clock, when a namespace must be joined
 	connected bool          // one was joined, once
 	closed    bool
-	v4        bool // the client speaks protocol 4, see v4.go
+	v4        bool  // the client speaks protocol 4, see v4.go
+	opened    int32 // namespaces joined since openedFrom
+
+	openedFrom time.Duration
 }
 
 // space is one namespace of a connection.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"greenroom/coop"
 	"greenroom/hub"
 )
 
@@ -359,4 +360,27 @@ func TestShutdown(t *testing.T) {
 	if _, err := f.open(); err == nil {
 		t.Error("a closed server lets clients in")
 	}
+}
+
+// A client that joins and leaves without end cannot pile up sessions whose handlers still have something to do.
+func TestNamespaceChurn(t *testing.T) {
+	f, pass := serveByHand(t, settings{server: Options{MaxNamespaces: 2}})
+	release := make(chan struct{})
+	f.handle(t, "/", func(s *hub.Session) error {
+		for range s.Events() {
+		}
+		_, err := coop.Await(s.Greenlet(), func() (struct{}, error) { <-release; return struct{}{}, nil })
+		return err
+	})
+	defer close(release)
+	c := f.dial(t)
+	for range 4 {
+		c.connect("/", "")
+		c.send("41")
+	}
+	c.send("40")
+	c.want(`44{"message":"Namespaces joined too often"}`)
+	f.counted(t, "socketio_namespace_rate", 1)
+	pass(leftGrace + 1)
+	c.connect("/", "")
 }

@@ -87,7 +87,7 @@
 //     server in the same room see nothing
 //   - time for the attachments of a packet: PartialTimeout
 //   - time to join a first namespace: ConnectTimeout
-//   - namespaces of a connection: MaxNamespaces
+//   - namespaces of a connection: MaxNamespaces; joined in 5 s: twice as many
 //   - the query behind a namespace, of protocol 4: 8 KiB
 //   - nesting of JSON and of msgpack: 128; an event's name: 1024 bytes; a namespace's: 255; an ack id: 15 digits
 //   - events a second of a session: the hub's EventRate and EventBurst

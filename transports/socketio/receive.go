@@ -13,6 +13,7 @@ import (
 var (
 	errInvalidNamespace  = &hub.ConnectError{Message: "Invalid namespace"}
 	errTooManyNamespaces = &hub.ConnectError{Message: "Too many namespaces"}
+	errNamespaceRate     = &hub.ConnectError{Message: "Namespaces joined too often"}
 )
 
 // OnMessage implements [engineio.Handler].
@@ -87,6 +88,10 @@ func (c *conn) connect(p Packet) {
 		c.refused("socketio_too_many_namespaces", namespace, errTooManyNamespaces)
 		return
 	}
+	if c.churns() {
+		c.refused("socketio_namespace_rate", namespace, errNamespaceRate)
+		return
+	}
 	hs := hub.Handshake{Request: c.sock.Request(), Auth: noAuth}
 	switch {
 	case c.v4:
@@ -108,7 +113,17 @@ func (c *conn) connect(p Packet) {
 	default:
 		c.left = slices.DeleteFunc(c.left, func(d departure) bool { return d.namespace == namespace })
 		c.spaces = append(c.spaces, space{session: s})
+		c.opened++
 	}
+}
+
+// churns reports whether the client has joined, and so left, namespaces too often of late. The handlers of those that
+// it has left may still be at work: without a bound they would pile up.
+func (c *conn) churns() bool {
+	if now := c.sock.Loop().Now(); now-c.openedFrom > leftGrace {
+		c.opened, c.openedFrom = 0, now
+	}
+	return int(c.opened) >= 2*c.srv.opts.MaxNamespaces
 }
 
 // earlier is what the client says of the session that it had, in the CONNECT packet's object beside its own
