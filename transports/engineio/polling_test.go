@@ -393,3 +393,16 @@ func TestLostOpenPacket(t *testing.T) {
 	})
 	s.waitClosed(t, rec.sock.ID(), ReasonTransportError)
 }
+
+// A client that is cut off in the middle of its POST sees a broken connection and never the answer.
+func TestTooLargeBodyIsReadBeforeItIsRefused(t *testing.T) {
+	s := serve(t, Options{})
+	p := s.poll(t)
+	for range 3 {
+		if a := p.post("4" + strings.Repeat("x", 3_000_000)); a.status != 413 {
+			t.Error(a)
+		}
+	}
+	p.wantPost("4and goes on")
+	p.wantGet("4and goes on")
+}

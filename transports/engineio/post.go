@@ -106,6 +106,9 @@ func (srv *Server) answerPost(w http.ResponseWriter, r *http.Request, a response
 	_, _ = w.Write(a.body) // the client may be gone
 }
 
+// maxDiscard bounds what is read of a body that is too large, in times of MaxPayload.
+const maxDiscard = 4
+
 // upload reads the body within the bounds of size and of the read deadline that
 // ServeHTTP has set. When it fails the deadline stays, because net/http reads
 // the rest of the body before it answers.
@@ -114,6 +117,11 @@ func (p *postRequest) upload(r *http.Request, max int) {
 		p.err = errBodyTooLarge
 	} else {
 		p.body, p.err = readBody(r.Body, r.ContentLength, max)
+	}
+	if errors.Is(p.err, errBodyTooLarge) && r.ContentLength <= maxDiscard*int64(max) && r.Header.Get("Expect") == "" {
+		// Who is cut off in the middle of sending sees a broken connection, and not the answer. net/http
+		// discards 256 KB by itself.
+		_, _ = io.CopyN(io.Discard, r.Body, maxDiscard*int64(max))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
