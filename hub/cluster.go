@@ -8,7 +8,7 @@ import (
 )
 
 // Cluster joins the hubs of one process, each by an [Adapter] of its own: for tests of what happens between nodes,
-// and as the model for adapters that cross a network. The zero value is ready to use. Any goroutine.
+// and as the model for adapters that cross a network. Each hub needs an [Options].Node of its own. The zero value is ready to use. Any goroutine.
 type Cluster struct {
 	mu    sync.RWMutex
 	nodes []Node
@@ -31,7 +31,7 @@ func (m *clusterMember) Join(node Node) error {
 		return fmt.Errorf("the adapter serves node %q already", m.node.Name())
 	}
 	if slices.ContainsFunc(c.nodes, func(n Node) bool { return n.Name() == node.Name() }) {
-		return fmt.Errorf("there is a node %q already", node.Name())
+		return fmt.Errorf("there is a node %q already (Options.Node names it)", node.Name())
 	}
 	m.node = node
 	c.nodes = append(slices.Clip(c.nodes), node) // Send may read the old list

@@ -6,8 +6,9 @@
 //
 // It listens on 127.0.0.1:3000, where the suites look for it. The tests beside it make the same checks.
 //
-// The Socket.IO suite awaits messages one at a time and misses the second of two that arrive together, with any
-// server. It passes when its WebSocket delivers them one by one: ws 8.18 with allowSynchronousEvents: false.
+// The Socket.IO suite awaits messages one at a time and misses the second of two that arrive together, of any
+// server. So the first event of a session is held back a moment (-pause), and does not share a packet of TCP with
+// the answer to CONNECT.
 package main
 
 import (
@@ -45,6 +46,7 @@ type config struct {
 	pingInterval   time.Duration
 	pingTimeout    time.Duration
 	connectTimeout time.Duration
+	pause          time.Duration
 }
 
 func parse(args []string, out io.Writer) (config, error) {
@@ -56,6 +58,7 @@ func parse(args []string, out io.Writer) (config, error) {
 	fs.DurationVar(&c.pingInterval, "ping-interval", 300*time.Millisecond, "the suites want the default")
 	fs.DurationVar(&c.pingTimeout, "ping-timeout", 200*time.Millisecond, "the suites want the default")
 	fs.DurationVar(&c.connectTimeout, "connect-timeout", time.Second, "the suites want the default")
+	fs.DurationVar(&c.pause, "pause", 20*time.Millisecond, "between the answer to CONNECT and the first event")
 	return c, fs.Parse(args)
 }
 
@@ -115,6 +118,6 @@ func (c config) server(h *hub.Hub) (server, error) {
 		o.Path, o.Wires = "/engine.io/", wires
 		return engineio.New(h, o, func(*engineio.Socket) engineio.Handler { return echo{} }), nil
 	}
-	err := errors.Join(h.Handle("/", mainNamespace), h.Handle("/custom", customNamespace))
+	err := errors.Join(h.Handle("/", c.mainNamespace), h.Handle("/custom", c.customNamespace))
 	return socketio.New(h, socketio.Options{Engine: o, ConnectTimeout: c.connectTimeout}), err
 }

@@ -74,9 +74,9 @@ func runChecks(t *testing.T, engine bool, checks []check) {
 }
 
 // start starts a server that ends with the test.
-func start(t *testing.T, engine bool, p pace) *target {
+func start(t *testing.T, engine bool, p pace, more ...string) *target {
 	t.Helper()
-	args := append([]string{"-port", "0"}, p.args()...)
+	args := append(append([]string{"-port", "0"}, p.args()...), more...)
 	path := "/socket.io/"
 	if engine {
 		args, path = append(args, "-engine"), "/engine.io/"

@@ -7,8 +7,8 @@ import (
 )
 
 // mainNamespace says what came with CONNECT, and sends back what it gets, as an event or as an ack.
-func mainNamespace(s *hub.Session) error {
-	if err := s.Emit("auth", s.Handshake().Auth); err != nil {
+func (c config) mainNamespace(s *hub.Session) error {
+	if err := c.greet(s); err != nil {
 		return err
 	}
 	for ev := range s.Events() {
@@ -28,13 +28,21 @@ func mainNamespace(s *hub.Session) error {
 }
 
 // customNamespace says what came with CONNECT, and listens to nothing.
-func customNamespace(s *hub.Session) error {
-	if err := s.Emit("auth", s.Handshake().Auth); err != nil {
+func (c config) customNamespace(s *hub.Session) error {
+	if err := c.greet(s); err != nil {
 		return err
 	}
 	for range s.Events() {
 	}
 	return nil
+}
+
+// greet says what came with CONNECT, a pause behind the answer to that.
+func (c config) greet(s *hub.Session) error {
+	if err := s.Sleep(c.pause); err != nil {
+		return err
+	}
+	return s.Emit("auth", s.Handshake().Auth)
 }
 
 // arguments are all of an event's.

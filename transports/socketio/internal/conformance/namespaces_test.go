@@ -61,6 +61,15 @@ func connects(connect, head, auth string) func(*testing.T, *target) {
 	}
 }
 
+// TestPause: the suite sees the answer to CONNECT before the first event is there.
+func TestPause(t *testing.T) {
+	s := start(t, false, quiet, "-pause", "1h")
+	c := s.connectOpen(t)
+	c.join("40", "40")
+	c.send(`4299["message"]`) // waits for the handler
+	c.join("40/custom,", "40/custom,")
+}
+
 func unknownNamespace(t *testing.T, s *target) {
 	c := s.connectOpen(t)
 	c.send("40/random")
