@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,7 +41,8 @@ func clientsServers(t *testing.T) map[string]string {
 		servers[name] = serve(t, o)
 	}
 	a.closing = servers["closing"].sio
-	a.families = a.register(servers["plain"], servers["plain"])
+	families := a.register(servers["plain"], servers["plain"])
+	a.families.Store(&families)
 	for name, told := range map[string]string{"full": "full", "hasty": "plain", "closing": "plain", "strict": "plain"} {
 		a.register(servers[name], servers[told])
 	}
@@ -55,7 +57,7 @@ func clientsServers(t *testing.T) map[string]string {
 // clientsApp says what server.mjs says.
 type clientsApp struct {
 	t        *testing.T
-	families []*hub.Family // of the server "plain"
+	families atomic.Pointer[[]*hub.Family] // sessions may be there when it is set
 	closing  *Server
 	work     sync.WaitGroup
 }
@@ -267,7 +269,7 @@ func (c *clientsSession) whoami() any {
 func (c *clientsSession) parents(ev *hub.Event) error {
 	var name string
 	err := ev.Args(&name)
-	for _, f := range c.app.families {
+	for _, f := range *c.app.families.Load() {
 		err = errors.Join(err, f.Emit(name, c.rest(ev, 1)...))
 	}
 	return err
