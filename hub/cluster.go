@@ -8,7 +8,8 @@ import (
 )
 
 // Cluster joins the hubs of one process, each by an [Adapter] of its own: for tests of what happens between nodes,
-// and as the model for adapters that cross a network. Each hub needs an [Options].Node of its own. The zero value is ready to use. Any goroutine.
+// and as the model for adapters that cross a network. Each hub needs an [Options].Node of its own. The zero value is
+// ready to use. Any goroutine.
 type Cluster struct {
 	mu    sync.RWMutex
 	nodes []Node

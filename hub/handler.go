@@ -108,13 +108,18 @@ func (t *table) add(name string, fn any) error {
 // run is the handler of a session.
 func (t *table) run(s *Session) error {
 	if t.disconnect != nil {
-		defer t.disconnect(s)
+		defer func() {
+			s.dismiss("server namespace disconnect", nil, false) // a handler has panicked
+			t.disconnect(s)
+		}()
 	}
 	if t.disconnecting != nil {
 		s.OnDisconnecting(func(reason string) { t.disconnecting(s, reason) })
 	}
 	if t.connect != nil {
 		if err := t.connect(s); err != nil {
+			s.failed(err)
+			s.dismiss("server namespace disconnect", nil, false)
 			return err
 		}
 	}

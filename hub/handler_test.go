@@ -316,20 +316,24 @@ func TestTableResults(t *testing.T) {
 	}
 }
 
-// TestTablePanics: a handler that panics ends its own session, which is told, and "disconnect" still runs.
+// TestTablePanics: a handler that panics ends its own session, which is told, and "disconnect" still runs, behind
+// "disconnecting" and with the reason.
 func TestTablePanics(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
-	ended := make(chan string, 1)
+	ended := make(chan string, 2)
 	mustHandle(t, h, "/", Events{
-		"disconnect": func(s *Session) { ended <- s.ID() },
-		"boom":       func(m map[string]int) { m["x"] = 1 / len(m) },
-		"ping":       func() string { return "pong" },
+		"disconnecting": func(s *Session, reason string) { ended <- s.ID() + " ends: " + reason },
+		"disconnect":    func(s *Session) { ended <- s.ID() + " ended: " + s.Reason() },
+		"boom":          func(m map[string]int) { m["x"] = 1 / len(m) },
+		"ping":          func() string { return "pong" },
 	})
 	a, b := connect(t, h, 0, "/", "{}"), connect(t, h, 0, "/", "{}")
 	a.emit(t, 1, "boom", map[string]int{})
 	a.wait(t, "the end of the session", func() bool { return a.state == "left" })
-	if id := <-ended; id != a.session.ID() {
-		t.Errorf("%s ended, want %s", id, a.session.ID())
+	for _, what := range []string{" ends: ", " ended: "} {
+		if got, want := <-ended, a.session.ID()+what+"server namespace disconnect"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 	if got := b.call(t, 1, "ping"); got != `["pong"]` {
 		t.Errorf("the other session: %s", got)
@@ -344,14 +348,16 @@ func TestTablePanics(t *testing.T) {
 
 func TestTableConnectRefuses(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
-	ended := make(chan struct{})
+	ended := make(chan string, 1)
 	mustHandle(t, h, "/", Events{
 		"connect":    func(*Session) error { return errors.New("not today") },
-		"disconnect": func(*Session) { close(ended) },
+		"disconnect": func(s *Session) { ended <- s.Reason() },
 	})
 	c := connect(t, h, 0, "/", "{}")
 	c.wait(t, "the server's disconnect", func() bool { return c.state == "left" })
-	<-ended
+	if reason := <-ended; reason != "server namespace disconnect" {
+		t.Errorf("reason %q", reason)
+	}
 	if n := h.Counters()["handler_error"]; n != 1 {
 		t.Errorf("%d counted, want 1", n)
 	}
