@@ -219,7 +219,7 @@ func TestEventRate(t *testing.T) {
 
 // An administrator who does not read costs nobody else anything, and bounded memory.
 func TestSlowAdministrator(t *testing.T) {
-	f := serve(t, hub.Options{OutboxBytes: 64 << 10}, Options{Open: true, EventRate: 1 << 20})
+	f := serve(t, hub.Options{OutboxBytes: 64 << 10, MaxRooms: 100_000}, Options{Open: true, EventRate: 1 << 20})
 	f.login(t, "") // and never reads
 	eventually(t, "the administrator", func() bool { return f.admin.here.Load() == 1 })
 	c := f.client(t)
