@@ -23,6 +23,8 @@ type pollLink struct {
 	sid     string
 	out     []string // packets that nobody has posted yet
 	posting bool
+	posted  coop.Event // nobody posts
+	leaving bool
 	closed  bool
 }
 
@@ -186,6 +188,7 @@ func (l *pollLink) ping(text string) error {
 	l.out = append(l.out, text)
 	if !l.posting {
 		l.posting = true
+		l.posted.Clear()
 		l.u.run.loop.Spawn(l.post)
 	}
 	return nil
@@ -200,6 +203,7 @@ func (l *pollLink) post(g *coop.Greenlet) error {
 		}
 	}
 	l.posting = false
+	l.posted.Set()
 	return nil
 }
 
@@ -208,7 +212,7 @@ func (l *pollLink) postOnce(g *coop.Greenlet) (err error) {
 		if l.posts, err = l.u.run.dialHTTP(g); err != nil {
 			return err
 		}
-		if l.closed {
+		if l.closed { // meanwhile
 			return l.posts.conn.Close()
 		}
 	}
@@ -219,18 +223,21 @@ func (l *pollLink) postOnce(g *coop.Greenlet) (err error) {
 }
 
 func (l *pollLink) fail(err error) {
-	if l.closed {
-		return
+	switch {
+	case l.closed:
+	case l.leaving: // the server answers the poll, or ends it
+		l.close()
+	default:
+		l.close()
+		l.u.ended(err)
 	}
-	l.close()
-	l.u.ended(err)
 }
 
 // leave tells the server, which would otherwise keep the session until its time is out.
 func (l *pollLink) leave(g *coop.Greenlet) {
-	if l.sid != "" && !l.closed && !l.posting {
-		l.out = append(l.out, "1")
-		_ = l.postOnce(g) // it is the end in any case
+	if l.sid != "" && !l.leaving && l.ping("1") == nil {
+		l.leaving = true
+		_ = g.AtMost(handshakeWithin, func() error { return l.posted.Wait(g) }) // it is the end in any case
 	}
 	l.close()
 }
