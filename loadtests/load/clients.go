@@ -63,11 +63,13 @@ func (r *run) connectAll(g *coop.Greenlet) error {
 
 // reachable gives the server's absence a plain error, before many ask.
 func (r *run) reachable(g *coop.Greenlet) error {
-	c, err := coop.Dial(g, "tcp", r.peer.Addr)
-	if err != nil {
-		return fmt.Errorf("the server cannot be reached: %w", err)
-	}
-	return c.Close()
+	return g.WithTimeout(handshakeWithin, func() error {
+		c, err := coop.Dial(g, "tcp", r.peer.Addr)
+		if err != nil {
+			return fmt.Errorf("the server cannot be reached: %w", err)
+		}
+		return c.Close()
+	})
 }
 
 // makeLanes makes the rooms, or those of the clients that echo.
@@ -91,10 +93,10 @@ func (r *run) makeLanes() {
 // connectSome connects n users, a bounded number of them at a time, each in a greenlet.
 func (r *run) connectSome(g *coop.Greenlet, n int, make func(*coop.Greenlet, int) *user) error {
 	next, shown := 0, r.now()
-	err := g.Scope(func(s *coop.Scope) error {
+	return g.Scope(func(s *coop.Scope) error {
 		for range min(r.plan.Dialing, n) {
 			s.Spawn(func(g *coop.Greenlet) error {
-				for next < n && !r.interrupted && r.err == nil {
+				for next < n {
 					i := next
 					next++
 					u := make(g, i)
@@ -112,17 +114,6 @@ func (r *run) connectSome(g *coop.Greenlet, n int, make func(*coop.Greenlet, int
 		}
 		return nil
 	})
-	switch {
-	case err != nil:
-	case r.err != nil:
-		err = r.err
-	case r.interrupted:
-		err = errInterrupted
-	}
-	if err != nil {
-		r.closeAll()
-	}
-	return err
 }
 
 // errInterrupted is the end of a run that has measured nothing.

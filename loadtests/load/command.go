@@ -127,7 +127,7 @@ func (c *Command) Execute(ctx context.Context, out, errs io.Writer) error {
 // measure takes turns with the peers. It goes on until the first error.
 func (c *Command) measure(ctx context.Context, p Plan, peers []Peer, w io.Writer) (medians []Result, err error) {
 	rounds := make([][]Result, len(peers))
-	printHead(w, p)
+	printed := false
 measuring:
 	for range c.Rounds {
 		for i, peer := range peers {
@@ -139,6 +139,10 @@ measuring:
 				err = fmt.Errorf("%s: %w", peer.Name, err)
 			}
 			if r.Seconds > 0 {
+				if !printed {
+					printed = true
+					printHead(w, p)
+				}
 				printLine(w, r)
 				rounds[i] = append(rounds[i], r)
 			}

@@ -67,7 +67,8 @@ type run struct {
 	flate   flateMemory
 
 	// ending
-	broken      coop.Event // err is set, or interrupted
+	broken      coop.Event     // err is set, or interrupted
+	connecting  *coop.Greenlet // the run's, before it measures
 	err         error
 	interrupted bool
 
@@ -139,7 +140,15 @@ func (r *run) fail(err error) {
 	if r.err == nil && !r.idle {
 		r.err = err
 	}
+	r.breakOff()
+}
+
+// breakOff ends the waiting of the run's greenlet. One that connects waits for much, and has nothing to report.
+func (r *run) breakOff() {
 	r.broken.Set()
+	if r.connecting != nil {
+		r.connecting.Kill()
+	}
 }
 
 func (r *run) onPanic(_ *coop.Loop, err *coop.PanicError) { r.fail(err) }
@@ -151,7 +160,16 @@ const stalledAfter = 5 * time.Second
 func (r *run) main(ctx context.Context, g *coop.Greenlet) error {
 	r.loop = g.Loop()
 	defer context.AfterFunc(ctx, func() { r.loop.Post(r.interrupt) })()
-	if err := r.connectAll(g); err != nil {
+	r.connecting = g
+	err := r.connectAll(g)
+	r.connecting = nil
+	defer r.closeAll()
+	switch {
+	case r.err != nil:
+		return r.err
+	case r.interrupted:
+		return errInterrupted
+	case err != nil:
 		return err
 	}
 	if r.plan.Mode == Connect {
@@ -159,7 +177,6 @@ func (r *run) main(ctx context.Context, g *coop.Greenlet) error {
 	} else if r.plan.Mode != Idle {
 		r.publish(g)
 	}
-	defer r.closeAll()
 	if err := r.wait(g, r.plan.WarmUp); err != nil {
 		return err
 	}
@@ -172,7 +189,7 @@ func (r *run) main(ctx context.Context, g *coop.Greenlet) error {
 
 func (r *run) interrupt() {
 	r.interrupted = true
-	r.broken.Set()
+	r.breakOff()
 }
 
 // wait parks g for d, or until the run is broken: by an error, which is returned, or by an interruption.

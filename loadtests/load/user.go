@@ -78,6 +78,9 @@ func (u *user) expect(g *coop.Greenlet, want string) (string, error) {
 		if errors.Is(err, coop.ErrClosed) {
 			err = u.err
 		}
+		if err != nil && want == upgraded {
+			return "", err
+		}
 		if err != nil {
 			return "", fmt.Errorf("waiting for %q: %w", want, err)
 		}

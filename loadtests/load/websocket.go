@@ -171,7 +171,6 @@ func (l *wsLink) answered(head []byte) error {
 func (l *wsLink) frame(first byte, payload []byte, now time.Duration) error {
 	switch op := first & 15; {
 	case op == opClose:
-		l.state = wsClosed
 		if len(payload) > 2 {
 			return fmt.Errorf("%w: %.100q", errEnded, payload[2:])
 		}
@@ -251,7 +250,7 @@ func (l *wsLink) OnWritable(s *coop.Stream) {
 
 // fail ends the link for a reason of ours.
 func (l *wsLink) fail(err error) {
-	if l.state == wsClosed && !errors.Is(err, errEnded) {
+	if l.state == wsClosed {
 		return
 	}
 	l.state = wsClosed
