@@ -63,6 +63,7 @@ func TestModes(t *testing.T) {
 		{"connect of Centrifuge", Centrifuge, short(func(p *Plan) { p.Mode = Connect; p.Clients = 4 })},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			addr := sio
 			if c.protocol == Centrifuge {
 				if addr = centri; c.plan.Mode == Fanout {
@@ -111,6 +112,7 @@ func TestDeflateIsUsed(t *testing.T) {
 
 // Every kind of lie is found, and counted.
 func TestLiars(t *testing.T) {
+	t.Parallel()
 	tell := func(push string) []string { return []string{push} }
 	var held string
 	for _, c := range []struct {
@@ -184,6 +186,7 @@ func TestLiars(t *testing.T) {
 
 // A server that stops delivering ends the run.
 func TestStall(t *testing.T) {
+	t.Parallel()
 	addr := newLiar(t, func(_, n int, push string) []string {
 		if n > 20 {
 			return nil

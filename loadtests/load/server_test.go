@@ -72,6 +72,9 @@ type liar struct {
 	members []*member
 }
 
+// hangUp, instead of what a member gets, ends its connection.
+const hangUp = ""
+
 type member struct {
 	conn   net.Conn
 	pushes int
@@ -163,7 +166,9 @@ func (l *liar) deliver(push string) {
 	for i, m := range l.members {
 		out := l.lie(i, m.pushes, push)
 		m.pushes++
-		if len(out) > 0 {
+		if len(out) > 0 && out[0] == hangUp {
+			m.conn.Close()
+		} else if len(out) > 0 {
 			_ = wsutil.WriteServerText(m.conn, []byte(strings.Join(out, "\n")))
 		}
 	}
