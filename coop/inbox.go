@@ -74,8 +74,17 @@ func (in *inbox) posted() uint64 {
 	return in.posts
 }
 
-// keptJobs is the capacity up to which a batch's memory is kept for the next batch.
+// keptJobs is the capacity up to which a batch's memory is kept for the next batch in any case.
 const keptJobs = 4096
+
+// spare empties a batch, to be filled again. The memory of a large one is kept while batches are large: a message to ten
+// thousand would otherwise begin with growing the list of those who have something to write.
+func spare[T any](batch []T) []T {
+	if cap(batch) > keptJobs && len(batch) < cap(batch)/4 {
+		return nil
+	}
+	return batch[:0]
+}
 
 // Post has fn run on the loop, after everything posted before it. True is a promise, also while the loop
 // closes, even by force: fn will have run when Close returns. It reports false, and fn will never run,
@@ -104,8 +113,5 @@ func (l *Loop) runJobs() {
 		}
 		j.RunOn(l)
 	}
-	if cap(l.jobs) > keptJobs {
-		l.jobs = nil
-	}
-	l.jobs, l.jobAt = l.jobs[:0], 0
+	l.jobs, l.jobAt = spare(l.jobs), 0
 }

@@ -341,10 +341,7 @@ func (l *Loop) runFlushers() {
 		l.flushAt++
 		f.Flush()
 	}
-	if cap(l.flushing) > keptJobs {
-		l.flushing = nil
-	}
-	l.flushing, l.flushAt = l.flushing[:0], 0
+	l.flushing, l.flushAt = spare(l.flushing), 0
 }
 
 // While greenlets are ready, polling can wait a few short ticks: a system call costs several switches.

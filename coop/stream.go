@@ -257,10 +257,7 @@ func (l *Loop) serveStreams() {
 		s.flags &^= streamQueued
 		s.serve()
 	}
-	if cap(l.fetching) > keptJobs {
-		l.fetching = nil
-	}
-	l.fetching, l.fetchAt = l.fetching[:0], 0
+	l.fetching, l.fetchAt = spare(l.fetching), 0
 }
 
 func (s *Stream) serve() {

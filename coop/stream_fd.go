@@ -106,7 +106,7 @@ func (s *Stream) readFD() {
 	l := s.loop
 	l.readBuf = made(l.readBuf, readSize)
 	for budget := readBudget; budget > 0; {
-		n, err := unix.Read(int(s.fd), l.readBuf)
+		n, err := sysRead(int(s.fd), l.readBuf)
 		switch {
 		case n > 0:
 			budget -= n
@@ -159,7 +159,7 @@ func (s *Stream) writeFD(p []byte) (int, error) {
 // that comes with it.
 func (s *Stream) sendFD(p []byte) (int, error) {
 	for n := 0; ; {
-		m, err := unix.Write(int(s.fd), p[n:])
+		m, err := sysWrite(int(s.fd), p[n:])
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -218,7 +218,7 @@ func (s *Stream) opError(op string, err error) error {
 // pullFD reads once, into a buffer of the caller's. 0 without an error: there is nothing for now.
 func (s *Stream) pullFD(p []byte) (int, error) {
 	for {
-		n, err := unix.Read(int(s.fd), p)
+		n, err := sysRead(int(s.fd), p)
 		switch {
 		case n > 0:
 			if n < len(p) && s.flags&streamEnding == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
 // Payload is an event or an ack in the hub's canonical form: the text of a JSON array in which each
@@ -34,7 +35,7 @@ var (
 // also inside []any and map[string]any, become attachments (the slices are kept, not copied: do not
 // modify them afterwards).
 func EncodeArgs(event string, args ...any) (Payload, error) {
-	e := argEncoder{buf: make([]byte, 0, 64)}
+	e := argEncoder{buf: make([]byte, 0, len(event)+sizeOf(args))}
 	e.buf = append(e.buf, '[')
 	e.buf = appendString(e.buf, event)
 	return e.finish(args, true)
@@ -42,9 +43,43 @@ func EncodeArgs(event string, args ...any) (Payload, error) {
 
 // encodeAck builds the payload [args…] of an ack.
 func encodeAck(args ...any) (Payload, error) {
-	e := argEncoder{buf: make([]byte, 0, 32)}
+	e := argEncoder{buf: make([]byte, 0, sizeOf(args))}
 	e.buf = append(e.buf, '[')
 	return e.finish(args, false)
+}
+
+// sizeOf is what args probably take: right for texts and raw JSON, a guess for the rest.
+func sizeOf(args []any) int {
+	n := 8
+	for _, a := range args {
+		switch v := a.(type) {
+		case string:
+			n += len(v) + 3
+		case json.RawMessage:
+			n += len(v) + 1
+		case validJSON:
+			n += len(v.json) + 1
+		default:
+			n += 24
+		}
+	}
+	return n
+}
+
+// plainText is the text that a JSON string without escapes stands for, as it stands there. Of anything else, ok is false.
+func plainText(raw []byte) (text []byte, ok bool) {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return nil, false
+	}
+	text = raw[1 : len(raw)-1]
+	var seen byte
+	for _, c := range text {
+		if c < 0x20 || c == '"' || c == '\\' {
+			return nil, false
+		}
+		seen |= c
+	}
+	return text, seen < utf8.RuneSelf || utf8.Valid(text)
 }
 
 // validJSON is raw JSON that was checked when it came in; its placeholders belong to the
@@ -111,6 +146,10 @@ func (e *argEncoder) encode(a any, depth int) error {
 func (e *argEncoder) raw(v json.RawMessage) error {
 	if len(v) == 0 {
 		e.buf = append(e.buf, "null"...)
+		return nil
+	}
+	if _, plain := plainText(v); plain {
+		e.buf = append(e.buf, v...)
 		return nil
 	}
 	if !json.Valid(v) {

@@ -170,3 +170,32 @@ func TestDecode(t *testing.T) {
 		t.Error("a number was taken for binary data")
 	}
 }
+
+// What goes past encoding/json means what encoding/json makes of it.
+func TestPlainTextsAreWhatJSONSays(t *testing.T) {
+	for _, raw := range []string{
+		`""`, `"a"`, `"some text"`, `"größer, 大"`, "\"\x7f\"", `"a\"b"`, `"\u0041"`, `"a`, `a"`, `"`, ``, `7`, `null`, `["a"]`,
+		"\"\xff\"", "\"a\xc3\"", "\"a\nb\"", `"a"b"`, `"a" "b"`, "\"\u2028\"",
+	} {
+		var want, got string
+		wantErr := json.Unmarshal([]byte(raw), &want)
+		if text, ok := plainText([]byte(raw)); ok && (wantErr != nil || string(text) != want) {
+			t.Errorf("%q is plain: %q, but to encoding/json %q, %v", raw, text, want, wantErr)
+		}
+		if !json.Valid([]byte(raw)) {
+			if _, err := EncodeArgs("e", json.RawMessage(raw)); raw != "" && err == nil {
+				t.Errorf("%q passes", raw)
+			}
+			continue // is not given to Decode
+		}
+		err := Payload{}.Decode(json.RawMessage(raw), &got)
+		if got != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%q: %q, %v; want %q, %v", raw, got, err, want, wantErr)
+		}
+	}
+	for raw, plain := range map[string]bool{`"some text"`: true, `"größer"`: true, `"\n"`: false, "\"\xff\"": false} {
+		if _, ok := plainText([]byte(raw)); ok != plain {
+			t.Errorf("%q: plain is %t", raw, ok)
+		}
+	}
+}

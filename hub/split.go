@@ -85,6 +85,11 @@ func (p Payload) Decode(raw json.RawMessage, v any) error {
 		}
 		*dst = b
 		return nil
+	case *string:
+		if text, ok := plainText(raw); ok && dst != nil {
+			*dst = string(text)
+			return nil
+		}
 	case *json.RawMessage:
 		*dst = append((*dst)[:0], raw...)
 		return nil

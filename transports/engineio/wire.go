@@ -57,15 +57,18 @@ func EncodePolling(text []byte, attachments [][]byte) []byte {
 // MessageFrame makes the frame of one message that is no [hub.Message]: a
 // protocol's own packet, sent to one client.
 func (w Wires) MessageFrame(text []byte, attachments [][]byte) *hub.Frame {
-	return hub.NewFrame(func(wire hub.Wire) []byte {
-		if b := w.V3.message(wire, text, attachments); b != nil {
-			return b
-		}
-		if wire == w.Polling {
-			return EncodePolling(text, attachments)
-		}
-		return EncodeWebSocket(text, attachments)
-	})
+	return hub.NewFrame(func(wire hub.Wire) []byte { return w.Encode(wire, text, attachments) })
+}
+
+// Encode returns one message as it goes onto a wire. Nothing of the arguments is kept.
+func (w Wires) Encode(wire hub.Wire, text []byte, attachments [][]byte) []byte {
+	if b := w.V3.message(wire, text, attachments); b != nil {
+		return b
+	}
+	if wire == w.Polling {
+		return EncodePolling(text, attachments)
+	}
+	return EncodeWebSocket(text, attachments)
 }
 
 // BinaryFrame makes the frame of a binary message without any text. data is kept: do not modify it.

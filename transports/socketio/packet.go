@@ -94,6 +94,9 @@ func packetFrame(t PacketType, namespace string, id int64, p hub.Payload) *hub.F
 	if t == Ack && len(p.Attachments) > 0 {
 		t = BinaryAck
 	}
-	text := appendHead(make([]byte, 0, len(namespace)+len(p.JSON)+24), t, len(p.Attachments), namespace, id)
-	return wires.MessageFrame(append(text, p.JSON...), p.Attachments)
+	return hub.NewFrame(func(w hub.Wire) []byte {
+		var scratch [512]byte
+		text := appendHead(scratch[:0], t, len(p.Attachments), namespace, id)
+		return wires.Encode(w, append(text, p.JSON...), p.Attachments)
+	})
 }

@@ -1,0 +1,9 @@
+//go:build ((linux && race) || darwin || dragonfly || freebsd || netbsd || openbsd) && !coop_portable
+
+package coop
+
+import "golang.org/x/sys/unix"
+
+func sysRead(fd int, p []byte) (int, error) { return unix.Read(fd, p) }
+
+func sysWrite(fd int, p []byte) (int, error) { return unix.Write(fd, p) }
