@@ -64,6 +64,7 @@ const (
 	streamPulled               // a Conn fetches what there is to read
 	streamQueued               // to be served in the next I/O phase
 	streamArrived              // TLS: there is, or may be, something in the system's buffer
+	streamPeeked               // a Peek looks at what there is to read
 )
 
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
@@ -180,6 +181,14 @@ func (s *Stream) ResumeRead() {
 // [ErrClosed]. Closing again does nothing.
 func (s *Stream) Close() { s.fail(ErrClosed) }
 
+// CloseWrite ends the writing side, behind what Write has accepted: the peer reads the end, and may go on sending.
+func (s *Stream) CloseWrite() error {
+	if s.flags&streamClosed != 0 {
+		return ErrClosed
+	}
+	return s.shutdown()
+}
+
 // fail closes the stream, for the first reason it is given.
 func (s *Stream) fail(err error) {
 	if s.flags&streamClosed != 0 {
@@ -188,13 +197,7 @@ func (s *Stream) fail(err error) {
 	l := s.loop
 	s.flags |= streamClosed
 	s.err = err
-	if s.flags&streamStarted != 0 {
-		l.table.remove(s)
-	} else {
-		l.attached.Lock()
-		delete(l.attached.set, s)
-		l.attached.Unlock()
-	}
+	s.forget()
 	switch {
 	case s.via != nil:
 		s.via.end()
@@ -206,6 +209,18 @@ func (s *Stream) fail(err error) {
 	}
 	l.stats.streams.Add(-1)
 	l.ending = append(l.ending, s)
+}
+
+// forget takes the stream out of the loop's books.
+func (s *Stream) forget() {
+	l := s.loop
+	if s.flags&streamStarted != 0 {
+		l.table.remove(s)
+		return
+	}
+	l.attached.Lock()
+	delete(l.attached.set, s)
+	l.attached.Unlock()
 }
 
 // onEvents only takes notes: the handlers are called by serveStreams, where a panic cannot lose the rest
@@ -277,6 +292,8 @@ func (s *Stream) serve() {
 	case s.flags&streamUnread == 0:
 	case s.flags&streamPulled != 0:
 		(*Conn)(s.h.(*connHandler)).readable()
+	case s.flags&streamPeeked != 0:
+		(*Peek)(s.h.(*peekHandler)).readable()
 	case s.flags&streamPaused != 0:
 		if s.flags&streamBroken != 0 {
 			s.checkBroken()

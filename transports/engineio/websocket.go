@@ -54,7 +54,12 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 		srv.sessions.release()
 		return
 	}
-	s := srv.newSocket(r, p, StateWebSocket)
+	door, atDoor := conn.(doorConn)
+	l := srv.hub.Loops().Least()
+	if atDoor {
+		l = door.a.loop
+	}
+	s := srv.newSocket(l, r, p, StateWebSocket)
 	if !srv.sessions.add(s) {
 		srv.hub.Count(errIDGeneration.reason)
 		_ = conn.Close()
@@ -65,6 +70,10 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 	c.reader.deflate = ext.accepted
 	s.ws = c
 	s.setWebSocketWire()
+	if atDoor {
+		door.a.socket = c
+		return
+	}
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		_ = conn.Close()
@@ -76,9 +85,16 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 }
 
 // open starts a new session, on the loop. The open packet is the first frame.
-func (c *wsConn) open() {
+func (c *wsConn) open() { c.openBehind(nil) }
+
+// openBehind is open for a connection that still has to be sent its answer to the handshake: they leave together.
+func (c *wsConn) openBehind(answer []byte) {
 	s := c.s
-	s.Send(s.srv.opts.Wires.packetFrame(string(PacketOpen) + string(s.openData([]Transport{}))))
+	f := s.srv.opts.Wires.packetFrame(string(PacketOpen) + string(s.openData([]Transport{})))
+	if answer != nil {
+		f = rawFrame(append(answer, f.Bytes(s.wire(WebSocket, c.base64))...))
+	}
+	s.Send(f)
 	if f := s.srv.greeting; f != nil {
 		s.Send(f)
 	}
