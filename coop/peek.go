@@ -59,6 +59,11 @@ func (p *Peek) Loop() *Loop { return p.s.loop }
 func (p *Peek) readable() {
 	s := p.s
 	s.flags &^= streamUnread
+	if s.flags&streamBroken != 0 { // what had arrived is still there to be seen
+		if s.checkBroken(); s.flags&streamClosed != 0 {
+			return
+		}
+	}
 	head, err := s.peekFD()
 	if err != nil {
 		s.fail(err)

@@ -165,7 +165,7 @@ func (d *door) Close() error {
 
 // look has a loop look at c. It reports false for what has to pass.
 func (d *door) look(c net.Conn) bool {
-	if len(d.srv.middlewares) > 0 {
+	if d.srv.wrapped.Load() {
 		return false
 	}
 	g := &guest{door: d, conn: c, loop: d.srv.hub.Loops().Least()}

@@ -39,6 +39,7 @@ type Server struct {
 	limits   *handshakeLimits
 
 	middlewares []func(http.Handler) http.Handler
+	wrapped     atomic.Bool  // there are some
 	handler     http.Handler // all middlewares, and then serve
 	aside       inflaters
 	observers   observers
