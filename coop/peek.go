@@ -81,7 +81,7 @@ func (p *Peek) readable() {
 // is closed and OnPeekClose follows.
 func (p *Peek) Take(n int, h StreamHandler) (*Stream, error) {
 	s := p.s
-	if s.flags&streamClosed != 0 {
+	if !p.open() {
 		return nil, ErrClosed
 	}
 	if err := s.skipFD(n); err != nil {
@@ -98,10 +98,13 @@ func (p *Peek) Take(n int, h StreamHandler) (*Stream, error) {
 	return s, nil
 }
 
-// Return gives the connection back as it came, and looks no more. It is nil if it has ended.
+// open reports whether the connection is still being looked at.
+func (p *Peek) open() bool { return p.s.flags&(streamPeeked|streamClosed) == streamPeeked }
+
+// Return gives the connection back as it came, and looks no more. It is nil if it has ended, or was taken.
 func (p *Peek) Return() net.Conn {
 	s := p.s
-	if s.flags&streamClosed != 0 {
+	if !p.open() {
 		return nil
 	}
 	s.flags |= streamClosed
@@ -112,8 +115,12 @@ func (p *Peek) Return() net.Conn {
 	return p.c
 }
 
-// Close ends the connection. OnPeekClose follows.
-func (p *Peek) Close() { p.s.fail(ErrClosed) }
+// Close ends the connection, unless it was taken. OnPeekClose follows.
+func (p *Peek) Close() {
+	if p.open() {
+		p.s.fail(ErrClosed)
+	}
+}
 
 // peekHandler keeps the stream's calls out of Peek's method set.
 type peekHandler Peek

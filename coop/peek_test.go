@@ -106,7 +106,7 @@ func TestPeekThenTake(t *testing.T) {
 			t.Error(err)
 		}
 		if k.peek.Return() != nil {
-			t.Log("what was taken is returned")
+			t.Error("what was taken is returned")
 		}
 	})
 	if got := <-r.read; got != "body" {
