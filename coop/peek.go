@@ -27,7 +27,7 @@ type PeekHandler interface {
 // descriptor, see [Stream]; after an error it is still the caller's. Any goroutine.
 func (l *Loop) Peek(c net.Conn, h PeekHandler) error {
 	p := &Peek{c: c, h: h}
-	s := &Stream{loop: l, h: (*peekHandler)(p), remote: c.RemoteAddr(), fd: -1, slot: -1, flags: streamPeeked}
+	s := &Stream{loop: l, h: (*peekHandler)(p), remote: packed(c.RemoteAddr()), fd: -1, slot: -1, flags: streamPeeked}
 	p.s = s
 	if err := s.share(c); err != nil {
 		return err

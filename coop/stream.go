@@ -29,9 +29,9 @@ type StreamHandler interface {
 type Stream struct {
 	loop   *Loop
 	h      StreamHandler
-	remote net.Addr
-	err    error   // why it was closed
-	via    carrier // nil for a descriptor
+	remote net.Addr // packed
+	err    error    // why it was closed
+	via    carrier  // nil for a descriptor
 	fd     int32
 	slot   int32 // in the loop's table, -1 if none
 	flags  streamFlags
@@ -71,7 +71,7 @@ const (
 // is still the caller's. Nothing is read, and the handler is not called, before Start. A stream
 // that is never started ends with the loop. Any goroutine.
 func (l *Loop) Attach(c net.Conn, h StreamHandler) (*Stream, error) {
-	s := &Stream{loop: l, h: h, remote: c.RemoteAddr(), fd: -1, slot: -1}
+	s := &Stream{loop: l, h: h, remote: packed(c.RemoteAddr()), fd: -1, slot: -1}
 	old, err := s.adopt(c)
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (s *Stream) Start() {
 func (s *Stream) Loop() *Loop { return s.loop }
 
 // RemoteAddr is the peer's address. Any goroutine.
-func (s *Stream) RemoteAddr() net.Addr { return s.remote }
+func (s *Stream) RemoteAddr() net.Addr { return unpacked(s.remote) }
 
 // Write sends what it can of p without waiting, and keeps nothing of it. When it returns n < len(p)
 // without an error, the rest has to wait for OnWritable. After an error the stream is closed.

@@ -12,9 +12,9 @@ func TestSizesOfSessions(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Socket", unsafe.Sizeof(Socket{}), 288},
-		{"wsConn", unsafe.Sizeof(wsConn{}), 208},
-		{"frameReader", unsafe.Sizeof(frameReader{}), 144},
+		{"Socket", unsafe.Sizeof(Socket{}), 256},
+		{"wsConn", unsafe.Sizeof(wsConn{}), 192},
+		{"frameReader", unsafe.Sizeof(frameReader{}), 112},
 	} {
 		t.Logf("%s: %d", c.name, c.size)
 		if c.size > c.max && unsafe.Sizeof(uintptr(0)) == 8 {

@@ -24,8 +24,7 @@ const (
 type wsConn struct {
 	s      *Socket
 	stream *coop.Stream
-	early  []byte // came with the HTTP request
-	held   []byte // received but not consumed: the session is paused, or an upgrade waits
+	held   []byte // received but not consumed: with the request, while the session is paused, while an upgrade waits
 	reader frameReader
 
 	inflating *inflating // a message that is, or was, inflated beside the loop
@@ -66,7 +65,7 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 		srv.sessions.release()
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c := &wsConn{s: s, held: early, pings: pingBurst, base64: p.base64}
 	c.reader.deflate = ext.accepted
 	s.ws = c
 	s.setWebSocketWire()
@@ -104,9 +103,9 @@ func (c *wsConn) openBehind(answer []byte) {
 
 // begin consumes what came early and lets the loop read.
 func (c *wsConn) begin() {
+	early := c.held
+	c.held = nil
 	c.stream.Start()
-	early := c.early
-	c.early = nil
 	if len(early) > 0 {
 		c.OnRead(c.stream, early)
 	}

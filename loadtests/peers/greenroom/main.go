@@ -9,6 +9,7 @@ package main
 import (
 	"encoding/json"
 	"log"
+	"net"
 	"net/http"
 	"os"
 
@@ -27,7 +28,12 @@ func main() {
 	if err := h.Handle("/", serve); err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], socketio.New(h, socketio.Options{})))
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	io := socketio.New(h, socketio.Options{})
+	log.Fatal(http.Serve(io.Listener(l, nil), io))
 }
 
 // serve is one client's session, in a greenlet of its own.
