@@ -21,7 +21,10 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: greenroom PORT")
 	}
-	h, err := hub.New(hub.Options{EventRate: -1}) // the others have no bound either
+	h, err := hub.New(hub.Options{
+		EventRate:     -1, // the others have no bound either
+		ReleaseMemory: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
