@@ -28,27 +28,25 @@ func (l *Loop) takeCoro() *coro {
 	}
 	// Pull's stop is not kept: it would be 40 bytes of every greenlet, and a coroutine can be told otherwise.
 	c := new(coro)
-	c.next, _ = iter.Pull(c.run)
+	// A function here and no method: the wrapper of a method value would have a frame on every greenlet's stack.
+	c.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+		l := c.g.loop
+		c.yield = yield
+		c.goroutine = gid.Me()
+		l.self.runner.Store(c.goroutine)
+		for {
+			c.g.main(stackMark{c.g.id, greenletMark})
+			if !l.keep(c) {
+				break
+			}
+			yield(struct{}{})
+			if c.g == nil {
+				break
+			}
+		}
+		l.self.runner.Store(0) // this goroutine's descriptor may soon be another's
+	})
 	return c
-}
-
-// run is the coroutine.
-func (c *coro) run(yield func(struct{}) bool) {
-	l := c.g.loop
-	c.yield = yield
-	c.goroutine = gid.Me()
-	l.self.runner.Store(c.goroutine)
-	for {
-		c.g.main(stackMark{c.g.id, greenletMark})
-		if !l.keep(c) {
-			break
-		}
-		yield(struct{}{})
-		if c.g == nil {
-			break
-		}
-	}
-	l.self.runner.Store(0) // this goroutine's descriptor may soon be another's
 }
 
 // keep has a coroutine wait for its next greenlet, if there is room for that. Not inlined: its frame would

@@ -29,9 +29,9 @@ type StreamHandler interface {
 type Stream struct {
 	loop   *Loop
 	h      StreamHandler
-	remote net.Addr
-	err    error   // why it was closed
-	via    carrier // nil for a descriptor
+	remote net.Addr // packed
+	err    error    // why it was closed
+	via    carrier  // nil for a descriptor
 	fd     int32
 	slot   int32 // in the loop's table, -1 if none
 	flags  streamFlags
@@ -64,13 +64,14 @@ const (
 	streamPulled               // a Conn fetches what there is to read
 	streamQueued               // to be served in the next I/O phase
 	streamArrived              // TLS: there is, or may be, something in the system's buffer
+	streamPeeked               // a Peek looks at what there is to read
 )
 
 // Attach makes a stream of a connection. If it succeeds, the connection belongs to the stream; if not, it
 // is still the caller's. Nothing is read, and the handler is not called, before Start. A stream
 // that is never started ends with the loop. Any goroutine.
 func (l *Loop) Attach(c net.Conn, h StreamHandler) (*Stream, error) {
-	s := &Stream{loop: l, h: h, remote: c.RemoteAddr(), fd: -1, slot: -1}
+	s := &Stream{loop: l, h: h, remote: packed(c.RemoteAddr()), fd: -1, slot: -1}
 	old, err := s.adopt(c)
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (s *Stream) Start() {
 func (s *Stream) Loop() *Loop { return s.loop }
 
 // RemoteAddr is the peer's address. Any goroutine.
-func (s *Stream) RemoteAddr() net.Addr { return s.remote }
+func (s *Stream) RemoteAddr() net.Addr { return unpacked(s.remote) }
 
 // Write sends what it can of p without waiting, and keeps nothing of it. When it returns n < len(p)
 // without an error, the rest has to wait for OnWritable. After an error the stream is closed.
@@ -180,6 +181,14 @@ func (s *Stream) ResumeRead() {
 // [ErrClosed]. Closing again does nothing.
 func (s *Stream) Close() { s.fail(ErrClosed) }
 
+// CloseWrite ends the writing side, behind what Write has accepted: the peer reads the end, and may go on sending.
+func (s *Stream) CloseWrite() error {
+	if s.flags&streamClosed != 0 {
+		return ErrClosed
+	}
+	return s.shutdown()
+}
+
 // fail closes the stream, for the first reason it is given.
 func (s *Stream) fail(err error) {
 	if s.flags&streamClosed != 0 {
@@ -188,13 +197,7 @@ func (s *Stream) fail(err error) {
 	l := s.loop
 	s.flags |= streamClosed
 	s.err = err
-	if s.flags&streamStarted != 0 {
-		l.table.remove(s)
-	} else {
-		l.attached.Lock()
-		delete(l.attached.set, s)
-		l.attached.Unlock()
-	}
+	s.forget()
 	switch {
 	case s.via != nil:
 		s.via.end()
@@ -206,6 +209,18 @@ func (s *Stream) fail(err error) {
 	}
 	l.stats.streams.Add(-1)
 	l.ending = append(l.ending, s)
+}
+
+// forget takes the stream out of the loop's books.
+func (s *Stream) forget() {
+	l := s.loop
+	if s.flags&streamStarted != 0 {
+		l.table.remove(s)
+		return
+	}
+	l.attached.Lock()
+	delete(l.attached.set, s)
+	l.attached.Unlock()
 }
 
 // onEvents only takes notes: the handlers are called by serveStreams, where a panic cannot lose the rest
@@ -274,6 +289,8 @@ func (s *Stream) serve() {
 	case s.flags&streamUnread == 0:
 	case s.flags&streamPulled != 0:
 		(*Conn)(s.h.(*connHandler)).readable()
+	case s.flags&streamPeeked != 0:
+		(*Peek)(s.h.(*peekHandler)).readable()
 	case s.flags&streamPaused != 0:
 		if s.flags&streamBroken != 0 {
 			s.checkBroken()

@@ -208,7 +208,7 @@ func (s *Stream) writevFD(bufs [][]byte) (int, error) {
 }
 
 func (s *Stream) opError(op string, err error) error {
-	e := &net.OpError{Op: op, Addr: s.remote, Err: os.NewSyscallError(op, err)}
+	e := &net.OpError{Op: op, Addr: unpacked(s.remote), Err: os.NewSyscallError(op, err)}
 	if s.remote != nil { // nobody knows the peer of some unnamed sockets
 		e.Net = s.remote.Network()
 	}

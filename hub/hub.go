@@ -43,6 +43,8 @@ type Hub struct {
 	closing  sync.Once
 	closeErr error
 	now      func() time.Time
+
+	quit, released chan struct{} // of the goroutine of Options.ReleaseMemory, or nil
 }
 
 // New starts a hub with its loops.
@@ -65,6 +67,10 @@ func New(o Options) (*Hub, error) {
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}
+	}
+	if o.ReleaseMemory {
+		h.quit, h.released = make(chan struct{}), make(chan struct{})
+		go h.release()
 	}
 	return h, nil
 }
@@ -97,6 +103,10 @@ func (h *Hub) Close() error {
 	}
 	h.closing.Do(func() {
 		h.closed.Store(true)
+		if h.quit != nil {
+			close(h.quit)
+			<-h.released
+		}
 		if a := h.opts.Adapter; a != nil {
 			h.closeErr = a.Close()
 		}

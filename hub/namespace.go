@@ -192,7 +192,7 @@ func (h *Hub) Connect(c Conn, namespace string, hs *Handshake) (*Session, error)
 	if err != nil {
 		return nil, err
 	}
-	s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+	s.begin(s.main(handler))
 	return s, nil
 }
 

@@ -356,7 +356,7 @@ func claimedName(s *Session) string {
 	var auth struct {
 		Name string `json:"name"`
 	}
-	if hs := s.Handshake(); hs == nil || len(hs.Auth) == 0 || json.Unmarshal(hs.Auth, &auth) != nil {
+	if hs := s.Handshake(); len(hs.Auth) == 0 || json.Unmarshal(hs.Auth, &auth) != nil {
 		return ""
 	}
 	name := strings.ToValidUTF8(auth.Name, "")

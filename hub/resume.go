@@ -32,12 +32,12 @@ func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset str
 		return nil, err
 	}
 	if s.ns.recovery == nil || pid == "" || offset == "" || givenID(c, namespace) != "" {
-		s.begin(func(*coop.Greenlet) error { return s.main(handler) })
+		s.begin(s.main(handler))
 		return s, nil
 	}
-	s.begin(func(*coop.Greenlet) error {
+	s.begin(func(g *coop.Greenlet) error {
 		s.reclaim(claim{pid, offset})
-		return s.main(handler)
+		return s.main(handler)(g)
 	})
 	return s, nil
 }

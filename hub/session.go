@@ -20,7 +20,7 @@ type Session struct {
 	loop      *coop.Loop
 	conn      Conn
 	greenlet  *coop.Greenlet
-	handshake *Handshake
+	handshake Handshake
 	rooms     []membership
 
 	inbox     inbox
@@ -30,16 +30,24 @@ type Session struct {
 
 	ticket *ticket // what lets the client come back, nil without recovery
 
-	joined   []string // room names kept readable after the client left
-	gone     coop.Event
-	reason   string
-	accepted bool
+	gone coop.Event
+	past *past // once the client has left
 
+	accepted  bool
 	recovered bool
 }
 
+// past is what stays readable of a session that has ended.
+type past struct {
+	reason string
+	rooms  []string
+}
+
 func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
-	s := &Session{id: sessionID(c, ns.name), ns: ns, loop: c.Loop(), conn: c, handshake: hs}
+	s := &Session{id: sessionID(c, ns.name), ns: ns, loop: c.Loop(), conn: c}
+	if hs != nil {
+		s.handshake = *hs
+	}
 	s.inbox.init(ns.hub.opts)
 	return s
 }
@@ -55,7 +63,7 @@ func (s *Session) Namespace() string { return s.ns.name }
 func (s *Session) Hub() *Hub { return s.ns.hub }
 
 // Handshake is what was known of the client when it connected.
-func (s *Session) Handshake() *Handshake { return s.handshake }
+func (s *Session) Handshake() *Handshake { return &s.handshake }
 
 // Greenlet is the greenlet that runs the session's handler, for use with coop's primitives.
 func (s *Session) Greenlet() *coop.Greenlet { return s.greenlet }
@@ -65,20 +73,27 @@ func (s *Session) Connected() bool { return !s.gone.IsSet() }
 
 // Reason is why the session ended, "" while it lives: "transport close", "client namespace
 // disconnect", "ping timeout", … as the Node.js server names them.
-func (s *Session) Reason() string { return s.reason }
+func (s *Session) Reason() string {
+	if s.past == nil {
+		return ""
+	}
+	return s.past.reason
+}
 
-// main is the session's greenlet. What comes before the handler is not on its stack while it waits,
+// main is what the session's greenlet runs. What comes before the handler is not on its stack while it waits,
 // and what needs a deep stack runs on the loop's: a session waits most of the time, and its stack is
 // most of what it costs then.
-func (s *Session) main(handler func(*Session) error) error {
-	defer s.finish() // also when the handler or a middleware panics
-	if !s.admit() {
+func (s *Session) main(handler func(*Session) error) func(*coop.Greenlet) error {
+	return func(*coop.Greenlet) error {
+		defer s.finish() // also when the handler or a middleware panics
+		if !s.admit() {
+			return nil
+		}
+		if err := handler(s); err != nil {
+			s.failed(err)
+		}
 		return nil
 	}
-	if err := handler(s); err != nil {
-		s.failed(err)
-	}
-	return nil
 }
 
 // admit runs the middlewares and tells the client that it is in. It reports false when one of them has
@@ -206,8 +221,7 @@ func (s *Session) end(reason string) bool {
 	if s.gone.IsSet() {
 		return false
 	}
-	s.reason = reason
-	s.joined = s.Rooms()
+	s.past = &past{reason, s.Rooms()}
 	if s.accepted && s.ticket != nil {
 		s.ns.recovery.leave(s, reason)
 	}
@@ -416,7 +430,7 @@ func (s *Session) named() (n int) {
 // Rooms lists the rooms the session is in, or was in when the client left.
 func (s *Session) Rooms() []string {
 	if s.gone.IsSet() {
-		return s.joined
+		return s.past.rooms
 	}
 	var out []string
 	for _, m := range s.rooms {

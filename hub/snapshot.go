@@ -28,7 +28,7 @@ type Linked interface {
 // Snapshot is what [Target.Sessions] tells about the session, for its own loop.
 func (s *Session) Snapshot() Snapshot {
 	snap := Snapshot{
-		ID: s.id, Namespace: s.ns.name, Handshake: s.handshake, Rooms: s.Rooms(), Data: s.Data, hub: s.ns.hub,
+		ID: s.id, Namespace: s.ns.name, Handshake: &s.handshake, Rooms: s.Rooms(), Data: s.Data, hub: s.ns.hub,
 	}
 	if l, ok := s.conn.(Linked); ok {
 		snap.Transport, snap.Connection = l.Transport(), l.Connection()

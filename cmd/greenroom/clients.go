@@ -87,7 +87,7 @@ func (c *clientFlags) check() error {
 }
 
 func (c *clientFlags) hubOptions() hub.Options {
-	o := hub.Options{OutboxBytes: c.OutboxBytes, EventRate: c.EventRate, EventBurst: c.EventBurst}
+	o := hub.Options{OutboxBytes: c.OutboxBytes, EventRate: c.EventRate, EventBurst: c.EventBurst, ReleaseMemory: true}
 	if c.Recovery > 0 {
 		o.Recovery = &hub.Recovery{MaxDisconnection: c.Recovery}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -15,20 +16,21 @@ const reasonForeignHost = "http_foreign_host"
 // can tell (DNS rebinding); the Host header is all that gives it away. The others get 403; refused hears of
 // them.
 func ownHosts(names []string, next http.Handler, refused func(r *http.Request)) http.Handler {
-	known := make(map[string]bool, len(names))
-	for _, name := range names {
-		known[name] = true
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostName(r.Host)
-		if known[host] || loopback(host) || strings.HasSuffix(host, ".localhost") {
+		if ownHost(names, r.Host) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		refused(r)
 		plain(w, http.StatusForbidden, fmt.Sprintf(
-			"The host %.100q is not served here: this server answers to localhost and to loopback addresses, and to other names only when it is started with --host NAME.", host))
+			"The host %.100q is not served here: this server answers to localhost and to loopback addresses, and to other names only when it is started with --host NAME.", hostName(r.Host)))
 	})
+}
+
+// ownHost reports whether a Host header names this machine, or one of names.
+func ownHost(names []string, header string) bool {
+	host := hostName(header)
+	return loopback(host) || strings.HasSuffix(host, ".localhost") || slices.Contains(names, host)
 }
 
 // hostName is the name in a Host header, in lower case and without the port.

@@ -221,10 +221,12 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			return s, fmt.Errorf("--listen: %w", err)
 		}
 		handler := s.routes()
+		var mine func(*http.Request) bool
 		if !c.Insecure {
 			handler = ownHosts(c.Host, handler, s.foreignHost)
+			mine = func(r *http.Request) bool { return ownHost(c.Host, r.Host) }
 		}
-		s.serveHTTP(handler, &c.Clients)
+		s.serveHTTP(handler, s.sockets.Listener(s.listener, mine), &c.Clients)
 	}
 	return s, nil
 }
@@ -235,7 +237,8 @@ func (s *server) foreignHost(r *http.Request) {
 	s.log.Debug("HTTP request refused", "reason", reasonForeignHost, "host", r.Host, "remote", r.RemoteAddr)
 }
 
-func (s *server) serveHTTP(handler http.Handler, c *clientFlags) {
+// serveHTTP serves everything that comes through the door, and with a certificate everything.
+func (s *server) serveHTTP(handler http.Handler, door net.Listener, c *clientFlags) {
 	s.http = &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: c.HeaderTimeout,
@@ -243,7 +246,7 @@ func (s *server) serveHTTP(handler http.Handler, c *clientFlags) {
 		MaxHeaderBytes:    c.MaxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	serve := func() error { return s.http.Serve(s.listener) }
+	serve := func() error { return s.http.Serve(door) }
 	if s.cert != nil {
 		serve = s.serveTLS
 	}

@@ -108,6 +108,7 @@ func (srv *Server) sessionHeaders(h http.Header, r *http.Request) {
 // preflights and upgrades included; the first one added sees a request first. One that does not call next
 // has to answer itself. Call it before the first request.
 func (srv *Server) Use(middleware func(next http.Handler) http.Handler) {
+	srv.wrapped.Store(true)
 	srv.middlewares = append(srv.middlewares, middleware)
 	srv.handler = http.HandlerFunc(srv.serve)
 	for _, m := range slices.Backward(srv.middlewares) {

@@ -20,7 +20,21 @@ import (
 	"greenroom/hub"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(bothWays{m}) }
+
+// atDoor has test servers accept through [Server.Listener].
+var atDoor bool
+
+// bothWays runs all tests with servers that net/http alone accepts for, and again with a door in front.
+type bothWays struct{ m *testing.M }
+
+func (b bothWays) Run() int {
+	if code := b.m.Run(); code != 0 {
+		return code
+	}
+	atDoor = true
+	return b.m.Run()
+}
 
 // patience is how long a test waits for what must happen. Nothing is decided by
 // its length.
@@ -49,6 +63,7 @@ type server struct {
 	addr string
 
 	http   *http.Server
+	door   net.Listener // nil without one
 	client *http.Client
 
 	mu        sync.Mutex
@@ -57,6 +72,7 @@ type server struct {
 	onOpen    func(*Socket)
 	onMessage func(s *Socket, text string, binary bool)
 	onClose   func(*Socket)
+	connState func(net.Conn, http.ConnState)
 }
 
 // session is what a server has seen of one client. It implements Handler.
@@ -75,6 +91,7 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 	t.Helper()
 	s := &server{changed: make(chan struct{}), seen: make(map[string]*session)}
 	hubOptions := hub.Options{Loops: 2}
+	door := atDoor
 	var wrapper wrap = func(h http.Handler) http.Handler { return h }
 	for _, f := range setup {
 		switch f := f.(type) {
@@ -83,7 +100,7 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 		case hub.Options:
 			hubOptions = f
 		case wrap:
-			wrapper = f
+			wrapper, door = f, false // it is not called for what is taken at the door
 		}
 	}
 	if hubOptions.Logger == nil {
@@ -100,8 +117,12 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 		t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
-	s.http = &http.Server{Handler: wrapper(s.Server), ReadHeaderTimeout: patience, ErrorLog: log.New(io.Discard, "", 0)}
+	s.http = &http.Server{Handler: wrapper(s.Server), ReadHeaderTimeout: patience, ConnState: s.connState, ErrorLog: log.New(io.Discard, "", 0)}
 	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}
+	if door {
+		l = s.Listener(l, nil)
+		s.door = l
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.http.Serve(l) }()
 	t.Cleanup(func() {

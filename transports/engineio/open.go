@@ -6,15 +6,15 @@ import (
 	"net/http"
 	"strings"
 
+	"greenroom/coop"
 	"greenroom/hub"
 )
 
-// newSocket makes a session for r, with the id p.sid, on the loop that has least to do. It is not
-// registered yet.
-func (srv *Server) newSocket(r *http.Request, p params, st State) *Socket {
+// newSocket makes a session for r, with the id p.sid, on l. It is not registered yet.
+func (srv *Server) newSocket(l *coop.Loop, r *http.Request, p params, st State) *Socket {
 	s := &Socket{
 		srv:     srv,
-		loop:    srv.hub.Loops().Least(),
+		loop:    l,
 		sid:     p.sid,
 		request: hub.NewRequest(r),
 		pending: true,

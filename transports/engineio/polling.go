@@ -33,7 +33,7 @@ func (p *pollRequest) answer(body string) { p.reply <- response{body: p.s.pollBo
 
 // openPolling opens a session by its first GET.
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
-	s := srv.newSocket(r, p, StatePolling)
+	s := srv.newSocket(srv.hub.Loops().Least(), r, p, StatePolling)
 	body := s.pollBody(string(PacketOpen) + string(s.openData(srv.opts.upgrades())))
 	if f := srv.greeting; f != nil {
 		if s.version != 3 { // whose packets carry their lengths

@@ -39,6 +39,7 @@ type Server struct {
 	limits   *handshakeLimits
 
 	middlewares []func(http.Handler) http.Handler
+	wrapped     atomic.Bool  // there are some
 	handler     http.Handler // all middlewares, and then serve
 	aside       inflaters
 	observers   observers
@@ -276,6 +277,9 @@ func (srv *Server) hijack(w http.ResponseWriter, r *http.Request, ext *extension
 		upgrader.Negotiate = ext.negotiate
 	}
 	conn, rw, _, err := upgrader.Upgrade(r, w)
+	if c, ok := conn.(doorConn); ok {
+		defer c.release()
+	}
 	if err != nil {
 		srv.dropped("engineio_bad_websocket_handshake", err.Error(), r.RemoteAddr)
 		if conn != nil {

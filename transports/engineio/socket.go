@@ -50,7 +50,6 @@ type Socket struct {
 	srv     *Server
 	loop    *coop.Loop
 	handler Handler
-	state   atomic.Uint32 // written on the loop
 
 	out  hub.Outbox
 	ws   *wsConn                     // in StateWebSocket, and while that closes
@@ -74,9 +73,10 @@ type Socket struct {
 	base64  bool  // the polling client of protocol 3 takes no binary bodies
 	jsonp   bool  // it wants scripts instead of bodies
 
-	claimed atomic.Bool // a WebSocket was given to the session, or is being tried
-	probe   *wsConn     // in StateUpgrading
-	aux     *coop.Timer // of an upgrade or a close, made when needed
+	state   atomic.Uint32 // written on the loop
+	claimed atomic.Bool   // a WebSocket was given to the session, or is being tried
+	probe   *wsConn       // in StateUpgrading
+	aux     *coop.Timer   // of an upgrade or a close, made when needed
 
 	place   *list.Element // guarded by the server's list of pending sessions
 	sid     string

@@ -33,7 +33,7 @@ func (srv *Server) serveUpgrade(w http.ResponseWriter, r *http.Request, s *Socke
 		s.claimed.Store(false)
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c := &wsConn{s: s, held: early, pings: pingBurst, base64: p.base64}
 	c.reader.deflate = ext.accepted
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")

@@ -24,8 +24,7 @@ const (
 type wsConn struct {
 	s      *Socket
 	stream *coop.Stream
-	early  []byte // came with the HTTP request
-	held   []byte // received but not consumed: the session is paused, or an upgrade waits
+	held   []byte // received but not consumed: with the request, while the session is paused, while an upgrade waits
 	reader frameReader
 
 	inflating *inflating // a message that is, or was, inflated beside the loop
@@ -54,17 +53,26 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 		srv.sessions.release()
 		return
 	}
-	s := srv.newSocket(r, p, StateWebSocket)
+	door, atDoor := conn.(doorConn)
+	l := srv.hub.Loops().Least()
+	if atDoor {
+		l = door.a.loop
+	}
+	s := srv.newSocket(l, r, p, StateWebSocket)
 	if !srv.sessions.add(s) {
 		srv.hub.Count(errIDGeneration.reason)
 		_ = conn.Close()
 		srv.sessions.release()
 		return
 	}
-	c := &wsConn{s: s, early: early, pings: pingBurst, base64: p.base64}
+	c := &wsConn{s: s, held: early, pings: pingBurst, base64: p.base64}
 	c.reader.deflate = ext.accepted
 	s.ws = c
 	s.setWebSocketWire()
+	if atDoor {
+		door.a.socket = c
+		return
+	}
 	if c.stream, err = s.loop.Attach(conn, c); err != nil {
 		srv.hub.Count("engineio_attach_failed")
 		_ = conn.Close()
@@ -76,9 +84,16 @@ func (srv *Server) openWebSocket(w http.ResponseWriter, r *http.Request, p param
 }
 
 // open starts a new session, on the loop. The open packet is the first frame.
-func (c *wsConn) open() {
+func (c *wsConn) open() { c.openBehind(nil) }
+
+// openBehind is open for a connection that still has to be sent its answer to the handshake: they leave together.
+func (c *wsConn) openBehind(answer []byte) {
 	s := c.s
-	s.Send(s.srv.opts.Wires.packetFrame(string(PacketOpen) + string(s.openData([]Transport{}))))
+	f := s.srv.opts.Wires.packetFrame(string(PacketOpen) + string(s.openData([]Transport{})))
+	if answer != nil {
+		f = rawFrame(append(answer, f.Bytes(s.wire(WebSocket, c.base64))...))
+	}
+	s.Send(f)
 	if f := s.srv.greeting; f != nil {
 		s.Send(f)
 	}
@@ -88,9 +103,9 @@ func (c *wsConn) open() {
 
 // begin consumes what came early and lets the loop read.
 func (c *wsConn) begin() {
+	early := c.held
+	c.held = nil
 	c.stream.Start()
-	early := c.early
-	c.early = nil
 	if len(early) > 0 {
 		c.OnRead(c.stream, early)
 	}

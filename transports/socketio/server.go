@@ -3,6 +3,7 @@ package socketio
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -98,3 +99,9 @@ func (srv *Server) Close(ctx context.Context) error { return srv.engine.Close(ct
 // ServeHTTP implements [http.Handler]. The browser client's files (socket.io.js, …) are not served here:
 // mount package web's Client in front, or let pages load them from elsewhere.
 func (srv *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { srv.engine.ServeHTTP(w, r) }
+
+// Listener takes WebSocket handshakes for this server from l onto the hub's loops, and lets everything else through to the
+// HTTP server that accepts from it: see [engineio.Server.Listener].
+func (srv *Server) Listener(l net.Listener, mine func(r *http.Request) bool) net.Listener {
+	return srv.engine.Listener(l, mine)
+}

@@ -81,6 +81,11 @@ func (p *Poller) add(fd int, events uint32, t Token) error {
 	return nil
 }
 
+// Remove ends the events of a descriptor that has a duplicate elsewhere; for others, closing is enough.
+func (p *Poller) Remove(fd int) {
+	_ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil) // it was added
+}
+
 // Poll returns what is ready, without waiting. The slice is valid until the next Poll or Wait.
 func (p *Poller) Poll() ([]Event, error) {
 	p.fetchRaw(uintptr(p.fd))

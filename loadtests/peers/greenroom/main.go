@@ -9,6 +9,7 @@ package main
 import (
 	"encoding/json"
 	"log"
+	"net"
 	"net/http"
 	"os"
 
@@ -20,14 +21,22 @@ func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: greenroom PORT")
 	}
-	h, err := hub.New(hub.Options{EventRate: -1}) // the others have no bound either
+	h, err := hub.New(hub.Options{
+		EventRate:     -1, // the others have no bound either
+		ReleaseMemory: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	if err := h.Handle("/", serve); err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], socketio.New(h, socketio.Options{})))
+	l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	io := socketio.New(h, socketio.Options{})
+	log.Fatal(http.Serve(io.Listener(l, nil), io))
 }
 
 // serve is one client's session, in a greenlet of its own.

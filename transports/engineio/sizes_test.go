@@ -1,0 +1,24 @@
+package engineio
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// What a session is made of, in bytes. A change that makes one larger should be worth it a hundred thousand times: the
+// bounds are what the allocator hands out.
+func TestSizesOfSessions(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		size, max uintptr
+	}{
+		{"Socket", unsafe.Sizeof(Socket{}), 256},
+		{"wsConn", unsafe.Sizeof(wsConn{}), 192},
+		{"frameReader", unsafe.Sizeof(frameReader{}), 112},
+	} {
+		t.Logf("%s: %d", c.name, c.size)
+		if c.size > c.max && unsafe.Sizeof(uintptr(0)) == 8 {
+			t.Errorf("%s has %d bytes, want at most %d", c.name, c.size, c.max)
+		}
+	}
+}
