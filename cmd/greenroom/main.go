@@ -3,6 +3,7 @@
 //	greenroom                              serve the chat demo and the rooms on loopback
 //	greenroom publish lobby hello          say something in a room
 //	greenroom listen lobby                 print what is said there
+//	greenroom loadtest 127.0.0.1:3000      measure a server under load
 //	greenroom --help                       everything else
 //
 // Every flag is also an environment variable: --zmq-pull is GREENROOM_ZMQ_PULL. A flag on the command line
@@ -30,10 +31,11 @@ import (
 )
 
 type cli struct {
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Serve rooms to Socket.IO and ZeroMQ, and the chat demo (the default command)."`
-	Publish publishCmd `cmd:"" help:"Publish one message into a room."`
-	Listen  listenCmd  `cmd:"" help:"Print the messages of rooms, one a line, until interrupted."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" default:"withargs" help:"Serve rooms to Socket.IO and ZeroMQ, and the chat demo (the default command)."`
+	Publish  publishCmd  `cmd:"" help:"Publish one message into a room."`
+	Listen   listenCmd   `cmd:"" help:"Print the messages of rooms, one a line, until interrupted."`
+	Loadtest loadtestCmd `cmd:"" help:"Measure what a server costs under load."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -1,0 +1,2 @@
+// Package load measures what Socket.IO and Centrifuge servers cost under load.
+package load
