@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -79,12 +80,13 @@ func (r *run) makeLanes() {
 		n = r.plan.Clients
 	}
 	r.lanes = make([]*lane, n)
+	prefix := fmt.Sprintf("load%04x-", rand.IntN(1<<16)) // not that of somebody else who measures the same server
 	for i := range r.lanes {
 		members := r.plan.Clients / n
 		if i < r.plan.Clients%n {
 			members++
 		}
-		l := &lane{name: "load" + strconv.Itoa(i), members: int32(members)}
+		l := &lane{name: prefix + strconv.Itoa(i), members: int32(members)}
 		putHex(l.tag[:], uint32(i))
 		r.lanes[i] = l
 	}

@@ -172,6 +172,9 @@ func (c *Command) report(out io.Writer, results []Result) error {
 			return e.Encode(results)
 		}))
 	}
+	if c.HTML != "" {
+		errs = append(errs, writeTo(c.HTML, out, func(w io.Writer) error { return WriteHTML(w, results) }))
+	}
 	return errors.Join(errs...)
 }
 

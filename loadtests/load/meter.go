@@ -126,7 +126,7 @@ func usage(from, to reading, took float64) Usage {
 }
 
 // percents of a latency curve, from the usual to the worst.
-var percents = []float64{0, 10, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.999, 100}
+var percents = []float64{0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 99.99, 100}
 
 func latencyOf(h *hdrhistogram.Histogram) Latency {
 	if h.TotalCount() == 0 {

@@ -20,6 +20,11 @@ func Run(ctx context.Context, p Plan, peer Peer) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	return r.run(ctx)
+}
+
+// run is [Run]; once only.
+func (r *run) run(ctx context.Context) (Result, error) {
 	if err := checkDescriptors(r.descriptors()); err != nil {
 		return Result{}, err
 	}

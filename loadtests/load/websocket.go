@@ -128,14 +128,14 @@ func (l *wsLink) take(p []byte, now time.Duration) (n int, err error) {
 	}
 	for l.state == wsOpen {
 		first, size, at, ok := frameHead(p[n:])
+		if ok && p[n+1] >= 128 {
+			return n, errors.New("a masked frame, which a server must not send")
+		}
 		if !ok || len(p)-n < at+size {
 			if ok && size > maxFrame {
 				return 0, fmt.Errorf("a frame of more than %d bytes", maxFrame)
 			}
 			return n, nil
-		}
-		if p[n+1] >= 128 {
-			return n, errors.New("a masked frame, which a server must not send")
 		}
 		payload := p[n+at : n+at+size]
 		n += at + size
