@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -65,7 +66,7 @@ func summary(ms []measurement) figures {
 		return f
 	}
 	if f.failed != "" { // at times it works, at times it does not
-		f.faults = worse(f.faults, f.failed)
+		f.faults = worse(f.faults, fmt.Sprintf("%d of %d runs failed: %s", len(ms)-len(rs), len(ms), f.failed))
 		f.failed = ""
 	}
 	of := func(get func(*load.Result) float64) []float64 {

@@ -10,10 +10,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import signal
 import sys
 
-import gevent
 import socketio
 from gevent import pywsgi
 from geventwebsocket.handler import WebSocketHandler
@@ -46,5 +44,4 @@ server = pywsgi.WSGIServer(
     backlog=4096,
     log=None,
 )
-gevent.signal_handler(signal.SIGTERM, lambda: sys.exit(0))
 server.serve_forever()
