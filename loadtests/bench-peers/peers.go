@@ -48,9 +48,10 @@ var peers = []peer{
 		settings: "JSON protocol. A pool of write buffers, as its documentation recommends for many connections; for the idle row also " +
 			"`ReadBufferSize` 512 and `ProcessCommandsOffReadLoop`, its documented ways to less memory; for the deflate row its cache of " +
 			"prepared messages, which is experimental. `WriteDelay`, which trades latency for fewer writes, stays off as by default.",
-		more: "Runs on many nodes over Redis or NATS with consistent sharding; streams of history that clients resume by offset, in memory or in " +
-			"Redis; delta compression of publications and filters by tags; a binary Protobuf protocol (the figures are of JSON); " +
-			"SSE, HTTP streaming and WebTransport; client SDKs for seven platforms; Centrifugo, a server around it, with years of production behind it.",
+		more: "Many nodes over Redis, with sharding and Redis Cluster; presence and history in Redis, so that they outlive a server; delta compression of " +
+			"publications, and filters by tags; a binary Protobuf protocol (the figures are of JSON); SSE and HTTP streaming that need no sticky " +
+			"sessions, and unidirectional transports; SDKs of its own for browsers, Go, Dart, Swift, Java and Python; and Centrifugo, the " +
+			"server around it, with years of production behind it.",
 	},
 	{
 		name: "nodejs", title: "Socket.IO 4.8.4 (Node.js)", protocol: load.EIO4, polling: true, deflate: true,
@@ -71,7 +72,7 @@ var peers = []peer{
 		name: "googollee", title: "googollee/go-socket.io 1.7.0", protocol: load.EIO3, polling: true,
 		module:   "loadtests/peers/googollee",
 		settings: "As by default, with a heartbeat of 25 s like the others. Engine.IO 3, which clients of Socket.IO 1 and 2 speak.",
-		more:     "A Redis adapter. (It is no longer developed, and its clients are those of Socket.IO 2 at most.)",
+		more:     "A Redis adapter. (Its last release is of February 2023, and its clients are those of Socket.IO 1 and 2.)",
 	},
 	{
 		name: "gevent", title: "python-socketio (gevent)", protocol: load.EIO4, polling: true,
@@ -80,7 +81,7 @@ var peers = []peer{
 		settings: "pywsgi with gevent-websocket and monkey patching, as in its \"Deployment\" page, of Debian's packages; `async_handlers=False`, so " +
 			"that an event costs no greenlet and keeps its order; no compression of HTTP.",
 		more: "Handlers in Python, beside Flask, Django and all of PyPI; the same API on asyncio, eventlet and threads; adapters for Redis, Kafka, " +
-			"RabbitMQ and ZeroMQ.",
+			"RabbitMQ.",
 	},
 	{
 		name: "rawwrite", title: "plain `write`", protocol: load.EIO4, floor: true,
