@@ -1,9 +1,10 @@
 # One command for each thing one does here; `make help` lists them.
 GO ?= go
 ARTIFACTS ?= $(CURDIR)/artifacts
+PEERS = centrifuge zishang520 googollee
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run web test check lint bench bench-gevent fuzz fmt clean deps
+.PHONY: help run web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +34,7 @@ lint: ## formatting, vet (for the other systems too) and staticcheck
 	cd web/e2e && $(GO) vet ./...
 	cd coop/examples/drivers && $(GO) vet ./...
 	cd coop/examples/frameworks && $(GO) vet ./...
+	for p in $(PEERS); do (cd loadtests/peers/$$p && $(GO) vet ./...) || exit 1; done
 	$(STATICCHECK) ./...
 
 test: deps web ## everything, with real peers: the one test command
@@ -43,6 +45,14 @@ bench: ## benchmarks of the packages
 
 bench-gevent: ## coop beside gevent and goroutines, as a table (python3-gevent, wrk)
 	@$(GO) run ./loadtests/coop-vs-gevent -rounds 5
+
+bench-peers: deps loadtests/peers/nodejs/node_modules/.package-lock.json ## Greenroom beside other servers; writes docs/benchmarks.md (20 min; ARGS="-rows echo")
+	$(GO) build -o bin/bench-peers ./loadtests/bench-peers
+	bin/bench-peers $(or $(ARGS),-write docs/benchmarks.md)
+
+loadtests/peers/nodejs/node_modules/.package-lock.json: loadtests/peers/nodejs/package-lock.json
+	npm ci --no-audit --no-fund --prefix loadtests/peers/nodejs
+	@touch $@
 
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s

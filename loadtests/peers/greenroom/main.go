@@ -1,7 +1,7 @@
 // Command greenroom is the peer that load tests measure: a Socket.IO server written with the library
 // as a user would write it.
 //
-//	go run ./loadtests/peers/greenroom PORT
+//	go run ./loadtests/peers/greenroom PORT [deflate]
 //
 // Clients call join(room, ack), pub(room, msg) and echo(x, ack).
 package main
@@ -14,12 +14,13 @@ import (
 	"os"
 
 	"greenroom/hub"
+	"greenroom/transports/engineio"
 	"greenroom/transports/socketio"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: greenroom PORT")
+	if len(os.Args) < 2 {
+		log.Fatal("usage: greenroom PORT [deflate]")
 	}
 	h, err := hub.New(hub.Options{
 		EventRate:     -1, // the others have no bound either
@@ -31,11 +32,15 @@ func main() {
 	if err := h.Handle("/", serve); err != nil {
 		log.Fatal(err)
 	}
+	var options socketio.Options
+	if len(os.Args) > 2 && os.Args[2] == "deflate" {
+		options.Engine.PerMessageDeflate = &engineio.Deflate{Threshold: 1} // small messages too
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:"+os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
-	io := socketio.New(h, socketio.Options{})
+	io := socketio.New(h, options)
 	log.Fatal(http.Serve(io.Listener(l, nil), io))
 }
 
