@@ -26,6 +26,7 @@ type parser struct {
 	phase    phase
 	peerType string // set when READY has passed
 	pong     func(context []byte) error
+	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
 	now      func() time.Time
 
 	buf        []byte
@@ -116,7 +117,7 @@ func (p *parser) greeting() (progress bool, err error) {
 	if len(b) == 0 {
 		return false, nil
 	}
-	if err := checkGreeting(b); err != nil || len(b) < greetingBytes {
+	if err := checkGreeting(b, "NULL"); err != nil || len(b) < greetingBytes {
 		return false, err
 	}
 	p.s += greetingBytes
@@ -140,7 +141,7 @@ func (p *parser) ready() (progress bool, err error) {
 	if end > p.w {
 		return false, nil
 	}
-	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local); err != nil {
+	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local, p.admit); err != nil {
 		return false, err
 	}
 	p.r = p.s + canonicalReady(p.buf[p.s:end], p.peerType)
