@@ -19,6 +19,7 @@ type Publication struct {
 	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
 	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
 	Except    []string // sessions, or rooms, that do not get it
+	Local     bool     // for this node alone: its publisher reaches the others as well, or does not want to
 
 	skip *Session
 }
@@ -86,7 +87,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
-	if h.opts.Adapter != nil {
+	if h.opts.Adapter != nil && !p.Local {
 		h.spread(ns, m, &p)
 	}
 	return id, nil

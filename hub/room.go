@@ -90,6 +90,7 @@ func (r *Room) joinLocked(s *Session) {
 			r.ns.empty.forget(r)
 		}
 		r.tellMembers(ofRoomCreated)
+		r.tellLive(true)
 	}
 	r.members++
 	sh.count++
@@ -138,6 +139,7 @@ func (s *Session) leaveSlot(slot int) {
 	r.members--
 	if r.members == 0 {
 		r.tellMembers(ofRoomDeleted)
+		r.tellLive(false)
 	}
 	posted, out := sh.posted, r.latest()
 	over := r.emptiedLocked()

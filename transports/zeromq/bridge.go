@@ -20,8 +20,9 @@ type Bridge struct {
 	egress    *egress
 	anyone    *Principal // of endpoints that ask nobody who they are
 	untap     func()     // nil without Options.Pub
-	closing   sync.Once
-	closeErr  error
+	ingress
+	closing  sync.Once
+	closeErr error
 }
 
 // BindError says which endpoint could not be bound.
@@ -42,6 +43,9 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	b.log = newRateLog(b.opts.Logger)
 	b.anyone = anyone(b.opts.Principal)
 	b.egress = newEgress(b)
+	if err := b.ingress.init(b); err != nil {
+		return nil, err
+	}
 	for _, e := range []struct {
 		name, address string
 		typ           zmq4.SocketType
@@ -68,6 +72,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	for _, e := range b.endpoints {
 		e.start()
 	}
+	b.ingress.start(h)
 	return b, nil
 }
 
@@ -94,10 +99,13 @@ func (b *Bridge) Subscribers(namespace, room string) int {
 	return len(b.egress.topics.match(nil, topicOf(namespace, room)))
 }
 
-// CloseIngress ends Pull and Sub, and nothing is published over ZeroMQ any more: what publishers had sent
+// CloseIngress ends Pull, Sub and the connections to publishers, and nothing is published over ZeroMQ any more: what publishers had sent
 // when they were told has been read, as far as they closed within a second; what they still hold is for
 // the next server. Subscribers hear what is published until Close. Idempotent.
-func (b *Bridge) CloseIngress() error { return b.close("pull", "sub") }
+func (b *Bridge) CloseIngress() error {
+	b.ingress.close()
+	return b.close("pull", "sub")
+}
 
 // Close ends all endpoints and their connections and waits for them. Subscribers get a second to take
 // what is queued for them. Idempotent.

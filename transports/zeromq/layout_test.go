@@ -290,7 +290,7 @@ func FuzzLayout(f *testing.F) {
 			t.Fatalf("%d publications", len(pubs))
 		}
 		for _, p := range pubs {
-			if err := checkAddress(&p); err != nil {
+			if err := errors.Join(checkAddress(p.Namespace, p.Room), checkEvent(p.Event)); err != nil {
 				t.Fatalf("%s: %v", describe(p), err)
 			}
 			payload, err := hub.EncodeArgs(p.Event, p.Args...)

@@ -28,6 +28,12 @@ const (
 	reasonDepth         = "zeromq_json_too_deep"      // JSON nested deeper than 64
 	reasonPlaceholder   = "zeromq_placeholder"        // JSON that could pass for a binary placeholder
 	reasonBinaries      = "zeromq_too_many_binaries"  // more binary values than a Socket.IO packet may have
+	reasonItem          = "zeromq_bad_item"           // not an item of Pushpin's
+	reasonItemFormat    = "zeromq_item_unsupported"   // an item, or a part of one, that a WebSocket client cannot be given
+	reasonGap           = "zeromq_sequence_gap"       // a publisher's counter says that messages were lost
+	reasonUndemanded    = "zeromq_undemanded_room"    // matched a subscription on demand, but is no room that anybody is in
+	reasonDemandFull    = "zeromq_demand_full"        // a room not subscribed to at publishers, above Options.MaxTopics
+	reasonSlowPublisher = "zeromq_slow_publisher"     // a publisher disconnected because it does not read subscriptions
 	reasonRetain        = "zeromq_retain_unsupported" // retain:true in an envelope
 	reasonDropped       = "zeromq_subscriber_dropped" // one message not queued for one slow subscriber
 	reasonSlow          = "zeromq_slow_subscriber"    // a subscriber disconnected for being slow

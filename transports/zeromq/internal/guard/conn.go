@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,10 @@ type Conn struct {
 
 	out sender
 
+	beats  sync.WaitGroup // of Heartbeat
+	reads  atomic.Int64   // that brought something
+	ponged atomic.Bool    // the peer has answered a PING
+
 	errMu  sync.Mutex // also held while the read deadline is set
 	err    error
 	broken error // the peer takes nothing any more; what it sent before can still be read
@@ -33,6 +38,7 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 	l = l.WithDefaults()
 	c := &Conn{raw: raw}
 	c.in = newParser(local, l, c.sendPong)
+	c.in.ponged = func() { c.ponged.Store(true) }
 	c.out.init(raw, l, c.writeFailed)
 	return c
 }
@@ -98,25 +104,26 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if n := c.in.take(p); n > 0 {
-		return n, nil
+	if err := c.ready(); err != nil {
+		return 0, err
 	}
-	for {
+	return c.in.take(p), nil
+}
+
+// ready returns when there are cleared bytes.
+func (c *Conn) ready() error {
+	for c.in.r == c.in.d {
 		cleared, err := c.in.next()
+		if err == nil && !cleared {
+			err = c.fill()
+		}
 		if err != nil {
 			c.explain(err)
 			c.fail(err)
-			return 0, err
-		}
-		if cleared {
-			return c.in.take(p), nil
-		}
-		if err := c.fill(); err != nil {
-			c.explain(err) // a violation of the security mechanism below
-			c.fail(err)
-			return 0, err
+			return err
 		}
 	}
+	return nil
 }
 
 // fill reads once from the network.
@@ -126,6 +133,7 @@ func (c *Conn) fill() error {
 	}
 	n, err := c.raw.Read(c.in.space())
 	c.in.filled(n)
+	c.reads.Add(1)
 	switch {
 	case n > 0, err == nil:
 		return nil // an error comes back at the next read
@@ -258,8 +266,11 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Wait returns when the flusher has ended, after Close or a failure.
-func (c *Conn) Wait() { <-c.out.ended }
+// Wait returns when the flusher and the heartbeat have ended, after Close or a failure.
+func (c *Conn) Wait() {
+	<-c.out.ended
+	c.beats.Wait()
+}
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }

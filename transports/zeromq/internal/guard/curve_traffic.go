@@ -2,9 +2,10 @@ package guard
 
 import "errors"
 
-// read hands up the frames of as many MESSAGEs as have arrived and fit into p.
+// read hands up the frames of as many MESSAGEs as have arrived and fit into p. It reads once: when that completes
+// none, it returns nothing and no error, so that the Conn above sees that the peer is alive.
 func (k *session) read(s *secure, p []byte) (n int, err error) {
-	for {
+	for read := false; ; {
 		for {
 			body, total, ok, err := s.in.frame(func(h header) error { return k.checkMessage(h, s.limits) })
 			if err != nil || !ok {
@@ -35,12 +36,13 @@ func (k *session) read(s *secure, p []byte) (n int, err error) {
 			n += len(opened)
 			s.in.r += total
 		}
-		if n > 0 || len(p) == 0 {
+		if n > 0 || len(p) == 0 || read {
 			return n, nil
 		}
 		if err := s.in.fill(s.Conn); err != nil {
 			return 0, s.ended(err)
 		}
+		read = true
 	}
 }
 

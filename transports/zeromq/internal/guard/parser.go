@@ -26,6 +26,7 @@ type parser struct {
 	phase    phase
 	peerType string // set when READY has passed
 	pong     func(context []byte) error
+	ponged   func()                      // a PONG has come; nil when nobody asks
 	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
 	now      func() time.Time
 
@@ -226,11 +227,15 @@ func (p *parser) command(body []byte, end int) error {
 	switch name {
 	case "PING":
 		err = p.ping(data)
+	case "PONG":
+		if p.ponged != nil {
+			p.ponged()
+		}
 	case "SUBSCRIBE":
 		return p.subscription(1, data, end)
 	case "CANCEL":
 		return p.subscription(0, data, end)
-	} // PONG, and what later versions add, is ignored, as libzmq does it
+	} // what later versions add is ignored, as libzmq does it
 	if err == nil {
 		p.skip(end)
 	}
