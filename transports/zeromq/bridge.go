@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -18,6 +19,7 @@ type Bridge struct {
 	log       *rateLog
 	endpoints map[string]*endpoint
 	egress    *egress
+	security  *security
 	anyone    *Principal // of endpoints that ask nobody who they are
 	untap     func()     // nil without Options.Pub
 	ingress
@@ -42,6 +44,10 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	b := &Bridge{hub: h, opts: o.withDefaults(), endpoints: make(map[string]*endpoint)}
 	b.log = newRateLog(b.opts.Logger)
 	b.anyone = anyone(b.opts.Principal)
+	var err error
+	if b.security, err = newSecurity(b); err != nil {
+		return nil, fmt.Errorf("zeromq: security: %w", err)
+	}
 	b.egress = newEgress(b)
 	if err := b.ingress.init(b); err != nil {
 		return nil, err
@@ -60,7 +66,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		if e.address == "" {
 			continue
 		}
-		ln, err := bind(e.address, o.Insecure, b.opts.IPCMode)
+		ln, err := bind(e.address, o.Insecure || b.security.curve != nil, b.opts.IPCMode)
 		if err != nil {
 			return nil, errors.Join(&BindError{e.name, err}, b.Close())
 		}
@@ -69,6 +75,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
 	}
+	b.security.start()
 	for _, e := range b.endpoints {
 		e.start()
 	}
@@ -116,6 +123,7 @@ func (b *Bridge) Close() error {
 			b.untap()
 		}
 		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
+		b.security.close()
 	})
 	return b.closeErr
 }

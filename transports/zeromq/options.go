@@ -26,7 +26,9 @@ type Options struct {
 	// publisher that is not there is tried again without end.
 	Connect []string
 
-	// Insecure allows TCP addresses that are not loopback: anybody who reaches them may publish and
+	// Security says who is let in. The zero value asks nobody: NULL.
+	Security Security
+	// Insecure allows TCP addresses that are not loopback without CURVE: anybody who reaches them may publish and
 	// subscribe.
 	Insecure bool
 	// IPCMode are the permissions of ipc:// socket files. Default 0600: this user only.

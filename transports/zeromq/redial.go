@@ -138,7 +138,7 @@ func (p *publisher) once() error {
 	if err != nil {
 		return err
 	}
-	g := guard.New(raw, string(zmq4.Sub), b.opts.limits())
+	g := guard.New(b.security.dial(p.endpoint, raw, b.opts.limits()), string(zmq4.Sub), b.opts.limits())
 	end := context.AfterFunc(p.set.ctx, func() { _ = g.Close() })
 	defer func() {
 		end()

@@ -171,7 +171,7 @@ const (
 // explain answers a READY that is refused with an ERROR command and gives the peer time to read it.
 func (c *Conn) explain(err error) {
 	var v *Violation
-	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError || v.silent {
+	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError || v.Silent {
 		return
 	}
 	told := v.Told

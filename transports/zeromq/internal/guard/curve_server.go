@@ -96,7 +96,7 @@ func (c *curveServer) shake(s *secure) ([]byte, error) {
 		return nil, err
 	}
 	if c.conf.Admit != nil {
-		props, err := properties(metadata)
+		props, err := Properties(metadata)
 		if err != nil {
 			return nil, err
 		}

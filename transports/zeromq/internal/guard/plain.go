@@ -47,6 +47,9 @@ type plainServer struct {
 	conf *PlainServer
 }
 
+// plainError is how libzmq 4.3 spells PLAIN's ERROR: in C, "\x5ERROR" is "^RROR". It does not know the right one.
+var plainError = []byte("^RROR")
+
 // maxPlainHello is HELLO with two strings of 255 bytes.
 const maxPlainHello = 6 + 2*256
 
@@ -119,6 +122,9 @@ func (c *plainClient) shake(s *secure) ([]byte, error) {
 	body, err := s.command(maxCommandBytes, ReasonPlainHello)
 	if err != nil || peerError(body) {
 		return body, err
+	}
+	if reason, ok := bytes.CutPrefix(body, plainError); ok {
+		return append([]byte("\x05ERROR"), reason...), nil
 	}
 	if string(body) != "\x07WELCOME" {
 		return nil, silent(ReasonPlainHello, "%d bytes that are no WELCOME", len(body))

@@ -59,7 +59,7 @@ func parseReady(body []byte, local string, admit func(identity string) error) (s
 	default:
 		return "", violation(ReasonReady, "command %q in place of READY", name)
 	}
-	seen, err := properties(props)
+	seen, err := Properties(props)
 	if err != nil {
 		return "", err
 	}
@@ -80,8 +80,8 @@ func parseReady(body []byte, local string, admit func(identity string) error) (s
 	return "", violation(ReasonSocketType, "a %.32q peer on a %s endpoint", peer, local)
 }
 
-// properties reads a peer's metadata; names come in lower case.
-func properties(props []byte) (map[string]string, error) {
+// Properties reads a peer's metadata; names come in lower case.
+func Properties(props []byte) (map[string]string, error) {
 	seen := map[string]string{}
 	for len(props) > 0 {
 		n := int(props[0])

@@ -262,7 +262,7 @@ func peerError(body []byte) bool { return bytes.HasPrefix(body, []byte("\x05ERRO
 
 // silent is a violation that the peer is told nothing about: it closes, as libzmq does.
 func silent(reason, format string, args ...any) *Violation {
-	return &Violation{Reason: reason, Detail: fmt.Sprintf(format, args...), silent: true}
+	return &Violation{Reason: reason, Detail: fmt.Sprintf(format, args...), Silent: true}
 }
 
 // hushed makes an error of a check that NULL shares a silent one.

@@ -14,7 +14,7 @@ type Violation struct {
 	Reason string
 	Detail string
 	Told   string // what an ERROR command tells the peer in place of Detail
-	silent bool   // the peer is told nothing
+	Silent bool   // the peer is told nothing, and may try again
 }
 
 func (v *Violation) Error() string { return v.Reason + ": " + v.Detail }
@@ -41,6 +41,7 @@ const (
 	ReasonUnansweredOut = "zeromq_pong_backlog"      // asks for PONGs and does not read them
 
 	ReasonDenied         = "zeromq_denied"           // the peer, or its key or password, is not let in
+	ReasonAuthFailed     = "zeromq_auth_failed"      // nobody could say whether the peer is to be let in: it is not
 	ReasonCurveRate      = "zeromq_curve_rate"       // more CURVE handshakes in a second than are allowed
 	ReasonCurveHello     = "zeromq_curve_hello"      // malformed HELLO, or something else in its place
 	ReasonCurveServerKey = "zeromq_curve_server_key" // a HELLO for another server key than ours
