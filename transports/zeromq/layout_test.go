@@ -61,7 +61,8 @@ func runLayout(t *testing.T, cases []layoutCase) {
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			pubs, err := Greenroom.Parse(c.frames, c.format.withDefaults())
+			format := c.format.withDefaults()
+			pubs, err := format.Layout.Parse(c.frames, format)
 			if c.reason != "" {
 				var r *Refusal
 				if !errors.As(err, &r) || r.Reason != c.reason || r.Detail == "" || pubs != nil {
