@@ -47,7 +47,17 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 func (c *Conn) PeerType() string { return c.in.peerType }
 
 // Heard reports whether anything has come from the peer. Owner, or when the owner has ended.
-func (c *Conn) Heard() bool { return c.in.phase != phaseGreeting || c.in.w > 0 }
+func (c *Conn) Heard() bool {
+	if s, ok := c.raw.(*secure); ok && (s.phase != phaseGreeting || s.in.w > 0) {
+		return true
+	}
+	return c.in.phase != phaseGreeting || c.in.w > 0
+}
+
+// Admit has fn decide on the peer, once its READY has been read and before ours is sent. The error ends the
+// connection; a [*Violation] is explained to the peer. Under a security mechanism that has a decision of its
+// own there is no second one. Owner, before [Open].
+func (c *Conn) Admit(fn func(identity string) error) { c.in.admit = fn }
 
 // Err returns why the connection ended: a [*Violation], the network's error, [ErrClosed], or nil
 // while it lives.
@@ -104,13 +114,11 @@ func (c *Conn) Read(p []byte) (int, error) {
 func (c *Conn) ready() error {
 	for c.in.r == c.in.d {
 		cleared, err := c.in.next()
-		switch {
-		case err != nil:
-			c.explain(err)
-		case !cleared:
+		if err == nil && !cleared {
 			err = c.fill()
 		}
 		if err != nil {
+			c.explain(err)
 			c.fail(err)
 			return err
 		}
@@ -163,10 +171,14 @@ const (
 // explain answers a READY that is refused with an ERROR command and gives the peer time to read it.
 func (c *Conn) explain(err error) {
 	var v *Violation
-	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError {
+	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError || v.silent {
 		return
 	}
-	if !c.out.urgent(appendError(nil, v.Detail)) || c.Flush() != nil || c.CloseWrite() != nil {
+	told := v.Told
+	if told == "" {
+		told = v.Detail
+	}
+	if !c.out.urgent(appendError(nil, told)) || c.Flush() != nil || c.CloseWrite() != nil {
 		return // gone already
 	}
 	if c.SetReadDeadline(time.Now().Add(refusalTime)) == nil {

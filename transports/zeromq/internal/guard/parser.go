@@ -27,6 +27,7 @@ type parser struct {
 	peerType string // set when READY has passed
 	pong     func(context []byte) error
 	ponged   func() // a PONG has come; nil when nobody asks
+	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
 	now      func() time.Time
 
 	buf        []byte
@@ -117,7 +118,7 @@ func (p *parser) greeting() (progress bool, err error) {
 	if len(b) == 0 {
 		return false, nil
 	}
-	if err := checkGreeting(b); err != nil || len(b) < greetingBytes {
+	if err := checkGreeting(b, "NULL"); err != nil || len(b) < greetingBytes {
 		return false, err
 	}
 	p.s += greetingBytes
@@ -141,7 +142,7 @@ func (p *parser) ready() (progress bool, err error) {
 	if end > p.w {
 		return false, nil
 	}
-	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local); err != nil {
+	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local, p.admit); err != nil {
 		return false, err
 	}
 	p.r = p.s + canonicalReady(p.buf[p.s:end], p.peerType)
