@@ -28,7 +28,6 @@ const (
 	reasonDepth         = "zeromq_json_too_deep"      // JSON nested deeper than 64
 	reasonPlaceholder   = "zeromq_placeholder"        // JSON that could pass for a binary placeholder
 	reasonBinaries      = "zeromq_too_many_binaries"  // more binary values than a Socket.IO packet may have
-	reasonRetain        = "zeromq_retain_unsupported" // retain:true in an envelope
 	reasonDropped       = "zeromq_subscriber_dropped" // one message not queued for one slow subscriber
 	reasonSlow          = "zeromq_slow_subscriber"    // a subscriber disconnected for being slow
 	reasonSubscription  = "zeromq_bad_subscription"   // a message to XPUB that is no subscription
