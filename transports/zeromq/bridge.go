@@ -18,7 +18,8 @@ type Bridge struct {
 	log       *rateLog
 	endpoints map[string]*endpoint
 	egress    *egress
-	untap     func() // nil without Options.Pub
+	anyone    *Principal // of endpoints that ask nobody who they are
+	untap     func()     // nil without Options.Pub
 	closing   sync.Once
 	closeErr  error
 }
@@ -39,6 +40,7 @@ func (e *BindError) Unwrap() error { return e.Err }
 func Listen(h Hub, o Options) (*Bridge, error) {
 	b := &Bridge{hub: h, opts: o.withDefaults(), endpoints: make(map[string]*endpoint)}
 	b.log = newRateLog(b.opts.Logger)
+	b.anyone = anyone(b.opts.Principal)
 	b.egress = newEgress(b)
 	for _, e := range []struct {
 		name, address string

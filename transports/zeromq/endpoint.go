@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -44,7 +45,11 @@ type peer struct {
 	guard  *guard.Conn
 	conn   *zmq4.Conn
 	remote string
-	slot   *list.Element // in pending; guarded by the endpoint's mu
+
+	principal *Principal  // who it is, once it has shaken hands; never nil then
+	from      *hub.Sender // the principal, as publications show it
+
+	slot *list.Element // in pending; guarded by the endpoint's mu
 }
 
 func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error, part func(*peer)) *endpoint {
@@ -143,6 +148,7 @@ func (e *endpoint) run(p *peer) error {
 		return err
 	}
 	p.conn = conn
+	p.is(e.bridge.anyone)
 	if err := e.established(p); err != nil {
 		return err
 	}

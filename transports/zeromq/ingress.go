@@ -31,7 +31,7 @@ func (b *Bridge) servePull(p *peer) error {
 		if err != nil {
 			return err
 		}
-		b.ingest(frames, b.opts.PullFormat)
+		b.ingest(p, frames, b.opts.PullFormat)
 	}
 }
 
@@ -55,7 +55,7 @@ func (b *Bridge) serveSub(p *peer) error {
 		case b.hub.Saturated():
 			b.refused(reasonSaturated, "dropped a message, the hub is saturated", "remote", p.remote)
 		default:
-			b.ingest(frames, b.opts.SubFormat)
+			b.ingest(p, frames, b.opts.SubFormat)
 		}
 	}
 }
@@ -83,8 +83,8 @@ func (p *peer) receive() ([][]byte, error) {
 	return msg.Frames, nil
 }
 
-// ingest publishes one message, or counts why not.
-func (b *Bridge) ingest(frames [][]byte, f Format) {
+// ingest publishes one message of a peer's, or counts why not.
+func (b *Bridge) ingest(from *peer, frames [][]byte, f Format) {
 	pubs, err := parse(frames, f)
 	if err != nil {
 		reason, detail := reasonShape, err.Error()
@@ -96,7 +96,11 @@ func (b *Bridge) ingest(frames [][]byte, f Format) {
 	}
 	for _, p := range pubs {
 		p.Via = "zeromq"
-		p.From = &hub.Sender{ID: "zeromq", Name: b.opts.Principal}
+		p.From = from.from
+		if !from.principal.MayPublish(p.Namespace, p.Room) {
+			b.forbidden(from, "publication refused", "room", p.Room)
+			continue
+		}
 		if _, err := b.hub.Publish(p); err != nil && !errors.Is(err, hub.ErrDuplicate) {
 			b.refused(reasonPublish, "publication refused", "room", p.Room, "error", err)
 		}

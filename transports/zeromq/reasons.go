@@ -33,6 +33,7 @@ const (
 	reasonSubscription  = "zeromq_bad_subscription"   // a message to XPUB that is no subscription
 	reasonManyTopics    = "zeromq_too_many_topics"    // a subscription above Options.MaxTopics, ignored
 	reasonOutgoing      = "zeromq_unsendable"         // a room message whose payload is no JSON array
+	reasonForbidden     = "zeromq_forbidden"          // a room, or a thing, that the peer's principal has no permission for
 	reasonUnexpectedCmd = "zeromq_unexpected_command" // a command that reached zmq4, which none should
 )
 
