@@ -37,7 +37,8 @@ type Hub struct {
 	taps        atomic.Pointer[[]*tap]
 	tapsMu      sync.Mutex
 	observers   atomic.Pointer[[]*Observer]
-	observersMu sync.Mutex
+	watches     atomic.Pointer[[]*roomWatch]
+	observersMu sync.Mutex // for changes of either list
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64

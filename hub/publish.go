@@ -23,6 +23,7 @@ type Publication struct {
 	// Retain keeps the publication, on this node, as the room's last value for those who come later, in place of the
 	// one before; without arguments, or with null alone, it ends that.
 	Retain bool
+	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
 	skip *Session
 }
@@ -97,7 +98,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
-	if h.opts.Adapter != nil {
+	if h.opts.Adapter != nil && !p.Local {
 		h.spread(ns, m, payload, &p)
 	}
 	return id, nil

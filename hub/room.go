@@ -91,6 +91,7 @@ func (r *Room) joinLocked(s *Session) {
 			r.ns.empty.forget(r)
 		}
 		r.tellMembers(ofRoomCreated)
+		r.tellLive(true)
 	}
 	r.members++
 	sh.count++
@@ -139,6 +140,7 @@ func (s *Session) leaveSlot(slot int) {
 	r.members--
 	if r.members == 0 {
 		r.tellMembers(ofRoomDeleted)
+		r.tellLive(false)
 	}
 	posted, out := sh.posted, r.latest()
 	over := r.emptiedLocked()
