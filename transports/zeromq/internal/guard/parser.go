@@ -26,7 +26,7 @@ type parser struct {
 	phase    phase
 	peerType string // set when READY has passed
 	pong     func(context []byte) error
-	ponged   func() // a PONG has come; nil when nobody asks
+	ponged   func()                      // a PONG has come; nil when nobody asks
 	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
 	now      func() time.Time
 
