@@ -21,6 +21,14 @@ func TestAStoppedPublisherIsNoticed(t *testing.T) {
 	o.Heartbeat, o.HeartbeatTimeout = 20*time.Millisecond, 500*time.Millisecond
 	b := listen(t, h, o)
 	waitOutput(t, p, "+\n")
+	eventually(t, "its first PONG", func() bool {
+		b.up.mu.Lock()
+		defer b.up.mu.Unlock()
+		for g := range b.up.peers {
+			return g.Answers()
+		}
+		return false
+	})
 	h.mu.Lock()
 	before := h.counts[guard.ReasonHeartbeat]
 	h.mu.Unlock()
