@@ -15,6 +15,7 @@ type Room struct {
 	mu      sync.Mutex
 	members int
 	offset  uint64 // of the last message
+	seq     uint64 // of the last publication
 	history history
 	watch   *presence // nil while nobody has said that they are here
 	dead    bool      // dropped from its namespace: look it up again

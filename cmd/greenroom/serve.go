@@ -34,11 +34,12 @@ const (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO. 'off' for none."`
-	ZmqPull string `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
-	ZmqPub  string `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
-	ZmqSub  string `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
-	Loops   int    `default:"0" help:"Event loops; 0 is one per core."`
+	Listen  string    `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO. 'off' for none."`
+	ZmqPull string    `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
+	ZmqPub  string    `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
+	ZmqSub  string    `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
+	Feeds   feedFlags `embed:""`
+	Loops   int       `default:"0" help:"Event loops; 0 is one per core."`
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
@@ -105,6 +106,9 @@ func (c *serveCmd) check() error {
 		return misuse("--tls-cert is for --listen, which is off")
 	}
 	if err := c.Admin.check(c.Listen); err != nil {
+		return err
+	}
+	if err := c.Feeds.check(); err != nil {
 		return err
 	}
 	if c.Loops < 0 {
@@ -197,11 +201,15 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 	if err = s.serveAdmin(c.Admin); err != nil {
 		return s, err
 	}
-	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
-		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
+	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off || len(c.Feeds.Connect) > 0 {
+		z := zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
-		})
+		}
+		if err = c.Feeds.apply(&z); err != nil {
+			return s, err
+		}
+		s.bridge, err = zeromq.Listen(s.hub, z)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
 		}

@@ -84,7 +84,7 @@ func readEnvelope(r *reader, frame []byte) error {
 	}
 	p := hub.Publication{
 		Namespace: r.format.Namespace, Event: r.format.Event,
-		Volatile: e.Volatile, ID: e.ID, Except: e.Except,
+		Volatile: e.Volatile, Retain: e.Retain, ID: e.ID, Except: e.Except,
 	}
 	if e.NSP != nil {
 		p.Namespace = *e.NSP
@@ -114,8 +114,6 @@ func readEnvelope(r *reader, frame []byte) error {
 
 func (e *envelope) check() error {
 	switch {
-	case e.Retain:
-		return refuse(reasonRetain, "retain is not supported: nothing keeps retained values")
 	case len(e.Room) == 0:
 		return refuse(reasonEnvelope, "no room")
 	case len(e.Room) > maxEnvelopeRooms:

@@ -168,6 +168,7 @@ func (b *Bridge) ingest(from *peer, in *reader, frames [][]byte, only *demand) {
 		p.Via = "zeromq"
 		p.From = from.from
 		p.Local = in.format.Fanout == Local
+		p.Retain = p.Retain || in.format.Retain && !p.Volatile
 		if only != nil && !only.hears(p.Namespace, p.Room) {
 			b.hub.Count(reasonUndemanded)
 			continue

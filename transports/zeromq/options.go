@@ -90,6 +90,8 @@ type Format struct {
 	NamespaceInTopic bool
 	// Room receives the publications of layouts whose messages do not name one: [Raw], [JSONType], [Bitcoin].
 	Room string
+	// Retain keeps the newest publication of each room for those who join or subscribe later.
+	Retain bool
 	// Fanout says who gets the publications when the hub has an Adapter. Default: [Cluster], with
 	// Options.Demand [Local].
 	Fanout Fanout

@@ -34,7 +34,6 @@ const (
 	reasonUndemanded    = "zeromq_undemanded_room"    // matched a subscription on demand, but is no room that anybody is in
 	reasonDemandFull    = "zeromq_demand_full"        // a room not subscribed to at publishers, above Options.MaxTopics
 	reasonSlowPublisher = "zeromq_slow_publisher"     // a publisher disconnected because it does not read subscriptions
-	reasonRetain        = "zeromq_retain_unsupported" // retain:true in an envelope
 	reasonDropped       = "zeromq_subscriber_dropped" // one message not queued for one slow subscriber
 	reasonSlow          = "zeromq_slow_subscriber"    // a subscriber disconnected for being slow
 	reasonSubscription  = "zeromq_bad_subscription"   // a message to XPUB that is no subscription

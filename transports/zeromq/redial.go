@@ -97,6 +97,9 @@ func (b *Bridge) Publishers() []Publisher {
 	return out
 }
 
+// UpstreamTopics is the number of topics that are subscribed to at each publisher.
+func (b *Bridge) UpstreamTopics() int { return b.up.size() }
+
 func (p *publisher) run() {
 	o := p.set.bridge.opts
 	pause := o.RedialMin

@@ -37,3 +37,6 @@ func (c *Conn) Heartbeat(interval, timeout time.Duration) {
 		}
 	})
 }
+
+// Answers reports whether the peer has answered a PING.
+func (c *Conn) Answers() bool { return c.ponged.Load() }
