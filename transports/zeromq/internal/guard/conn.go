@@ -54,6 +54,9 @@ func (c *Conn) Heard() bool {
 	return c.in.phase != phaseGreeting || c.in.w > 0
 }
 
+// OnPong has fn called for every PONG. Owner, before anything is read after the handshake.
+func (c *Conn) OnPong(fn func()) { c.in.ponged = fn }
+
 // Admit has fn decide on the peer, once its READY has been read and before ours is sent. The error ends the
 // connection; a [*Violation] is explained to the peer. Under a security mechanism that has a decision of its
 // own there is no second one. Owner, before [Open].

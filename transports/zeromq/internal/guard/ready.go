@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,12 @@ var compatible = map[string][]string{
 	"DEALER": {"REP", "DEALER", "ROUTER"}, "ROUTER": {"REQ", "DEALER", "ROUTER"},
 	"PAIR": {"PAIR"},
 }
+
+// Fitting are the types that go with a socket of type peer.
+func Fitting(peer string) []string { return slices.Clone(compatible[peer]) }
+
+// Greeting is what a client says first.
+func Greeting(mechanism string) []byte { return appendGreeting(nil, mechanism, false) }
 
 // checkGreeting validates the bytes of a greeting that are there, so that a peer which speaks
 // something else is known by its first byte and not at the deadline. b holds 1 to 64 bytes; mechanism is ours.
