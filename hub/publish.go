@@ -8,7 +8,8 @@ import (
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
 // history on this node: members get the event with its arguments and then `meta`, an object
-// {room, id, from:{id, name?}, at, via?}. An application that knows who its users are may set user in From.
+// {room, id, seq, from:{id, name?}, at, via?}. seq counts the room's publications: who misses none sees no gap in it.
+// An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
 	Room      string
@@ -19,6 +20,10 @@ type Publication struct {
 	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
 	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
 	Except    []string // sessions, or rooms, that do not get it
+	// Retain keeps the publication, on this node, as the room's last value for those who come later, in place of the
+	// one before; without arguments, or with null alone, it ends that.
+	Retain bool
+	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
 	skip *Session
 }
@@ -27,9 +32,16 @@ type Publication struct {
 type meta struct {
 	Room string  `json:"room"`
 	ID   string  `json:"id"`
+	Seq  uint64  `json:"seq"`
 	From *Sender `json:"from"`
 	At   int64   `json:"at"` // milliseconds since 1970
 	Via  string  `json:"via,omitempty"`
+	// Epoch is whose count Seq is, for other nodes, which count for themselves.
+	Epoch string `json:"epoch,omitempty"`
+}
+
+func (m *Message) meta() meta {
+	return meta{Room: m.Room, ID: m.ID, Seq: m.Seq, From: m.From, At: m.At.UnixMilli(), Via: m.Via}
 }
 
 // serverSender stands in `from` for what the application itself publishes.
@@ -78,7 +90,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 		}
 	}
 	m := &Message{
-		Namespace: name, Event: p.Event, Payload: payload, Ack: NoAck,
+		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
 	ns.drop(ns.publish(m, &p))
@@ -86,8 +98,8 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
-	if h.opts.Adapter != nil {
-		h.spread(ns, m, &p)
+	if h.opts.Adapter != nil && !p.Local {
+		h.spread(ns, m, payload, &p)
 	}
 	return id, nil
 }
@@ -106,7 +118,11 @@ func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
 	if rec != nil {
 		rec.begin(d) // in the room's lock: who joins and takes the history must find it there or get it
 	}
-	r.publishLocked(m, d)
+	if p.Retain {
+		r.retainLocked(m, d)
+	} else {
+		r.publishLocked(m, d)
+	}
 	return r.emptiedLocked()
 }
 
@@ -116,7 +132,9 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 		r.history.epoch = NewID()[:6]
 	}
 	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
-	m.Payload = m.Payload.with(meta{Room: r.name, ID: m.ID, From: m.From, At: m.At.UnixMilli(), Via: m.Via})
+	r.seq++
+	m.Seq = r.seq
+	m.Payload = m.Payload.with(m.meta())
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)

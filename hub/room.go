@@ -15,6 +15,7 @@ type Room struct {
 	mu      sync.Mutex
 	members int
 	offset  uint64 // of the last message
+	seq     uint64 // of the last publication
 	history history
 	watch   *presence // nil while nobody has said that they are here
 	dead    bool      // dropped from its namespace: look it up again
@@ -90,6 +91,7 @@ func (r *Room) joinLocked(s *Session) {
 			r.ns.empty.forget(r)
 		}
 		r.tellMembers(ofRoomCreated)
+		r.tellLive(true)
 	}
 	r.members++
 	sh.count++
@@ -138,6 +140,7 @@ func (s *Session) leaveSlot(slot int) {
 	r.members--
 	if r.members == 0 {
 		r.tellMembers(ofRoomDeleted)
+		r.tellLive(false)
 	}
 	posted, out := sh.posted, r.latest()
 	over := r.emptiedLocked()

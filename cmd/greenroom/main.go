@@ -3,6 +3,8 @@
 //	greenroom                              serve the chat demo and the rooms on loopback
 //	greenroom publish lobby hello          say something in a room
 //	greenroom listen lobby                 print what is said there
+//	greenroom keys feeds                   make keys for an encrypted ZeroMQ connection
+//	greenroom zmq doctor ENDPOINT          say what is wrong with a ZeroMQ endpoint
 //	greenroom loadtest 127.0.0.1:3000      measure a server under load
 //	greenroom --help                       everything else
 //
@@ -11,7 +13,8 @@
 // failed, and 2 for a command line that makes no sense; why stands on the standard error, in one line.
 //
 // With --tls-cert and --tls-key the server speaks HTTPS, and HTTP/2. At SIGHUP it reads both files again, for new
-// connections; files that it cannot use change nothing and are logged. Without them SIGHUP ends it at once.
+// connections; files that it cannot use change nothing and are logged. With --zmq-allow or --zmq-plain SIGHUP makes
+// it look who may come over ZeroMQ now. Without any of them SIGHUP ends it at once.
 //
 // The server ends at SIGTERM and SIGINT. It refuses newcomers, reads what ZeroMQ publishers have sent, tells
 // the clients, lets what waits for them leave, and exits with 0 within ten seconds; a second signal ends it
@@ -34,6 +37,8 @@ type cli struct {
 	Serve    serveCmd    `cmd:"" default:"withargs" help:"Serve rooms to Socket.IO and ZeroMQ, and the chat demo (the default command)."`
 	Publish  publishCmd  `cmd:"" help:"Publish one message into a room."`
 	Listen   listenCmd   `cmd:"" help:"Print the messages of rooms, one a line, until interrupted."`
+	Keys     keysCmd     `cmd:"" help:"Make a key pair for CURVE, in the files that pyzmq has."`
+	Zmq      zmqCmd      `cmd:"" help:"Tools for ZeroMQ endpoints."`
 	Loadtest loadtestCmd `cmd:"" help:"Measure what a server costs under load."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

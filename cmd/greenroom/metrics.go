@@ -20,6 +20,9 @@ func metricsHandler(s *server) http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		stateCollector{s}, loopCollector{s.hub.Loops(), s.watchdog},
 	)
+	if s.bridge != nil {
+		reg.MustRegister(publisherCollector{s.bridge})
+	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
 

@@ -23,6 +23,7 @@ type publishCmd struct {
 	To      string        `default:"tcp://127.0.0.1:5560" help:"Where to publish: a server's ZeroMQ PULL endpoint, or its http:// address for Socket.IO, which confirms."`
 	Name    string        `help:"Name to publish under (Socket.IO only)."`
 	Timeout time.Duration `default:"5s" help:"How long to wait for the server."`
+	Peer    peerFlags     `embed:""`
 
 	Room  string   `arg:"" help:"Room to publish into."`
 	Words []string `arg:"" name:"event-data" help:"[EVENT] DATA. Without an event it is 'message'. DATA that is a JSON object or array is sent as such, anything else as text; '-' reads it from standard input."`
@@ -56,6 +57,9 @@ func (c *publishCmd) Run(ctx context.Context, std *streams) error {
 	if !overHTTP(c.To) {
 		return c.push(ctx, event, data)
 	}
+	if c.Peer.used() {
+		return errPeerFlags
+	}
 	client, err := dialSocketIO(ctx, c.To, c.Name)
 	if err != nil {
 		return err
@@ -79,7 +83,11 @@ func (c *publishCmd) push(ctx context.Context, event, data string) error {
 	if refused := (*zeromq.Refusal)(nil); errors.As(err, &refused) {
 		return errors.New(refused.Detail)
 	}
-	p, err := zeromq.Push(ctx, c.To)
+	d, err := c.Peer.dialer()
+	if err != nil {
+		return err
+	}
+	p, err := d.Push(ctx, c.To)
 	if err != nil {
 		return silent(err, "--to", c.To)
 	}
@@ -109,10 +117,11 @@ func textOrJSON(s string) any {
 }
 
 type listenCmd struct {
-	From  string   `default:"tcp://127.0.0.1:5561" help:"Where to listen: a server's ZeroMQ XPUB endpoint, or its http:// address for Socket.IO."`
-	Name  string   `help:"Name to listen under (Socket.IO only)."`
-	JSON  bool     `name:"json" help:"Print one JSON object a line: {room, event, args}."`
-	Rooms []string `arg:"" name:"room" help:"Rooms to listen to."`
+	From  string    `default:"tcp://127.0.0.1:5561" help:"Where to listen: a server's ZeroMQ XPUB endpoint, or its http:// address for Socket.IO."`
+	Name  string    `help:"Name to listen under (Socket.IO only)."`
+	Peer  peerFlags `embed:""`
+	JSON  bool      `name:"json" help:"Print one JSON object a line: {room, event, args}."`
+	Rooms []string  `arg:"" name:"room" help:"Rooms to listen to."`
 }
 
 func (c *listenCmd) Run(ctx context.Context, std *streams) error {
@@ -120,13 +129,20 @@ func (c *listenCmd) Run(ctx context.Context, std *streams) error {
 		return err
 	}
 	if overHTTP(c.From) {
+		if c.Peer.used() {
+			return errPeerFlags
+		}
 		return c.overSocketIO(ctx, std.out)
 	}
 	return c.overZeroMQ(ctx, std.out)
 }
 
 func (c *listenCmd) overZeroMQ(ctx context.Context, out io.Writer) error {
-	sub, err := zeromq.Subscribe(ctx, c.From, c.Rooms...)
+	d, err := c.Peer.dialer()
+	if err != nil {
+		return err
+	}
+	sub, err := d.Subscribe(ctx, c.From, c.Rooms...)
 	if err != nil {
 		return silent(err, "--from", c.From)
 	}

@@ -34,11 +34,12 @@ const (
 )
 
 type serveCmd struct {
-	Listen  string `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO. 'off' for none."`
-	ZmqPull string `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
-	ZmqPub  string `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
-	ZmqSub  string `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
-	Loops   int    `default:"0" help:"Event loops; 0 is one per core."`
+	Listen  string    `default:"127.0.0.1:3000" help:"Address for HTTP and Socket.IO. 'off' for none."`
+	ZmqPull string    `default:"tcp://127.0.0.1:5560" help:"ZeroMQ PULL endpoint: publishers push here. 'off' for none."`
+	ZmqPub  string    `default:"tcp://127.0.0.1:5561" help:"ZeroMQ XPUB endpoint: subscribe here, by room. 'off' for none."`
+	ZmqSub  string    `default:"tcp://127.0.0.1:5562" help:"ZeroMQ SUB endpoint: PUB sockets connect here. 'off' for none."`
+	Feeds   feedFlags `embed:""`
+	Loops   int       `default:"0" help:"Event loops; 0 is one per core."`
 
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
@@ -48,6 +49,7 @@ type serveCmd struct {
 	Host       []string    `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
 	Clients    clientFlags `embed:""`
 	Admin      adminFlags  `embed:""`
+	Zmq        zmqFlags    `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -91,8 +93,12 @@ func (c *serveCmd) check() error {
 		if !ok {
 			return misuse("%s %q is no address: want %s, or off", e.flag, e.addr, e.want)
 		}
-		if !c.Insecure && !loopback(host) {
-			return misuse("%s %s can be reached from other machines, and no authentication is configured: use a loopback address, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr)
+		if !c.Insecure && !loopback(host) && (e.flag == "--listen" || !c.Zmq.secure()) {
+			how := "use a loopback address"
+			if e.flag != "--listen" {
+				how += ", give --zmq-curve-key"
+			}
+			return misuse("%s %s can be reached from other machines, and no authentication is configured: %s, or say --insecure if everyone who reaches it may read and write every room", e.flag, e.addr, how)
 		}
 	}
 	if open == 0 {
@@ -104,7 +110,13 @@ func (c *serveCmd) check() error {
 	if c.TLSCert != "" && c.Listen == off {
 		return misuse("--tls-cert is for --listen, which is off")
 	}
+	if err := c.Zmq.check(); err != nil {
+		return err
+	}
 	if err := c.Admin.check(c.Listen); err != nil {
+		return err
+	}
+	if err := c.Feeds.check(); err != nil {
 		return err
 	}
 	if c.Loops < 0 {
@@ -197,11 +209,18 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 	if err = s.serveAdmin(c.Admin); err != nil {
 		return s, err
 	}
-	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
-		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
+	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off || len(c.Feeds.Connect) > 0 {
+		z := zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
-		})
+		}
+		if err = c.Feeds.apply(&z); err != nil {
+			return s, err
+		}
+		if z.Security, err = c.Zmq.security(); err != nil {
+			return s, err
+		}
+		s.bridge, err = zeromq.Listen(s.hub, z)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
 		}
@@ -209,12 +228,15 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			return s, err
 		}
 	}
+	if s.bridge != nil && c.Zmq.reloads() {
+		s.atHangup(s.bridge.Reload)
+	}
 	if c.TLSCert != "" {
 		if s.cert, err = loadCertificate(c.TLSCert, c.TLSKey); err != nil {
 			return s, err
 		}
 		s.cert.describe(log)
-		s.reloadAtHangup()
+		s.atHangup(func() { s.cert.reload(s.log) })
 	}
 	if c.Listen != off {
 		if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
@@ -390,5 +412,8 @@ func (s *server) banner(w io.Writer) {
 		if a := s.bridge.Addr(e.name); a != "" {
 			line(a, e.use)
 		}
+	}
+	if k, ok := s.bridge.PublicKey(); ok {
+		fmt.Fprintf(w, "%-9s  CURVE, server key %s\n", "", k)
 	}
 }

@@ -7,10 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/signal"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"greenroom/coop"
@@ -87,21 +84,4 @@ func (s *server) serveTLS() error {
 	s.http.TLSConfig = s.cert.config()
 	s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: http2Streams, WriteByteTimeout: http2Stall}
 	return s.http.ServeTLS(coop.Detachable(s.listener), "", "")
-}
-
-// reloadAtHangup reads the certificate's files again whenever the process gets a SIGHUP, until the server stops.
-func (s *server) reloadAtHangup() {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	s.background.Go(func() {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-hangup:
-				s.cert.reload(s.log)
-			case <-s.quit:
-				return
-			}
-		}
-	})
 }

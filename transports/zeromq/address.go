@@ -55,7 +55,7 @@ func bind(endpoint string, insecure bool, mode fs.FileMode) (net.Listener, error
 		return nil, err
 	}
 	if !insecure && !tcp.IP.IsLoopback() {
-		return nil, fmt.Errorf("binding %s is refused because ZeroMQ's NULL security has no authentication and everybody who reaches the address could publish and subscribe: bind a loopback address, or set Insecure", endpoint)
+		return nil, fmt.Errorf("binding %s is refused because neither NULL nor PLAIN keeps anything from who reaches the network: bind a loopback address, use CURVE, or set Insecure", endpoint)
 	}
 	return net.ListenTCP("tcp", tcp)
 }

@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 
@@ -18,9 +19,12 @@ type Bridge struct {
 	log       *rateLog
 	endpoints map[string]*endpoint
 	egress    *egress
-	untap     func() // nil without Options.Pub
-	closing   sync.Once
-	closeErr  error
+	security  *security
+	anyone    *Principal // of endpoints that ask nobody who they are
+	untap     func()     // nil without Options.Pub
+	ingress
+	closing  sync.Once
+	closeErr error
 }
 
 // BindError says which endpoint could not be bound.
@@ -39,7 +43,15 @@ func (e *BindError) Unwrap() error { return e.Err }
 func Listen(h Hub, o Options) (*Bridge, error) {
 	b := &Bridge{hub: h, opts: o.withDefaults(), endpoints: make(map[string]*endpoint)}
 	b.log = newRateLog(b.opts.Logger)
+	b.anyone = anyone(b.opts.Principal)
+	var err error
+	if b.security, err = newSecurity(b); err != nil {
+		return nil, fmt.Errorf("zeromq: security: %w", err)
+	}
 	b.egress = newEgress(b)
+	if err := b.ingress.init(b); err != nil {
+		return nil, err
+	}
 	for _, e := range []struct {
 		name, address string
 		typ           zmq4.SocketType
@@ -54,7 +66,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		if e.address == "" {
 			continue
 		}
-		ln, err := bind(e.address, o.Insecure, b.opts.IPCMode)
+		ln, err := bind(e.address, o.Insecure || b.security.curve != nil, b.opts.IPCMode)
 		if err != nil {
 			return nil, errors.Join(&BindError{e.name, err}, b.Close())
 		}
@@ -63,9 +75,11 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
 	}
+	b.security.start()
 	for _, e := range b.endpoints {
 		e.start()
 	}
+	b.ingress.start(h)
 	return b, nil
 }
 
@@ -92,10 +106,13 @@ func (b *Bridge) Subscribers(namespace, room string) int {
 	return len(b.egress.topics.match(nil, topicOf(namespace, room)))
 }
 
-// CloseIngress ends Pull and Sub, and nothing is published over ZeroMQ any more: what publishers had sent
+// CloseIngress ends Pull, Sub and the connections to publishers, and nothing is published over ZeroMQ any more: what publishers had sent
 // when they were told has been read, as far as they closed within a second; what they still hold is for
 // the next server. Subscribers hear what is published until Close. Idempotent.
-func (b *Bridge) CloseIngress() error { return b.close("pull", "sub") }
+func (b *Bridge) CloseIngress() error {
+	b.ingress.close()
+	return b.close("pull", "sub")
+}
 
 // Close ends all endpoints and their connections and waits for them. Subscribers get a second to take
 // what is queued for them. Idempotent.
@@ -106,6 +123,7 @@ func (b *Bridge) Close() error {
 			b.untap()
 		}
 		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
+		b.security.close()
 	})
 	return b.closeErr
 }

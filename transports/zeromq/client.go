@@ -25,13 +25,24 @@ var ErrNoGreeting = errors.New("no greeting came, is it a ZeroMQ endpoint?")
 
 // connect dials and shakes hands within ctx, or 5 s.
 func connect(ctx context.Context, endpoint string, typ zmq4.SocketType) (*client, error) {
+	return Dialer{}.connect(ctx, endpoint, typ)
+}
+
+// toolLimits are what a tool takes from a server.
+var toolLimits = guard.Limits{FrameBytes: 16 << 20, MessageBytes: 32 << 20, Frames: 1024}
+
+func (d Dialer) connect(ctx context.Context, endpoint string, typ zmq4.SocketType) (*client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	raw, err := dial(ctx, endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("zeromq: connecting: %w", err)
 	}
-	c := &client{guard: guard.New(raw, string(typ), guard.Limits{FrameBytes: 16 << 20, MessageBytes: 32 << 20, Frames: 1024})}
+	secure, err := d.secure(raw, toolLimits)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("zeromq: connecting: %w", err), raw.Close())
+	}
+	c := &client{guard: guard.New(secure, string(typ), toolLimits)}
 	stop := context.AfterFunc(ctx, func() { c.guard.Fail(ctx.Err()) })
 	c.conn, err = guard.Open(c.guard, typ, false)
 	if !stop() && err == nil {
@@ -60,16 +71,8 @@ type Pusher struct {
 	err     error
 }
 
-// Push connects a PUSH socket to a PULL endpoint. ctx bounds the connecting only.
-func Push(ctx context.Context, endpoint string) (*Pusher, error) {
-	c, err := connect(ctx, endpoint, zmq4.Push)
-	if err != nil {
-		return nil, err
-	}
-	p := &Pusher{client: *c, left: make(chan struct{})}
-	go p.listen()
-	return p, nil
-}
+// Push is [Dialer.Push] without security.
+func Push(ctx context.Context, endpoint string) (*Pusher, error) { return Dialer{}.Push(ctx, endpoint) }
 
 // listen reads, so that heartbeats are answered and the end is seen. A PULL socket sends no messages.
 func (p *Pusher) listen() {
@@ -125,28 +128,9 @@ func (p *Pusher) Close() error {
 // Subscription is a SUB socket with one connection, for tools. Receive is for one goroutine.
 type Subscription struct{ client }
 
-// Subscribe connects a SUB socket to a PUB or XPUB endpoint and subscribes to topics, prefixes of
-// the messages' first frames; without any, to everything. ctx bounds the connecting only. What is
-// published before the subscription has arrived there is not heard.
+// Subscribe is [Dialer.Subscribe] without security.
 func Subscribe(ctx context.Context, endpoint string, topics ...string) (*Subscription, error) {
-	c, err := connect(ctx, endpoint, zmq4.Sub)
-	if err != nil {
-		return nil, err
-	}
-	if len(topics) == 0 {
-		topics = []string{""}
-	}
-	for _, topic := range topics {
-		if err := c.conn.SendMsg(zmq4.NewMsg(append([]byte{1}, topic...))); err != nil {
-			c.close()
-			return nil, fmt.Errorf("zeromq: subscribing: %w", err)
-		}
-	}
-	if err := c.guard.Flush(); err != nil {
-		c.close()
-		return nil, fmt.Errorf("zeromq: subscribing: %w", err)
-	}
-	return &Subscription{*c}, nil
+	return Dialer{}.Subscribe(ctx, endpoint, topics...)
 }
 
 // Receive returns the frames of the next message. When ctx ends first the connection is closed: a

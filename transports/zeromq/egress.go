@@ -23,6 +23,7 @@ type egress struct {
 type subscriber struct {
 	guard  *guard.Conn
 	topics map[string]int // topic → place in its entry; guarded by topics.mu
+	only   Patterns       // the rooms that it may hear; nil for all
 }
 
 func newEgress(b *Bridge) *egress { return &egress{bridge: b, topics: newTopics()} }
@@ -30,6 +31,9 @@ func newEgress(b *Bridge) *egress { return &egress{bridge: b, topics: newTopics(
 // serve reads the subscriptions of one SUB or XSUB peer.
 func (e *egress) serve(p *peer) error {
 	s := &subscriber{guard: p.guard, topics: make(map[string]int)}
+	if read := p.principal.Read; read.reach("") != reachAll {
+		s.only = append(Patterns{}, read...) // not nil
+	}
 	e.count.Add(1)
 	defer e.count.Add(-1)
 	defer e.topics.drop(s)
@@ -44,6 +48,8 @@ func (e *egress) serve(p *peer) error {
 			e.bridge.refused(reasonSubscription, "ignored a message that is no subscription", "remote", p.remote)
 		case op == 0:
 			e.topics.remove(s, topic)
+		case p.principal.Read.reach(topic) == reachNone:
+			e.bridge.forbidden(p, "ignored a subscription")
 		case !e.topics.add(s, topic, e.bridge.opts.MaxTopics):
 			e.bridge.refused(reasonManyTopics, "ignored a subscription, the peer has too many", "remote", p.remote)
 		}
@@ -82,7 +88,7 @@ func (e *egress) publish(m *hub.Message) {
 		if s.wire, err = appendMessage(s.wire[:0], topic, m); err != nil {
 			e.bridge.refused(reasonOutgoing, "a message cannot be sent", "room", m.Room, "error", err)
 		} else {
-			e.send(s.subs, s.wire)
+			e.send(s.subs, m, s.wire)
 		}
 	}
 	clear(s.subs)
@@ -92,8 +98,11 @@ func (e *egress) publish(m *hub.Message) {
 	scratches.Put(s)
 }
 
-func (e *egress) send(subs []*subscriber, wire []byte) {
+func (e *egress) send(subs []*subscriber, m *hub.Message, wire []byte) {
 	for _, s := range subs {
+		if s.only != nil && !s.only.Match(m.Namespace, m.Room) {
+			continue // its subscription reaches further than its permission
+		}
 		if s.guard.TrySend(wire) || !s.guard.Sending() {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -44,7 +45,12 @@ type peer struct {
 	guard  *guard.Conn
 	conn   *zmq4.Conn
 	remote string
-	slot   *list.Element // in pending; guarded by the endpoint's mu
+
+	principal *Principal  // who it is, once it has shaken hands; never nil then
+	ticket    *ticket     // what let it in, when that can be lost
+	from      *hub.Sender // the principal, as publications show it
+
+	slot *list.Element // in pending; guarded by the endpoint's mu
 }
 
 func newEndpoint(b *Bridge, typ zmq4.SocketType, l guard.Limits, ln net.Listener, serve func(*peer) error, part func(*peer)) *endpoint {
@@ -103,7 +109,8 @@ func (e *endpoint) admit(c net.Conn) {
 		}
 		return
 	}
-	p := &peer{endpoint: e, guard: guard.New(c, string(e.typ), e.limits), remote: c.RemoteAddr().String()}
+	p := &peer{endpoint: e, remote: c.RemoteAddr().String()}
+	p.guard = e.bridge.security.guard(p, c)
 	var oldest *peer
 	if e.pending.Len() >= e.bridge.opts.MaxPending {
 		oldest = e.pending.Remove(e.pending.Front()).(*peer)
@@ -143,9 +150,13 @@ func (e *endpoint) run(p *peer) error {
 		return err
 	}
 	p.conn = conn
+	if p.principal == nil { // nobody was asked
+		p.is(e.bridge.anyone)
+	}
 	if err := e.established(p); err != nil {
 		return err
 	}
+	e.bridge.security.checkTicket(p) // it may have lost its permission between the two
 	if err := p.guard.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}

@@ -67,24 +67,24 @@ func (r *roomList) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &(*r)[0])
 }
 
-func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
+func readEnvelope(r *reader, frame []byte) error {
 	compact, err := readJSON(frame)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if compact == nil {
-		return nil, refuse(reasonEnvelope, "a frame that starts with { and is no JSON object")
+		return refuse(reasonEnvelope, "a frame that starts with { and is no JSON object")
 	}
 	var e envelope
 	if err := e.read(compact); err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.check(); err != nil {
-		return nil, err
+		return err
 	}
 	p := hub.Publication{
-		Namespace: f.Namespace, Event: f.Event,
-		Volatile: e.Volatile, ID: e.ID, Except: e.Except,
+		Namespace: r.format.Namespace, Event: r.format.Event,
+		Volatile: e.Volatile, Retain: e.Retain, ID: e.ID, Except: e.Except,
 	}
 	if e.NSP != nil {
 		p.Namespace = *e.NSP
@@ -93,26 +93,27 @@ func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
 		p.Event = *e.Event
 	}
 	if p.Args, err = e.arguments(); err != nil {
-		return nil, err
+		return err
 	}
-	pubs := make([]hub.Publication, 0, len(e.Room))
+	for _, room := range e.Room { // one bad room refuses them all: half a publication helps nobody
+		if err := checkAddress(p.Namespace, room); err != nil {
+			return err
+		}
+	}
+	if err := checkEvent(p.Event); err != nil {
+		return err
+	}
 	for i, room := range e.Room {
-		if slices.Contains(e.Room[:i], room) {
-			continue // a room named twice hears it once
+		if !slices.Contains(e.Room[:i], room) { // a room named twice hears it once
+			p.Room = room
+			r.pubs = append(r.pubs, p)
 		}
-		p.Room = room
-		if err := checkAddress(&p); err != nil {
-			return nil, err // one bad room refuses them all: half a publication helps nobody
-		}
-		pubs = append(pubs, p)
 	}
-	return pubs, nil
+	return nil
 }
 
 func (e *envelope) check() error {
 	switch {
-	case e.Retain:
-		return refuse(reasonRetain, "retain is not supported: nothing keeps retained values")
 	case len(e.Room) == 0:
 		return refuse(reasonEnvelope, "no room")
 	case len(e.Room) > maxEnvelopeRooms:

@@ -1,7 +1,6 @@
 package zeromq
 
 import (
-	"bytes"
 	"errors"
 	"runtime/debug"
 	"time"
@@ -16,8 +15,71 @@ import (
 // again: a few of the hub's ticks.
 const pullPause = 2 * time.Millisecond
 
+// ingress is what the bridge has for publishers beside its endpoints.
+type ingress struct {
+	up         *upstream
+	demand     *demand // nil without Options.Demand
+	publishers *publishers
+}
+
+func (in *ingress) init(b *Bridge) error {
+	o := &b.opts
+	if err := checkConnect(o.Connect); err != nil {
+		return &BindError{"connect", err}
+	}
+	for name, f := range map[string]Format{"pull": o.PullFormat, "sub": o.SubFormat} {
+		if err := f.check(); err != nil {
+			return &BindError{name, err}
+		}
+	}
+	if err := o.checkDemand(b.hub); err != nil {
+		return &BindError{"sub", err}
+	}
+	in.up = newUpstream(o.SubTopics)
+	if o.Demand {
+		in.demand = newDemand(b, in.up)
+		b.egress.topics.wanted = in.demand.prefix
+	}
+	in.publishers = newPublishers(b)
+	return nil
+}
+
+func (o *Options) checkDemand(h Hub) error {
+	_, watches := h.(watcher)
+	switch {
+	case !o.Demand:
+		return nil
+	case len(o.SubTopics) > 0:
+		return errors.New("subscribing on demand and to topics exclude each other")
+	case o.SubFormat.Fanout == Cluster:
+		return errors.New("subscribing on demand asks for what this node's members hear: its fan-out is local")
+	case !o.SubFormat.namesRooms():
+		return errors.New("subscribing on demand needs a layout whose messages begin with their room")
+	case !watches:
+		return errors.New("subscribing on demand needs a hub that has WatchRooms")
+	}
+	return nil
+}
+
+func (in *ingress) start(h Hub) {
+	if in.demand != nil {
+		in.demand.start(h.(watcher))
+	}
+	in.publishers.start()
+}
+
+// close ends what is not an endpoint. Idempotent.
+func (in *ingress) close() {
+	in.publishers.close()
+	if in.demand != nil {
+		in.demand.close()
+	}
+}
+
 // servePull reads what a PUSH peer sends, one message at a time, as fast as the hub takes them.
 func (b *Bridge) servePull(p *peer) error {
+	in := newReader(&b.opts.PullFormat)
+	var frames [][]byte
 	for {
 		if b.hub.Saturated() {
 			b.hub.Count(reasonPaused)
@@ -27,35 +89,38 @@ func (b *Bridge) servePull(p *peer) error {
 				}
 			}
 		}
-		frames, err := p.receive()
-		if err != nil {
+		var err error
+		if frames, err = p.guard.Next(frames); err != nil {
 			return err
 		}
-		b.ingest(frames, b.opts.PullFormat)
+		b.ingest(p, in, frames, nil)
 	}
 }
 
-// serveSub subscribes to a PUB peer and reads what it sends. Not reading would not hold the publisher
-// back but make it drop unseen: what the hub cannot take is dropped and counted here.
+// serveSub subscribes to a PUB peer that has connected and reads what it sends.
 func (b *Bridge) serveSub(p *peer) error {
-	var subscribe []byte
-	for _, topic := range b.opts.SubTopics {
-		subscribe = guard.AppendStringFrame(subscribe[:0], "\x01"+topic, false)
-		if err := p.guard.Send(subscribe); err != nil {
+	b.up.attach(p.guard)
+	defer b.up.detach(p.guard)
+	return b.hear(p, newReader(&b.opts.SubFormat), func() {})
+}
+
+// hear reads what a publisher sends. Not reading would not hold it back but make it drop unseen: what the hub cannot
+// take is dropped and counted here.
+func (b *Bridge) hear(p *peer, in *reader, each func()) error {
+	var frames [][]byte
+	for {
+		var err error
+		if frames, err = p.guard.Next(frames); err != nil {
 			return err
 		}
-	}
-	for {
-		frames, err := p.receive()
+		each()
 		switch {
-		case err != nil:
-			return err
-		case !b.wanted(frames[0]):
+		case b.demand == nil && !b.wanted(frames[0]):
 			b.refused(reasonUnwanted, "dropped a message that was not subscribed to", "remote", p.remote)
 		case b.hub.Saturated():
 			b.refused(reasonSaturated, "dropped a message, the hub is saturated", "remote", p.remote)
 		default:
-			b.ingest(frames, b.opts.SubFormat)
+			b.ingest(p, in, frames, b.demand)
 		}
 	}
 }
@@ -63,7 +128,7 @@ func (b *Bridge) serveSub(p *peer) error {
 // wanted filters again what publishers should have filtered.
 func (b *Bridge) wanted(topic []byte) bool {
 	for _, prefix := range b.opts.SubTopics {
-		if bytes.HasPrefix(topic, []byte(prefix)) {
+		if len(topic) >= len(prefix) && string(topic[:len(prefix)]) == prefix {
 			return true
 		}
 	}
@@ -83,33 +148,48 @@ func (p *peer) receive() ([][]byte, error) {
 	return msg.Frames, nil
 }
 
-// ingest publishes one message, or counts why not.
-func (b *Bridge) ingest(frames [][]byte, f Format) {
-	pubs, err := parse(frames, f)
+// ingest publishes one message of a peer's, or counts why not. With only, it drops what nobody has asked for.
+func (b *Bridge) ingest(from *peer, in *reader, frames [][]byte, only *demand) {
+	missed := in.missed
+	err := in.guarded(frames)
+	if in.missed > missed {
+		b.refused(reasonGap, "a publisher's counter says that messages were lost", "remote", from.remote, "messages", in.missed-missed)
+	}
 	if err != nil {
 		reason, detail := reasonShape, err.Error()
 		if r := (*Refusal)(nil); errors.As(err, &r) {
 			reason, detail = r.Reason, r.Detail
 		}
-		b.refused(reason, "message not taken", "detail", detail)
+		b.refused(reason, "message not taken", "socket", from.endpoint.typ, "remote", from.remote, "detail", detail)
 		return
 	}
-	for _, p := range pubs {
+	for i := range in.pubs {
+		p := &in.pubs[i]
 		p.Via = "zeromq"
-		p.From = &hub.Sender{ID: "zeromq", Name: b.opts.Principal}
-		if _, err := b.hub.Publish(p); err != nil && !errors.Is(err, hub.ErrDuplicate) {
+		p.From = from.from
+		p.Local = in.format.Fanout == Local
+		p.Retain = p.Retain || in.format.Retain && !p.Volatile
+		if only != nil && !only.hears(p.Namespace, p.Room) {
+			b.hub.Count(reasonUndemanded)
+			continue
+		}
+		if !from.principal.MayPublish(p.Namespace, p.Room) {
+			b.forbidden(from, "publication refused", "room", p.Room)
+			continue
+		}
+		if _, err := b.hub.Publish(*p); err != nil && !errors.Is(err, hub.ErrDuplicate) {
 			b.refused(reasonPublish, "publication refused", "room", p.Room, "error", err)
 		}
 	}
 }
 
-// parse runs the layout, which may be the application's. When it panics over one message it loses that
+// guarded is read with a layout that may be the application's. When it panics over one message it loses that
 // message, not the process: it holds nothing of ours.
-func parse(frames [][]byte, f Format) (pubs []hub.Publication, err error) {
+func (r *reader) guarded(frames [][]byte) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			pubs, err = nil, refuse(reasonLayout, "the layout panicked: %v\n%s", v, debug.Stack())
+			err = refuse(reasonLayout, "the layout panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
-	return f.Layout.Parse(frames, f)
+	return r.read(frames)
 }

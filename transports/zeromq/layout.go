@@ -29,50 +29,48 @@ func refuse(reason, format string, args ...any) error {
 	return &Refusal{reason, fmt.Sprintf(format, args...)}
 }
 
+// layout is one of ours. read adds the publications of one message to r; the frames are only lent.
+type layout interface {
+	Layout
+	read(r *reader, frames [][]byte) error
+}
+
 // Greenroom is the default layout; the package comment describes it.
 var Greenroom Layout = greenroom{}
 
 type greenroom struct{}
 
-func (greenroom) Parse(frames [][]byte, f Format) ([]hub.Publication, error) {
+func (l greenroom) Parse(frames [][]byte, f Format) ([]hub.Publication, error) {
+	return parse(l, frames, f)
+}
+
+func (greenroom) read(r *reader, frames [][]byte) error {
 	if len(frames) == 1 {
 		if len(frames[0]) > 0 && frames[0][0] == '{' {
-			return parseEnvelope(frames[0], f)
+			return readEnvelope(r, frames[0])
 		}
-		return nil, refuse(reasonShape, "one frame that is no JSON object: a room and a payload are wanted")
+		return refuse(reasonShape, "one frame that is no JSON object: a room and a payload are wanted")
 	}
-	p := hub.Publication{Namespace: f.Namespace, Room: string(frames[0]), Event: f.Event}
-	if f.NamespaceInTopic {
-		p.Namespace, p.Room = splitTopic(p.Room, f.Namespace)
+	to, err := r.address(frames[0])
+	if err != nil {
+		return err
 	}
-	args := frames[1:]
+	event, payloads := r.format.Event, frames[1:]
 	if len(frames) > 2 {
-		p.Event = string(frames[1])
-		args = frames[2:]
+		event, err = r.event(frames[1])
+		payloads = frames[2:]
+	} else {
+		err = r.unnamed
 	}
-	if err := checkAddress(&p); err != nil {
-		return nil, err
+	if err != nil {
+		return err
 	}
-	p.Args = make([]any, len(args))
-	binary, placeholder := 0, false
-	for i, a := range args {
-		v, err := f.Payload.read(a)
-		if err != nil {
-			return nil, err
-		}
-		p.Args[i] = v
-		if isBinary(v) {
-			binary++
-		}
-		placeholder = placeholder || holdsPlaceholder(v)
+	args, err := r.format.Payload.readAll(payloads)
+	if err != nil {
+		return err
 	}
-	if binary > 0 && placeholder {
-		return nil, errPlaceholder()
-	}
-	if err := checkBinaries(binary); err != nil {
-		return nil, err
-	}
-	return []hub.Publication{p}, nil
+	r.add(to, event, args)
+	return nil
 }
 
 // maxBinaries is the most binary values of one publication: as many attachments as Socket.IO clients take in
@@ -108,21 +106,26 @@ const (
 	maxNamespace = 255 // bytes
 )
 
-// checkAddress holds namespace, room and event against the rules.
-func checkAddress(p *hub.Publication) error {
-	if err := hub.CheckRoom(p.Room); err != nil {
-		return refuse(reasonRoom, "room %.64q: %s", p.Room, sentence(err))
+// checkAddress holds namespace and room against the rules.
+func checkAddress(namespace, room string) error {
+	if err := hub.CheckRoom(room); err != nil {
+		return refuse(reasonRoom, "room %.64q: %s", room, sentence(err))
 	}
-	if ns := p.Namespace; len(ns) == 0 || len(ns) > maxNamespace || ns[0] != '/' || !printable(ns) {
-		return refuse(reasonNamespace, `namespace %.64q: want 1 to %d bytes of UTF-8 that start with "/", without control characters`, ns, maxNamespace)
+	if len(namespace) == 0 || len(namespace) > maxNamespace || namespace[0] != '/' || !printable(namespace) {
+		return refuse(reasonNamespace, `namespace %.64q: want 1 to %d bytes of UTF-8 that start with "/", without control characters`, namespace, maxNamespace)
 	}
+	return nil
+}
+
+// checkEvent holds an event's name against the rules.
+func checkEvent(event string) error {
 	switch {
-	case p.Event == "":
+	case event == "":
 		return refuse(reasonEvent, "the event has no name")
-	case len(p.Event) > maxTopic, !utf8.ValidString(p.Event):
-		return refuse(reasonEvent, "event %.64q is longer than %d bytes or not UTF-8", p.Event, maxTopic)
-	case hub.ReservedEvent(p.Event), p.Event == presenceEvent:
-		return refuse(reasonEvent, "event %q is reserved: only the server sends it", p.Event)
+	case len(event) > maxTopic, !utf8.ValidString(event):
+		return refuse(reasonEvent, "event %.64q is longer than %d bytes or not UTF-8", event, maxTopic)
+	case hub.ReservedEvent(event), event == presenceEvent:
+		return refuse(reasonEvent, "event %q is reserved: only the server sends it", event)
 	}
 	return nil
 }

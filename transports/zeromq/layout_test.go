@@ -36,6 +36,9 @@ func describe(p hub.Publication) string {
 			words = append(words, fmt.Sprintf("%T?", a))
 		}
 	}
+	if p.Retain {
+		words = append(words, "retain")
+	}
 	if p.Volatile {
 		words = append(words, "volatile")
 	}
@@ -61,7 +64,8 @@ func runLayout(t *testing.T, cases []layoutCase) {
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			pubs, err := Greenroom.Parse(c.frames, c.format.withDefaults())
+			format := c.format.withDefaults()
+			pubs, err := format.Layout.Parse(c.frames, format)
 			if c.reason != "" {
 				var r *Refusal
 				if !errors.As(err, &r) || r.Reason != c.reason || r.Detail == "" || pubs != nil {
@@ -205,7 +209,7 @@ func TestEnvelope(t *testing.T) {
 		{name: "id is a number", frames: frames(`{"room":"r","id":7}`), reason: reasonEnvelope},
 		{name: "id of 256 bytes", frames: frames(`{"room":"r","id":"` + strings.Repeat("i", 256) + `"}`), reason: reasonEnvelope},
 		{name: "volatile is a string", frames: frames(`{"room":"r","volatile":"yes"}`), reason: reasonEnvelope},
-		{name: "retain", frames: frames(`{"room":"r","retain":true}`), reason: reasonRetain},
+		{name: "retain", frames: frames(`{"room":"r","retain":true}`), want: []string{"/ r message retain"}},
 		{name: "cut short", frames: frames(`{"room":"r"`), reason: reasonEnvelope},
 		{name: "something behind it", frames: frames(`{"room":"r"} x`), reason: reasonEnvelope},
 		{name: "two of them", frames: frames(`{"room":"r"}{"room":"r"}`), reason: reasonEnvelope},
@@ -290,7 +294,7 @@ func FuzzLayout(f *testing.F) {
 			t.Fatalf("%d publications", len(pubs))
 		}
 		for _, p := range pubs {
-			if err := checkAddress(&p); err != nil {
+			if err := errors.Join(checkAddress(p.Namespace, p.Room), checkEvent(p.Event)); err != nil {
 				t.Fatalf("%s: %v", describe(p), err)
 			}
 			payload, err := hub.EncodeArgs(p.Event, p.Args...)

@@ -22,8 +22,13 @@ type Options struct {
 	Pull string // endpoint to push to, "" for none
 	Sub  string // endpoint for PUB sockets to connect to, "" for none
 	Pub  string // endpoint to subscribe at, "" for none
+	// Connect are endpoints of PUB sockets elsewhere, which are subscribed to as those that come to Sub are. A
+	// publisher that is not there is tried again without end.
+	Connect []string
 
-	// Insecure allows TCP addresses that are not loopback: anybody who reaches them may publish and
+	// Security says who is let in. The zero value asks nobody: NULL.
+	Security Security
+	// Insecure allows TCP addresses that are not loopback without CURVE: anybody who reaches them may publish and
 	// subscribe.
 	Insecure bool
 	// IPCMode are the permissions of ipc:// socket files. Default 0600: this user only.
@@ -35,9 +40,21 @@ type Options struct {
 
 	PullFormat Format // how messages pushed to Pull are read
 	SubFormat  Format // how messages that Sub hears are read
-	// SubTopics are the prefixes Sub subscribes to. Default all. What a publisher sends beside them is
-	// dropped.
+	// SubTopics are the prefixes Sub subscribes to, and so do the connections of Connect. Default all. What a
+	// publisher sends beside them is dropped.
 	SubTopics []string
+	// Demand subscribes to the rooms that somebody hears instead, see the package comment. SubTopics must be empty,
+	// and SubFormat.Fanout not [Cluster].
+	Demand bool
+	// Linger is how long a room that nobody hears any more stays subscribed to. Default 60 s, negative for none.
+	Linger time.Duration
+
+	// RedialMin is the first pause before a publisher of Connect is tried again, RedialMax the longest: each is
+	// twice the one before, less a random part of it. Defaults 100 ms, 5 s.
+	RedialMin, RedialMax time.Duration
+	// Heartbeat is how often publishers of Connect are sent a PING, HeartbeatTimeout how long they may be silent
+	// after it. Defaults 5 s and 10 s; a negative Heartbeat is none.
+	Heartbeat, HeartbeatTimeout time.Duration
 
 	HandshakeTimeout time.Duration // default 5 s
 	// MaxPending bounds the connections of one endpoint that have not shaken hands yet. Beyond it the
@@ -49,7 +66,7 @@ type Options struct {
 	MaxFrameBytes   int // largest frame taken, default 1 MiB
 	MaxMessageBytes int // largest message taken, default 2 MiB
 	MaxFrames       int // most frames in one message, default 64
-	MaxTopics       int // subscriptions of one subscriber, default 10 000
+	MaxTopics       int // subscriptions of one subscriber, and of Demand at each publisher, default 10 000
 
 	// QueueBytes and QueueMessages bound what waits for one subscriber: 4 MiB, 50 000 messages.
 	QueueBytes    int
@@ -71,7 +88,26 @@ type Format struct {
 	Namespace string
 	// NamespaceInTopic reads a first frame "/chat#lobby" as room lobby of namespace /chat.
 	NamespaceInTopic bool
+	// Room receives the publications of layouts whose messages do not name one: [Raw], [JSONType], [Bitcoin].
+	Room string
+	// Retain keeps the newest publication of each room for those who join or subscribe later.
+	Retain bool
+	// Fanout says who gets the publications when the hub has an Adapter. Default: [Cluster], with
+	// Options.Demand [Local].
+	Fanout Fanout
 }
+
+// Fanout says which nodes a publication that arrives at this one is for.
+type Fanout uint8
+
+const (
+	_ Fanout = iota
+	// Cluster is for publishers that connect to one node: its hub passes on to the others what they publish.
+	Cluster
+	// Local is for publishers that connect to every node, or that this node connects to as every other does: what
+	// comes is for this node's clients, or they would get it once for each node.
+	Local
+)
 
 func (o Options) withDefaults() Options {
 	def := func(v *int, d int) {
@@ -94,8 +130,21 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if len(o.SubTopics) == 0 {
+	if len(o.SubTopics) == 0 && !o.Demand {
 		o.SubTopics = []string{""}
+	}
+	span := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	span(&o.Linger, time.Minute)
+	span(&o.RedialMin, 100*time.Millisecond)
+	span(&o.RedialMax, max(5*time.Second, o.RedialMin))
+	span(&o.Heartbeat, 5*time.Second)
+	span(&o.HeartbeatTimeout, 10*time.Second)
+	if o.Demand && o.SubFormat.Fanout == 0 {
+		o.SubFormat.Fanout = Local
 	}
 	o.PullFormat = o.PullFormat.withDefaults()
 	o.SubFormat = o.SubFormat.withDefaults()

@@ -23,11 +23,37 @@ const (
 // maxDepth is how deep JSON may be nested. Clients' parsers recurse.
 const maxDepth = 64
 
-// read returns what b means under the rule: a string, a []byte or a json.RawMessage. b is kept.
+// readAll reads the payloads of one message.
+func (r PayloadRule) readAll(payloads [][]byte) ([]any, error) {
+	args := make([]any, len(payloads))
+	binary, placeholder := 0, false
+	for i, b := range payloads {
+		v, err := r.read(b)
+		if err != nil {
+			return nil, err
+		}
+		args[i] = v
+		if isBinary(v) {
+			binary++
+		}
+	}
+	if binary == 0 {
+		return args, nil
+	}
+	for _, v := range args {
+		placeholder = placeholder || holdsPlaceholder(v)
+	}
+	if placeholder {
+		return nil, errPlaceholder()
+	}
+	return args, checkBinaries(binary)
+}
+
+// read returns what b means under the rule: a string, a []byte or a json.RawMessage. b is copied.
 func (r PayloadRule) read(b []byte) (any, error) {
 	switch r {
 	case Binary:
-		return b, nil
+		return bytes.Clone(b), nil
 	case Text:
 		if !utf8.Valid(b) {
 			return nil, refuse(reasonPayload, "text is wanted, %d bytes came that are not UTF-8", len(b))
@@ -41,7 +67,7 @@ func (r PayloadRule) read(b []byte) (any, error) {
 		return v, err
 	}
 	if !utf8.Valid(b) {
-		return b, nil
+		return bytes.Clone(b), nil
 	}
 	if lead := bytes.TrimLeft(b, " \t\r\n"); len(lead) > 0 && (lead[0] == '{' || lead[0] == '[') {
 		if v, err := readJSON(b); err != nil || v != nil {

@@ -11,6 +11,9 @@ type topics struct {
 	entries map[string]*topicEntry
 	lengths [maxTopic + 1]int // entries by the length of their topic
 	longest int               // of lengths, an upper bound
+
+	// wanted, unless it is nil, is told when a topic gets its first subscriber and when it has lost its last. mu is held.
+	wanted func(topic string, live bool)
 }
 
 // topicEntry is the set of subscribers of one topic.
@@ -36,6 +39,9 @@ func (t *topics) add(s *subscriber, topic string, limit int) bool {
 		t.entries[topic] = e
 		t.lengths[len(topic)]++
 		t.longest = max(t.longest, len(topic))
+		if t.wanted != nil {
+			t.wanted(topic, true)
+		}
 	}
 	s.topics[topic] = len(e.subs)
 	e.subs = append(e.subs, s)
@@ -66,6 +72,9 @@ func (t *topics) removeLocked(s *subscriber, topic string) {
 	if last == 0 {
 		delete(t.entries, topic)
 		t.lengths[len(topic)]--
+		if t.wanted != nil {
+			t.wanted(topic, false)
+		}
 	}
 }
 

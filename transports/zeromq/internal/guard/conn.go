@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -22,6 +23,10 @@ type Conn struct {
 
 	out sender
 
+	beats  sync.WaitGroup // of Heartbeat
+	reads  atomic.Int64   // that brought something
+	ponged atomic.Bool    // the peer has answered a PING
+
 	errMu  sync.Mutex // also held while the read deadline is set
 	err    error
 	broken error // the peer takes nothing any more; what it sent before can still be read
@@ -33,6 +38,7 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 	l = l.WithDefaults()
 	c := &Conn{raw: raw}
 	c.in = newParser(local, l, c.sendPong)
+	c.in.ponged = func() { c.ponged.Store(true) }
 	c.out.init(raw, l, c.writeFailed)
 	return c
 }
@@ -41,7 +47,20 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 func (c *Conn) PeerType() string { return c.in.peerType }
 
 // Heard reports whether anything has come from the peer. Owner, or when the owner has ended.
-func (c *Conn) Heard() bool { return c.in.phase != phaseGreeting || c.in.w > 0 }
+func (c *Conn) Heard() bool {
+	if s, ok := c.raw.(*secure); ok && (s.phase != phaseGreeting || s.in.w > 0) {
+		return true
+	}
+	return c.in.phase != phaseGreeting || c.in.w > 0
+}
+
+// OnPong has fn called for every PONG. Owner, before anything is read after the handshake.
+func (c *Conn) OnPong(fn func()) { c.in.ponged = fn }
+
+// Admit has fn decide on the peer, once its READY has been read and before ours is sent. The error ends the
+// connection; a [*Violation] is explained to the peer. Under a security mechanism that has a decision of its
+// own there is no second one. Owner, before [Open].
+func (c *Conn) Admit(fn func(identity string) error) { c.in.admit = fn }
 
 // Err returns why the connection ended: a [*Violation], the network's error, [ErrClosed], or nil
 // while it lives.
@@ -88,24 +107,26 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if n := c.in.take(p); n > 0 {
-		return n, nil
+	if err := c.ready(); err != nil {
+		return 0, err
 	}
-	for {
+	return c.in.take(p), nil
+}
+
+// ready returns when there are cleared bytes.
+func (c *Conn) ready() error {
+	for c.in.r == c.in.d {
 		cleared, err := c.in.next()
+		if err == nil && !cleared {
+			err = c.fill()
+		}
 		if err != nil {
 			c.explain(err)
 			c.fail(err)
-			return 0, err
-		}
-		if cleared {
-			return c.in.take(p), nil
-		}
-		if err := c.fill(); err != nil {
-			c.fail(err)
-			return 0, err
+			return err
 		}
 	}
+	return nil
 }
 
 // fill reads once from the network.
@@ -115,6 +136,7 @@ func (c *Conn) fill() error {
 	}
 	n, err := c.raw.Read(c.in.space())
 	c.in.filled(n)
+	c.reads.Add(1)
 	switch {
 	case n > 0, err == nil:
 		return nil // an error comes back at the next read
@@ -152,10 +174,14 @@ const (
 // explain answers a READY that is refused with an ERROR command and gives the peer time to read it.
 func (c *Conn) explain(err error) {
 	var v *Violation
-	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError {
+	if !c.explains || c.in.phase != phaseReady || !errors.As(err, &v) || v.Reason == ReasonPeerError || v.Silent {
 		return
 	}
-	if !c.out.urgent(appendError(nil, v.Detail)) || c.Flush() != nil || c.CloseWrite() != nil {
+	told := v.Told
+	if told == "" {
+		told = v.Detail
+	}
+	if !c.out.urgent(appendError(nil, told)) || c.Flush() != nil || c.CloseWrite() != nil {
 		return // gone already
 	}
 	if c.SetReadDeadline(time.Now().Add(refusalTime)) == nil {
@@ -243,8 +269,11 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Wait returns when the flusher has ended, after Close or a failure.
-func (c *Conn) Wait() { <-c.out.ended }
+// Wait returns when the flusher and the heartbeat have ended, after Close or a failure.
+func (c *Conn) Wait() {
+	<-c.out.ended
+	c.beats.Wait()
+}
 
 // LocalAddr implements net.Conn.
 func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }

@@ -26,6 +26,8 @@ type parser struct {
 	phase    phase
 	peerType string // set when READY has passed
 	pong     func(context []byte) error
+	ponged   func()                      // a PONG has come; nil when nobody asks
+	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
 	now      func() time.Time
 
 	buf        []byte
@@ -116,7 +118,7 @@ func (p *parser) greeting() (progress bool, err error) {
 	if len(b) == 0 {
 		return false, nil
 	}
-	if err := checkGreeting(b); err != nil || len(b) < greetingBytes {
+	if err := checkGreeting(b, "NULL"); err != nil || len(b) < greetingBytes {
 		return false, err
 	}
 	p.s += greetingBytes
@@ -140,7 +142,7 @@ func (p *parser) ready() (progress bool, err error) {
 	if end > p.w {
 		return false, nil
 	}
-	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local); err != nil {
+	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local, p.admit); err != nil {
 		return false, err
 	}
 	p.r = p.s + canonicalReady(p.buf[p.s:end], p.peerType)
@@ -225,11 +227,15 @@ func (p *parser) command(body []byte, end int) error {
 	switch name {
 	case "PING":
 		err = p.ping(data)
+	case "PONG":
+		if p.ponged != nil {
+			p.ponged()
+		}
 	case "SUBSCRIBE":
 		return p.subscription(1, data, end)
 	case "CANCEL":
 		return p.subscription(0, data, end)
-	} // PONG, and what later versions add, is ignored, as libzmq does it
+	} // what later versions add is ignored, as libzmq does it
 	if err == nil {
 		p.skip(end)
 	}

@@ -3,6 +3,7 @@ package guard
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +17,15 @@ var compatible = map[string][]string{
 	"PAIR": {"PAIR"},
 }
 
+// Fitting are the types that go with a socket of type peer.
+func Fitting(peer string) []string { return slices.Clone(compatible[peer]) }
+
+// Greeting is what a client says first.
+func Greeting(mechanism string) []byte { return appendGreeting(nil, mechanism, false) }
+
 // checkGreeting validates the bytes of a greeting that are there, so that a peer which speaks
-// something else is known by its first byte and not at the deadline. b holds 1 to 64 bytes.
-func checkGreeting(b []byte) error {
+// something else is known by its first byte and not at the deadline. b holds 1 to 64 bytes; mechanism is ours.
+func checkGreeting(b []byte, mechanism string) error {
 	if b[0] != 0xFF {
 		return violation(ReasonGreeting, "first byte is %#02x, not 0xff: not a ZMTP 2 or 3 peer", b[0])
 	}
@@ -35,15 +42,15 @@ func checkGreeting(b []byte) error {
 		return nil
 	}
 	name, padding, _ := bytes.Cut(b[12:32], []byte{0})
-	if string(name) != "NULL" || len(bytes.Trim(padding, "\x00")) > 0 {
-		return violation(ReasonMechanism, "security mechanism %q, only NULL is spoken here", bytes.TrimRight(b[12:32], "\x00"))
+	if string(name) != mechanism || len(bytes.Trim(padding, "\x00")) > 0 {
+		return violation(ReasonMechanism, "security mechanism %q, only %s is spoken here", bytes.TrimRight(b[12:32], "\x00"), mechanism)
 	}
 	return nil
 }
 
 // parseReady returns the peer's socket type from the body of its first command, when the whole of
-// it is well-formed and the type goes with ours.
-func parseReady(body []byte, local string) (string, error) {
+// it is well-formed, admit has nothing against the peer, and the type goes with ours. admit may be nil.
+func parseReady(body []byte, local string, admit func(identity string) error) (string, error) {
 	name, props, err := splitCommand(body)
 	if err != nil {
 		return "", err
@@ -59,26 +66,14 @@ func parseReady(body []byte, local string) (string, error) {
 	default:
 		return "", violation(ReasonReady, "command %q in place of READY", name)
 	}
-	seen := map[string]string{}
-	for len(props) > 0 {
-		n := int(props[0])
-		if n == 0 || len(props) < 1+n+4 {
-			return "", violation(ReasonReady, "property name of %d bytes in %d", n, len(props)-1)
-		}
-		key := strings.ToLower(string(props[1 : 1+n]))
-		size := uint64(binary.BigEndian.Uint32(props[1+n:]))
-		props = props[1+n+4:]
-		if size > uint64(len(props)) {
-			return "", violation(ReasonReady, "property %q announces %d bytes of %d", key, size, len(props))
-		}
-		if _, dup := seen[key]; dup {
-			return "", violation(ReasonReady, "property %q twice", key)
-		}
-		seen[key] = string(props[:size])
-		props = props[size:]
+	seen, err := Properties(props)
+	if err != nil {
+		return "", err
 	}
-	if id := seen["identity"]; len(id) > maxIdentity || strings.HasPrefix(id, "\x00") {
-		return "", violation(ReasonReady, "identity of %d bytes, or starting with a zero byte", len(id))
+	if admit != nil {
+		if err := admit(seen["identity"]); err != nil {
+			return "", err
+		}
 	}
 	peer, ok := seen["socket-type"]
 	if !ok {
@@ -90,6 +85,32 @@ func parseReady(body []byte, local string) (string, error) {
 		}
 	}
 	return "", violation(ReasonSocketType, "a %.32q peer on a %s endpoint", peer, local)
+}
+
+// Properties reads a peer's metadata; names come in lower case.
+func Properties(props []byte) (map[string]string, error) {
+	seen := map[string]string{}
+	for len(props) > 0 {
+		n := int(props[0])
+		if n == 0 || len(props) < 1+n+4 {
+			return nil, violation(ReasonReady, "property name of %d bytes in %d", n, len(props)-1)
+		}
+		key := strings.ToLower(string(props[1 : 1+n]))
+		size := uint64(binary.BigEndian.Uint32(props[1+n:]))
+		props = props[1+n+4:]
+		if size > uint64(len(props)) {
+			return nil, violation(ReasonReady, "property %q announces %d bytes of %d", key, size, len(props))
+		}
+		if _, dup := seen[key]; dup {
+			return nil, violation(ReasonReady, "property %q twice", key)
+		}
+		seen[key] = string(props[:size])
+		props = props[size:]
+	}
+	if id := seen["identity"]; len(id) > maxIdentity || strings.HasPrefix(id, "\x00") {
+		return nil, violation(ReasonReady, "identity of %d bytes, or starting with a zero byte", len(id))
+	}
+	return seen, nil
 }
 
 // canonicalReady writes over the end of frame, a validated READY command with its header, the READY

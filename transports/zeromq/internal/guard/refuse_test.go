@@ -85,7 +85,7 @@ func TestErrorCommandFits(t *testing.T) {
 			t.Errorf("%d letters: %q", n, got)
 		}
 		var v *Violation
-		if _, err := parseReady(got[2:], "PUSH"); !errors.As(err, &v) || v.Reason != ReasonPeerError || !strings.HasSuffix(v.Detail, ": "+strings.Repeat("?", size)) {
+		if _, err := parseReady(got[2:], "PUSH", nil); !errors.As(err, &v) || v.Reason != ReasonPeerError || !strings.HasSuffix(v.Detail, ": "+strings.Repeat("?", size)) {
 			t.Errorf("%d letters are read as %v", n, err)
 		}
 	}

@@ -13,6 +13,8 @@ var ErrClosed = errors.New("guard: connection closed")
 type Violation struct {
 	Reason string
 	Detail string
+	Told   string // what an ERROR command tells the peer in place of Detail
+	Silent bool   // the peer is told nothing, and may try again
 }
 
 func (v *Violation) Error() string { return v.Reason + ": " + v.Detail }
@@ -21,7 +23,7 @@ func (v *Violation) Error() string { return v.Reason + ": " + v.Detail }
 const (
 	ReasonGreeting      = "zeromq_bad_greeting"      // not ZMTP at all: HTTP, TLS, noise
 	ReasonVersion       = "zeromq_old_version"       // ZMTP 1 or 2: libzmq before 4.0
-	ReasonMechanism     = "zeromq_bad_mechanism"     // PLAIN, CURVE or nonsense where NULL is spoken
+	ReasonMechanism     = "zeromq_bad_mechanism"     // another security mechanism than ours
 	ReasonReady         = "zeromq_bad_ready"         // malformed READY, or something else in its place
 	ReasonSocketType    = "zeromq_bad_socket_type"   // unknown, or one that does not go with ours
 	ReasonPeerError     = "zeromq_peer_error"        // the peer refused us with an ERROR command
@@ -37,6 +39,18 @@ const (
 	ReasonTruncated     = "zeromq_truncated"         // gone in the middle of a message
 	ReasonWriteTimeout  = "zeromq_write_timeout"     // did not read for Limits.WriteTimeout
 	ReasonUnansweredOut = "zeromq_pong_backlog"      // asks for PONGs and does not read them
+
+	ReasonDenied         = "zeromq_denied"           // the peer, or its key or password, is not let in
+	ReasonAuthFailed     = "zeromq_auth_failed"      // nobody could say whether the peer is to be let in: it is not
+	ReasonCurveRate      = "zeromq_curve_rate"       // more CURVE handshakes in a second than are allowed
+	ReasonCurveHello     = "zeromq_curve_hello"      // malformed HELLO, or something else in its place
+	ReasonCurveServerKey = "zeromq_curve_server_key" // a HELLO for another server key than ours
+	ReasonCurveWelcome   = "zeromq_curve_welcome"    // a server's WELCOME that is malformed, or not from the key that we have
+	ReasonCurveInitiate  = "zeromq_curve_initiate"   // INITIATE that is malformed or forged, or of another connection
+	ReasonCurveReady     = "zeromq_curve_ready"      // a server's READY that is malformed or forged
+	ReasonCurveMessage   = "zeromq_curve_message"    // a MESSAGE that is malformed or forged, or plaintext in its place
+	ReasonCurveReplay    = "zeromq_curve_replay"     // a command whose counter is not greater than the one before
+	ReasonPlainHello     = "zeromq_plain_hello"      // malformed commands of PLAIN
 )
 
 func violation(reason, format string, args ...any) *Violation {

@@ -1,0 +1,20 @@
+"""XPUB that binds argv[1] and publishes numbered messages to the topics argv[2:], all the time, until it is killed.
+It prints what its subscribers send it: +topic and -topic, also what it has been told before."""
+import sys
+import zmq
+
+s = zmq.Context.instance().socket(zmq.XPUB)
+s.setsockopt(zmq.XPUB_VERBOSER, 1)
+s.bind(sys.argv[1])
+print("bound", flush=True)
+n = 0
+while True:
+    while s.poll(5):
+        m = s.recv()
+        print("+-"[m[0] == 0] + m[1:].decode(), flush=True)
+    for topic in sys.argv[2:]:
+        if " " in topic:
+            s.send((topic + str(n)).encode())
+        else:
+            s.send_multipart([topic.encode(), str(n).encode()])
+    n += 1
