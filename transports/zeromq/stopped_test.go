@@ -34,7 +34,7 @@ func TestStoppedSubscriber(t *testing.T) {
 		}
 		sent++
 		h.mu.Lock()
-		ended = h.counts[guard.ReasonWriteTimeout]+h.counts[reasonSlow] == 1
+		ended = h.counts[guard.ReasonLate]+h.counts[reasonSlow] == 1
 		h.mu.Unlock()
 	}
 	h.mu.Lock()

@@ -33,6 +33,9 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 	l = l.WithDefaults()
 	c := &Conn{raw: raw}
 	c.in = newParser(local, l, c.sendPong)
+	if l.Stale != nil {
+		c.out.stale = func(messages int) { l.Stale(c, messages) }
+	}
 	c.out.init(raw, l, c.writeFailed)
 	return c
 }

@@ -15,9 +15,9 @@ type Limits struct {
 
 	// MaxLag is how old the oldest message waiting to be written may become. 0: no bound. Then the connection
 	// ends, or, with Stale, WriteTimeout is none, and what waits behind a write that took so long is dropped:
-	// Stale is called with the number of messages, on the flusher's goroutine.
+	// Stale is told how many messages that were, on the flusher's goroutine.
 	MaxLag time.Duration
-	Stale  func(messages int)
+	Stale  func(c *Conn, messages int)
 }
 
 const (

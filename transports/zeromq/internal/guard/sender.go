@@ -15,6 +15,7 @@ type sender struct {
 	raw    net.Conn
 	limits Limits
 	failed func(error)   // the flusher's last act
+	stale  func(int)     // is told of messages that were dropped for their age; nil if they are not
 	ended  chan struct{} // closed when the flusher has ended
 
 	mu        sync.Mutex
@@ -59,7 +60,7 @@ func (s *sender) run() {
 		}
 		if n := s.dropStale(); n > 0 {
 			s.mu.Unlock()
-			s.limits.Stale(n)
+			s.stale(n)
 			continue
 		}
 		batch, s.out = s.out, batch[:0]
@@ -91,7 +92,7 @@ func (s *sender) run() {
 // dropStale drops all that waits when its oldest message has waited for too long, and returns how many messages
 // that were. mu is held.
 func (s *sender) dropStale() (messages int) {
-	if s.limits.Stale == nil || s.limits.MaxLag <= 0 || s.messages == 0 || time.Since(s.since) <= s.limits.MaxLag {
+	if s.stale == nil || s.limits.MaxLag <= 0 || s.messages == 0 || time.Since(s.since) <= s.limits.MaxLag {
 		return 0
 	}
 	messages = s.messages
@@ -104,7 +105,7 @@ func (s *sender) dropStale() (messages int) {
 func (s *sender) writeBatch(batch []byte, since time.Time) error {
 	var deadline time.Time
 	late := false
-	if s.limits.Stale == nil {
+	if s.stale == nil {
 		deadline = time.Now().Add(s.limits.WriteTimeout)
 		if lag := since.Add(s.limits.MaxLag); s.limits.MaxLag > 0 && lag.Before(deadline) {
 			deadline, late = lag, true
