@@ -185,9 +185,7 @@ func (h *Hub) spread(ns *Namespace, m *Message, payload Payload, p *Publication)
 	if p.skip != nil {
 		except = append(slices.Clip(except), p.skip.id)
 	}
-	own := m.meta()
-	own.Epoch = h.epoch
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.with(own), Volatile: m.Volatile, NoCompress: m.NoCompress,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

@@ -38,7 +38,8 @@ type Hub struct {
 	tapsMu      sync.Mutex
 	observers   atomic.Pointer[[]*Observer]
 	watches     atomic.Pointer[[]*roomWatch]
-	observersMu sync.Mutex // for changes of either list
+	counts      atomic.Pointer[[]*countWatch]
+	observersMu sync.Mutex // for changes of these lists
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64

@@ -28,22 +28,6 @@ type Publication struct {
 	skip *Session
 }
 
-// meta is the last argument of a published event.
-type meta struct {
-	Room string  `json:"room"`
-	ID   string  `json:"id"`
-	Seq  uint64  `json:"seq"`
-	From *Sender `json:"from"`
-	At   int64   `json:"at"` // milliseconds since 1970
-	Via  string  `json:"via,omitempty"`
-	// Epoch is whose count Seq is, for other nodes, which count for themselves.
-	Epoch string `json:"epoch,omitempty"`
-}
-
-func (m *Message) meta() meta {
-	return meta{Room: m.Room, ID: m.ID, Seq: m.Seq, From: m.From, At: m.At.UnixMilli(), Via: m.Via}
-}
-
 // serverSender stands in `from` for what the application itself publishes.
 var serverSender = &Sender{ID: "server"}
 
@@ -134,7 +118,7 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.with(m.meta())
+	m.Payload = m.Payload.withMeta(m, "")
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
@@ -150,6 +134,40 @@ func (p Payload) with(arg any) Payload {
 	body := append(p.JSON[:len(p.JSON)-1:len(p.JSON)-1], ',')
 	body = append(append(body, tail...), ']')
 	return Payload{JSON: body, Attachments: p.Attachments}
+}
+
+// withMeta appends the last argument of a published event. epoch is whose count seq is, for other nodes, which count for
+// themselves; "" leaves it out. It is written by hand because it is most of what a small publication costs.
+func (p Payload) withMeta(m *Message, epoch string) Payload {
+	b := make([]byte, 0, len(p.JSON)+len(m.Room)+160)
+	b = append(b, p.JSON[:len(p.JSON)-1]...)
+	b = append(b, `,{"room":`...)
+	b = appendString(b, m.Room)
+	b = append(b, `,"id":`...)
+	b = appendString(b, m.ID)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendUint(b, m.Seq, 10)
+	b = append(b, `,"from":{"id":`...)
+	b = appendString(b, m.From.ID)
+	if m.From.Name != "" {
+		b = append(b, `,"name":`...)
+		b = appendString(b, m.From.Name)
+	}
+	if m.From.User != "" {
+		b = append(b, `,"user":`...)
+		b = appendString(b, m.From.User)
+	}
+	b = append(b, `},"at":`...) // milliseconds since 1970
+	b = strconv.AppendInt(b, m.At.UnixMilli(), 10)
+	if m.Via != "" {
+		b = append(b, `,"via":`...)
+		b = appendString(b, m.Via)
+	}
+	if epoch != "" {
+		b = append(b, `,"epoch":`...)
+		b = appendString(b, epoch)
+	}
+	return Payload{JSON: append(b, '}', ']'), Attachments: p.Attachments}
 }
 
 // maxBinary is how many binary values a publication or an answer may hold: official Socket.IO clients

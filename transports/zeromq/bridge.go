@@ -61,7 +61,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	}{
 		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull, partPublisher},
 		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub, partPublisher},
-		{"pub", o.Pub, zmq4.XPub, b.opts.subscriberLimits(), b.egress.serve, partSubscriber},
+		{"pub", o.Pub, zmq4.XPub, b.egress.limits(), b.egress.serve, partSubscriber},
 	} {
 		if e.address == "" {
 			continue
@@ -74,6 +74,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	}
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
+		b.egress.own.start()
 	}
 	b.security.start()
 	for _, e := range b.endpoints {
@@ -121,6 +122,7 @@ func (b *Bridge) Close() error {
 		b.closeErr = b.CloseIngress()
 		if b.untap != nil {
 			b.untap()
+			b.egress.own.stop()
 		}
 		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
 		b.security.close()

@@ -306,7 +306,7 @@ func FuzzLayout(f *testing.F) {
 			if ns, room := splitTopic(topic, "/"); !strings.Contains(p.Namespace, topicSeparator) && (ns != p.Namespace || room != p.Room) {
 				t.Fatalf("%s: its topic %q reads as %q %q", describe(p), topic, ns, room)
 			}
-			if wire, err := appendMessage(nil, topic, m); err != nil || len(wire) == 0 {
+			if wire, err := new(encoder).append(nil, topic, m, false); err != nil || len(wire) == 0 {
 				t.Fatalf("%s cannot be sent to subscribers: %v", describe(p), err)
 			}
 		}

@@ -35,6 +35,9 @@ const (
 	reasonDemandFull    = "zeromq_demand_full"        // a room not subscribed to at publishers, above Options.MaxTopics
 	reasonSlowPublisher = "zeromq_slow_publisher"     // a publisher disconnected because it does not read subscriptions
 	reasonDropped       = "zeromq_subscriber_dropped" // one message not queued for one slow subscriber
+	reasonStale         = "zeromq_subscriber_stale"   // one message dropped because what waited for a subscriber was too old
+	reasonRetained      = "zeromq_retained_left"      // a subscription to more retained values than Options.MaxRetained
+	reasonHook          = "zeromq_hook_panic"         // OnSubscribe or OnUnsubscribe panicked
 	reasonSlow          = "zeromq_slow_subscriber"    // a subscriber disconnected for being slow
 	reasonSubscription  = "zeromq_bad_subscription"   // a message to XPUB that is no subscription
 	reasonManyTopics    = "zeromq_too_many_topics"    // a subscription above Options.MaxTopics, ignored

@@ -238,7 +238,7 @@ func (s *session) seal(dst []byte, flags byte, body []byte) []byte {
 	s.plain = append(append(s.plain[:0], inside), body...)
 	s.sent++
 	binary.BigEndian.PutUint64(s.sendNonce[16:], s.sent)
-	dst = appendHeader(dst, messageBytes+len(body), false)
+	dst = AppendHeader(dst, messageBytes+len(body), false)
 	dst = append(dst, "\x07MESSAGE"...)
 	dst = append(dst, s.sendNonce[16:]...)
 	dst = secretbox.Seal(dst, s.plain, &s.sendNonce, &s.shared)
@@ -260,7 +260,7 @@ func (s *session) open(dst, message []byte) ([]byte, error) {
 	copy(s.heardNonce[16:], message[8:16])
 	size := len(message) - messageBytes
 	start := len(dst)
-	dst = appendHeader(dst, size, false)
+	dst = AppendHeader(dst, size, false)
 	last := len(dst) - 1 // of the header: the flags inside come to stand here first
 	dst, ok := secretbox.Open(dst[:last], message[16:], &s.heardNonce, &s.shared)
 	if !ok {
@@ -271,7 +271,7 @@ func (s *session) open(dst, message []byte) ([]byte, error) {
 		return dst[:start], silent(ReasonFlags, "reserved flag bits set inside a MESSAGE: %#02x", inside)
 	}
 	s.heard = counter
-	appendHeader(dst[:start], size, inside&boxMore != 0)
+	AppendHeader(dst[:start], size, inside&boxMore != 0)
 	if inside&boxCommand != 0 {
 		dst[start] |= flagCommand
 	}

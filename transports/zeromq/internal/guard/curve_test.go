@@ -394,7 +394,7 @@ func TestCurveMessages(t *testing.T) {
 		{"the server's nonce", func(s *scripted) []byte {
 			return newSession(s.key, nonceServer, nonceClient, s.session.sent, 0).seal(nil, 0, []byte("x"))
 		}, ReasonCurveMessage},
-		{"too long", func(s *scripted) []byte { return appendHeader(nil, 10_000, false) }, ReasonFrameSize},
+		{"too long", func(s *scripted) []byte { return AppendHeader(nil, 10_000, false) }, ReasonFrameSize},
 		{"above the limit inside", func(s *scripted) []byte { return s.session.seal(nil, 0, make([]byte, 4001)) }, ReasonFrameSize},
 		{"reserved flags inside", func(s *scripted) []byte { return sealInside(s, 4) }, ReasonFlags},
 		{"a command with MORE", func(s *scripted) []byte { return sealInside(s, 3) }, ReasonFlags},

@@ -249,7 +249,7 @@ func appendGreeting(dst []byte, mechanism string, server bool) []byte {
 // appendCommand appends a command with its header.
 func appendCommand(dst, body []byte) []byte {
 	start := len(dst)
-	dst = appendHeader(dst, len(body), false)
+	dst = AppendHeader(dst, len(body), false)
 	dst[start] |= flagCommand
 	return append(dst, body...)
 }
