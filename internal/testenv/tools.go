@@ -58,6 +58,18 @@ func Program(t testing.TB, name, pkg string) string {
 	return ""
 }
 
+// C returns the path of gcc, and makes sure that it finds a header; pkg is the Debian package that has it.
+func C(t testing.TB, header, pkg string) string {
+	t.Helper()
+	gcc := Program(t, "gcc", "gcc")
+	cmd := exec.Command(gcc, "-E", "-")
+	cmd.Stdin = strings.NewReader("#include <" + header + ">\n")
+	if cmd.Run() != nil {
+		missing(t, "this test needs the C header %s: install the package %s", header, pkg)
+	}
+	return gcc
+}
+
 // oldestNode is the first major version with a finished node:test.
 const oldestNode = 20
 
