@@ -156,6 +156,12 @@ func (d *door) end(err error) {
 	d.changed.Broadcast()
 }
 
+func (d *door) closed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}
+
 // Close implements [net.Listener].
 func (d *door) Close() error {
 	err := d.Listener.Close()
@@ -215,6 +221,9 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 		g.peek = p
 		g.timer.Init(g.loop, g.pass)
 		g.timer.Reset(doorPatience)
+		if g.door.closed() {
+			g.leave() // it was closed before the guest could be told
+		}
 		return
 	case g.known:
 		return
@@ -248,7 +257,7 @@ func (g *guest) pass() {
 
 // leave ends the connection, because the door is closed, unless a request is being served already.
 func (g *guest) leave() {
-	if g.gone || g.known {
+	if g.gone || g.known || g.peek == nil {
 		return
 	}
 	if c := g.out(); c != nil {
