@@ -38,7 +38,7 @@ const (
 // nothing is taken once a middleware was added with [Server.Use]; and mine, when it is not nil, is asked, on a loop, where it
 // must not block, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
 // has no value but [http.LocalAddrContextKey], and does not end with the connection. The functions of [Options] are called
-// as by net/http, each on a goroutine that may wait.
+// on a goroutine, as by net/http, and may wait.
 //
 // Taken is what asks for exactly [Options].Path, without a session's id, in a head of at most 4 KB that arrives within a
 // second. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
