@@ -80,6 +80,25 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"listen room", "--from", "GREENROOM_FROM", "tcp://127.0.0.1:5561", "tcp://127.0.0.1:1", "tcp://127.0.0.1:1", func(c *cli) any { return c.Listen.From }},
 		{"listen room", "--name", "GREENROOM_NAME", "", "Ann", "Ann", func(c *cli) any { return c.Listen.Name }},
 		{"listen room", "--json", "GREENROOM_JSON", false, true, "true", func(c *cli) any { return c.Listen.JSON }},
+		{"loadtest", "--mode", "GREENROOM_MODE", "fanout", "echo", "echo", func(c *cli) any { return c.Loadtest.Mode }},
+		{"loadtest", "--transport", "GREENROOM_TRANSPORT", "websocket", "polling", "polling", func(c *cli) any { return c.Loadtest.Transport }},
+		{"loadtest", "--deflate", "GREENROOM_DEFLATE", false, true, "true", func(c *cli) any { return c.Loadtest.Deflate }},
+		{"loadtest", "--clients", "GREENROOM_CLIENTS", 100, 7, "7", func(c *cli) any { return c.Loadtest.Clients }},
+		{"loadtest", "--rooms", "GREENROOM_ROOMS", 1, 7, "7", func(c *cli) any { return c.Loadtest.Rooms }},
+		{"loadtest", "--window", "GREENROOM_WINDOW", 1, 7, "7", func(c *cli) any { return c.Loadtest.Window }},
+		{"loadtest", "--rate", "GREENROOM_RATE", 0.0, 7.5, "7.5", func(c *cli) any { return c.Loadtest.Rate }},
+		{"loadtest", "--size", "GREENROOM_SIZE", 64, 70, "70", func(c *cli) any { return c.Loadtest.Size }},
+		{"loadtest", "--duration", "GREENROOM_DURATION", 5 * time.Second, time.Minute, "1m", func(c *cli) any { return c.Loadtest.Duration }},
+		{"loadtest", "--warm-up", "GREENROOM_WARM_UP", time.Second, time.Minute, "1m", func(c *cli) any { return c.Loadtest.WarmUp }},
+		{"loadtest", "--gather", "GREENROOM_GATHER", 50 * time.Microsecond, time.Millisecond, "1ms", func(c *cli) any { return c.Loadtest.Gather }},
+		{"loadtest", "--dialing", "GREENROOM_DIALING", 32, 7, "7", func(c *cli) any { return c.Loadtest.Dialing }},
+		{"loadtest", "--cmd", "GREENROOM_CMD", []string(nil), []string{"a=b, c {port}"}, "a=b, c {port}", func(c *cli) any { return c.Loadtest.Cmd }},
+		{"loadtest", "--protocol", "GREENROOM_PROTOCOL", "eio4", "eio3", "eio3", func(c *cli) any { return c.Loadtest.Protocol }},
+		{"loadtest", "--path", "GREENROOM_PATH", "", "/x", "/x", func(c *cli) any { return c.Loadtest.Path }},
+		{"loadtest", "--pid", "GREENROOM_PID", 0, 7, "7", func(c *cli) any { return c.Loadtest.PID }},
+		{"loadtest", "--rounds", "GREENROOM_ROUNDS", 1, 7, "7", func(c *cli) any { return c.Loadtest.Rounds }},
+		{"loadtest", "--html", "GREENROOM_HTML", "", "x", "x", func(c *cli) any { return c.Loadtest.HTML }},
+		{"loadtest", "--progress", "GREENROOM_PROGRESS", "auto", "on", "on", func(c *cli) any { return c.Loadtest.Progress }},
 	} {
 		t.Run(f.flag, func(t *testing.T) {
 			args := strings.Fields(f.command)
@@ -279,6 +298,7 @@ func TestMisuse(t *testing.T) {
 		{"publish", "--timeout", "soon", "room", "x"}, {"version", "please"},
 		{"publish", "lobby", "a", "b", "c"}, {"publish", "--to", "foo", "lobby", "x"}, {"publish", "--to", "http://", "lobby", "x"},
 		{"publish", "--to", "127.0.0.1:5560", "lobby", "x"}, {"listen", "--from", "foo", "lobby"}, {"listen", "--from", "ftp://127.0.0.1:1", "lobby"},
+		{"loadtest"}, {"loadtest", "x"}, {"loadtest", "--mode", "dance", "127.0.0.1:1"}, {"loadtest", "--clients", "0", "127.0.0.1:1"}, {"loadtest", "--cmd", "a=b"},
 	} {
 		code, out, said := command(t, args...)
 		if code != 2 || out != "" || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "greenroom: ") {

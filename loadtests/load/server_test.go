@@ -64,9 +64,12 @@ func greenroom(t testing.TB, change func(*socketio.Options)) string {
 	return s.Listener.Addr().String()
 }
 
-// A liar speaks Centrifuge's protocol, and hands each delivery over to lie, which says what the member gets instead.
+// A lie is what a member gets instead of its n-th push.
+type lie func(member, n int, push string) []string
+
+// A liar speaks Centrifuge's protocol, and hands each delivery over to its lie.
 type liar struct {
-	lie func(member, n int, push string) []string // n counts the pushes to the member
+	lie lie
 
 	mu      sync.Mutex
 	members []*member
@@ -81,7 +84,7 @@ type member struct {
 }
 
 // newLiar serves on a free port. lie nil is an honest server.
-func newLiar(t *testing.T, lie func(member, n int, push string) []string) string {
+func newLiar(t *testing.T, lie lie) string {
 	t.Helper()
 	if lie == nil {
 		lie = func(_, _ int, push string) []string { return []string{push} }
