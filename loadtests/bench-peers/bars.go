@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // A bar is what Greenroom wants to reach in a row.
 type bar struct {
@@ -92,7 +95,7 @@ func (b bar) judge(t table, mine figures) verdict {
 			v.got = "nothing: " + mine.failed
 			return v
 		}
-		return v.settle(mine, b.holds(b.figure(mine)), b.figure(mine)/b.scale)
+		return b.settle(v, mine, b.figure(mine)/b.scale)
 	}
 	p, _ := peerNamed(b.peer)
 	other := t[b.row][b.peer]
@@ -110,24 +113,33 @@ func (b bar) judge(t table, mine figures) verdict {
 	case b.figure(other) <= 0:
 		v.got = "nothing of the other that could be compared"
 	default:
-		got := b.figure(mine) / b.figure(other)
-		return v.settle(mine, b.holds(got), got)
+		return b.settle(v, mine, b.figure(mine)/b.figure(other))
 	}
 	return v
 }
 
-func (v verdict) settle(mine figures, holds bool, got float64) verdict {
-	v.done, v.met, v.got = true, holds, fmt.Sprintf("%.2f", got)
+// settle writes down what was measured, with as many digits as it takes to see on which side of the bar it is.
+func (b bar) settle(v verdict, mine figures, got float64) verdict {
+	bound := b.factor
+	if b.peer == "" {
+		bound /= b.scale
+	}
+	holds := func(x float64) bool {
+		if b.atMost {
+			return x <= bound
+		}
+		return x >= bound
+	}
+	v.done, v.met = true, holds(got)
+	for digits := 2; digits <= 4; digits++ {
+		v.got = strconv.FormatFloat(got, 'f', digits, 64)
+		if shown, err := strconv.ParseFloat(v.got, 64); err == nil && holds(shown) == v.met {
+			break
+		}
+	}
 	if mine.faults != "" { // a fast server that loses messages has reached nothing
 		v.met = false
 		v.got += " (" + mine.faults + ")"
 	}
 	return v
-}
-
-func (b bar) holds(got float64) bool {
-	if b.atMost {
-		return got <= b.factor
-	}
-	return got >= b.factor
 }

@@ -59,6 +59,11 @@ func lineOf(path, name string) string {
 
 // String is the machine in one line.
 func (m machine) String() string {
+	memory := m.Memory
+	var kb float64
+	if _, err := fmt.Sscanf(memory, "%f kB", &kb); err == nil {
+		memory = fmt.Sprintf("%.0f GB", kb/(1<<20))
+	}
 	return fmt.Sprintf("%s, %s, %d cores (%s), %s of memory, Go %s, Node.js %s, Python %s",
-		m.Date, m.Kernel, m.Cores, m.Processor, m.Memory, strings.TrimPrefix(m.Go, "go"), strings.TrimPrefix(m.Node, "v"), m.Python)
+		m.Date, m.Kernel, m.Cores, m.Processor, memory, strings.TrimPrefix(m.Go, "go"), strings.TrimPrefix(m.Node, "v"), m.Python)
 }

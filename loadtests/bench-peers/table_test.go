@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func sample() record {
 	rec := record{
 		Machine: machine{
-			Date: "2026-01-02", Kernel: "Linux 6.1", Processor: "A processor", Cores: 2, Memory: "8 GB", Go: "go1.26.0", Node: "v20.0.0", Python: "3.11.2",
+			Date: "2026-01-02", Kernel: "Linux 6.1", Processor: "A processor", Cores: 2, Memory: "8388600 kB", Go: "go1.26.0", Node: "v20.0.0", Python: "3.11.2",
 		},
 		Runs: 2,
 	}
@@ -111,6 +111,18 @@ func TestVerdicts(t *testing.T) {
 	}
 	if n := len(got); n != 9 {
 		t.Errorf("%d bars of 4 rows, want 9", n)
+	}
+}
+
+// A figure just beyond a bar is written so that one sees it.
+func TestVerdictsHaveEnoughDigits(t *testing.T) {
+	b := bar{row: "connect", what: "connects/s", figure: paceOf, factor: 1, peer: "centrifuge"}
+	for perSecond, want := range map[float64]string{999: "0.999", 990: "0.99", 1000: "1.00", 1001: "1.00"} {
+		mine := figures{runs: 1, perSecond: perSecond}
+		v := b.judge(table{"connect": {greenroom: mine, "centrifuge": {runs: 1, perSecond: 1000}}}, mine)
+		if v.got != want || v.met != (perSecond >= 1000) {
+			t.Errorf("%g: %q, %t; want %q", perSecond, v.got, v.met, want)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@
 // All clients live on one loop of greenroom/coop, on one core. A greenlet connects each of them and goes through its login,
 // greenlets publish, poll, post, and come and go. But what a WebSocket receives is read by a callback on the
 // loop: a fan-out delivers a million messages a second, and to wake a greenlet for each would cost 100 ns on top of the
-// 600 that reading and checking one costs, and 2.9 KB for each client, of which an idle one costs 1 KB.
+// 600 that reading and checking one costs, and 2.9 KB for each client, of which an idle one costs 1.3 KB.
 //
 // While a server writes to its sockets one by one, the generator would wake for every one of them and compete with the
 // server for the processor. So after a tick in which few were ready the loop stands still for Plan.Gather.

@@ -52,6 +52,10 @@
 // To stop, call [Server.Close] before the hub's Close, and shut the HTTP server
 // down after it: waiting polls keep their connections until they are answered.
 //
+// Without TLS, a listener wrapped by [Server.Listener] has handshakes of WebSockets served on
+// the loops, which takes less time and leaves less garbage behind; the HTTP server does
+// not see them.
+//
 // # Who may do what
 //
 // Requests arrive on net/http's goroutines; a session lives on one loop. A poll

@@ -38,7 +38,7 @@ const (
 // nothing is taken once a middleware was added with [Server.Use]; and mine, when it is not nil, is asked, on a loop, where it
 // must not block, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
 // has no value but [http.LocalAddrContextKey], and does not end with the connection. The functions of [Options] are called
-// as by net/http, each on a goroutine that may wait.
+// on a goroutine, as by net/http, and may wait.
 //
 // Taken is what asks for exactly [Options].Path, without a session's id, in a head of at most 4 KB that arrives within a
 // second. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
@@ -156,6 +156,12 @@ func (d *door) end(err error) {
 	d.changed.Broadcast()
 }
 
+func (d *door) closed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}
+
 // Close implements [net.Listener].
 func (d *door) Close() error {
 	err := d.Listener.Close()
@@ -215,6 +221,9 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 		g.peek = p
 		g.timer.Init(g.loop, g.pass)
 		g.timer.Reset(doorPatience)
+		if g.door.closed() {
+			g.leave() // it was closed before the guest could be told
+		}
 		return
 	case g.known:
 		return
@@ -248,7 +257,7 @@ func (g *guest) pass() {
 
 // leave ends the connection, because the door is closed, unless a request is being served already.
 func (g *guest) leave() {
-	if g.gone || g.known {
+	if g.gone || g.known || g.peek == nil {
 		return
 	}
 	if c := g.out(); c != nil {

@@ -71,11 +71,11 @@ type Options struct {
 
 	// AllowRequest, when set, is asked before a session is opened. Its error's text is the message
 	// that the client gets, with status 403; "Forbidden" when it is empty. The headers that it sets in h
-	// go onto the answer, whatever that is. Called on net/http's goroutine.
+	// go onto the answer, whatever that is. Called on the request's goroutine.
 	AllowRequest func(r *http.Request, h http.Header) error
 	// GenerateID, when set, makes the ids of sessions: 1 to 128 characters that a cookie's value may hold, and
 	// such that nobody can guess, because whoever knows an id has the session. An error, an id in use or one
-	// of other characters refuses the client. Called on net/http's goroutine.
+	// of other characters refuses the client. Called on the request's goroutine.
 	GenerateID func(r *http.Request) (string, error)
 	// InitialPacket, when not empty, is a message that every client gets right behind the open packet. It
 	// is text without the byte 0x1e.
@@ -97,7 +97,7 @@ type Options struct {
 
 	// OnConnectionError, when set, hears of every request that was refused before it reached a session.
 	// OnInitialHeaders may change the headers of the answer that opens a session, OnHeaders those of all
-	// answers to sessions, the first included. All three are called on net/http's goroutines, before the
+	// answers to sessions, the first included. All three are called on the requests' goroutines, before the
 	// answer leaves.
 	OnConnectionError func(ConnectionError)
 	OnInitialHeaders  func(h http.Header, r *http.Request)

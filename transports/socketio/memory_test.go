@@ -162,23 +162,34 @@ func BenchmarkBroadcastToAll(b *testing.B) {
 func BenchmarkRoomAmongIdleRooms(b *testing.B) {
 	for name, idle := range map[string]int{"alone": 0, "among 100000": 100_000} {
 		b.Run(name, func(b *testing.B) {
+			const busy, idlers = 10, 100
 			c := newMemoryCrowd(b)
-			c.grow(b, 10)
-			for i := range idle {
-				c.f.hub.To().Join("idle " + strconv.Itoa(i))
+			c.grow(b, busy+idlers)
+			all, err := c.f.hub.To().Sessions()
+			if err != nil || len(all) != busy+idlers {
+				b.Fatal(len(all), err)
 			}
-			c.f.hub.To().Join("busy")
-			eventually(b, "ten members", func() bool {
+			for i := range idle {
+				c.f.hub.To(all[busy+i%idlers].ID).Join("idle " + strconv.Itoa(i))
+			}
+			for _, s := range all[:busy] {
+				c.f.hub.To(s.ID).Join("busy")
+			}
+			eventually(b, "all to be in their rooms", func() bool { // those of sessions' ids are not among them
 				list, err := c.f.hub.To("busy").Sessions()
-				return err == nil && len(list) == 10
+				return err == nil && len(list) == busy && len(c.f.hub.Of("/").Rooms()) == idle+1
 			})
+			runtime.GC() // what making the rooms has left is not theirs
 			b.ResetTimer()
 			for i := range b.N {
 				if err := c.f.hub.To("busy").Emit("m", "hello"); err != nil {
 					b.Fatal(err)
 				}
-				for want := int64(i+1) * 10; c.heard.Load() < want; {
-					runtime.Gosched()
+				if i%100 < 99 && i < b.N-1 {
+					continue
+				}
+				for want := int64(i+1) * busy; c.heard.Load() < want; {
+					time.Sleep(10 * time.Microsecond) // to spin would keep a loop from its core
 				}
 			}
 		})

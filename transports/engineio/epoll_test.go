@@ -1,0 +1,5 @@
+//go:build linux && !coop_portable
+
+package engineio
+
+const portable = false
