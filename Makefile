@@ -4,13 +4,17 @@ ARTIFACTS ?= $(CURDIR)/artifacts
 PEERS = centrifuge zishang520 googollee
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
+.PHONY: help run demo-ticker web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 run: web ## build the pages when they are missing and serve the chat demo (PORT, or GREENROOM_… variables)
 	$(GO) run ./cmd/greenroom $(if $(PORT),--listen 127.0.0.1:$(PORT))
+
+demo-ticker: web ## live prices from a ZeroMQ publisher that sends only what somebody looks at (LISTEN; wants pyzmq)
+	$(GO) build -o bin/greenroom ./cmd/greenroom
+	@LISTEN=$(or $(LISTEN),127.0.0.1:3000) examples/ticker/run
 
 web: web/dist/index.html web/dist/client/version ## build the web assets (npm ci and esbuild), only when something changed
 

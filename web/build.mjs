@@ -1,15 +1,17 @@
 // Builds web/dist: what web.go embeds. `npm run build` once, `npm run watch` while changing the demo.
 //
 //   dist/index.html, favicon.svg   revalidated by browsers on every load
+//   dist/ticker/index.html         the same, at /ticker/
 //   dist/assets/app-HASH.js, …     named after their content, cached for good
 //   dist/client/socket.io*.js      the official client as published, served at /socket.io/
 import { context } from "esbuild";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const dist = join(here, "dist");
+const pages = ["index.html", "ticker/index.html"];
 const official = join(here, "node_modules", "socket.io-client");
 
 async function clean() {
@@ -36,12 +38,15 @@ const page = {
   setup(build) {
     build.onEnd(async (result) => {
       if (result.errors.length > 0) return;
-      let html = await readFile(join(here, "src", "index.html"), "utf8");
-      for (const out of Object.keys(result.metafile.outputs)) {
-        const hashed = basename(out).match(/^(app|style)-[^.]+\.(js|css)$/);
-        if (hashed) html = html.replace(`assets/${hashed[1]}.${hashed[2]}`, `assets/${hashed[0]}`);
+      for (const name of pages) {
+        let html = await readFile(join(here, "src", name), "utf8");
+        for (const out of Object.keys(result.metafile.outputs)) {
+          const hashed = basename(out).match(/^(app|style|ticker|ticker-style)-[A-Z0-9]+\.(js|css)$/);
+          if (hashed) html = html.replace(`assets/${hashed[1]}.${hashed[2]}`, `assets/${hashed[0]}`);
+        }
+        await mkdir(dirname(join(dist, name)), { recursive: true });
+        await writeFile(join(dist, name), html);
       }
-      await writeFile(join(dist, "index.html"), html);
       await cp(join(here, "src", "favicon.svg"), join(dist, "favicon.svg"));
     });
   },
@@ -51,7 +56,7 @@ await clean();
 await copyClient();
 const build = await context({
   absWorkingDir: here,
-  entryPoints: { app: "src/main.js", style: "src/style.css" },
+  entryPoints: { app: "src/main.js", style: "src/style.css", ticker: "src/ticker/main.js", "ticker-style": "src/ticker/style.css" },
   outdir: join(dist, "assets"),
   entryNames: "[name]-[hash]",
   bundle: true,

@@ -64,8 +64,8 @@ func load(dist fs.FS) *files {
 				f.etag, f.cache = clientTag, asNodeJS
 				s.client[path.Base(name)] = f
 			}
-		case name == "index.html":
-			s.pages["/"] = f
+		case path.Base(name) == "index.html":
+			s.pages[strings.TrimSuffix("/"+name, "index.html")] = f
 		default:
 			if strings.HasPrefix(name, "assets/") {
 				f.cache = immutable

@@ -13,6 +13,11 @@
 // Sub binds a SUB socket: PUB sockets connect. A PUB cannot be held back, so while the hub is
 // saturated its messages are dropped and counted.
 //
+// Connect names PUB sockets elsewhere that the bridge connects to, for as long as it lives: each is tried again
+// whenever it is not there, subscribed to anew before anything else, and sent heartbeats. [Bridge.Publishers] tells
+// how they are. With Demand, a room's first member, or a subscriber at Pub, subscribes to it at all publishers,
+// the last leave cancels after Linger, and what a prefix brings beside is dropped.
+//
 // Pub binds an XPUB socket: SUB and XSUB sockets connect and subscribe to rooms. They hear every
 // message of those rooms, from browsers as well as from other publishers. Each subscriber has a
 // bounded queue of its own: what does not fit is dropped for that subscriber alone, whole messages at
@@ -25,7 +30,8 @@
 //
 // # Messages in
 //
-// The layout named [Greenroom] takes
+// [Pushpin], [TextSpace], [TextColon], [JSONType], [Bitcoin] and [Raw] are layouts of publishers that exist already;
+// docs/zeromq.md shows each. The default, [Greenroom], takes
 //
 //	[room, payload]          the event "message"
 //	[room, event, arg...]    any event
