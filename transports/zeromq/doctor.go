@@ -98,15 +98,11 @@ func (d *doctor) examine() {
 	switch {
 	case d.As != "":
 	case peerType != "":
-		types = []string{suited(peerType)}
-		if types[0] == "" {
-			d.bad("It is a %s socket, of which nobody here knows what fits.", peerType)
+		typ, ok := d.choose(peerType)
+		if !ok {
 			return
 		}
-		if takesMessages(types[0], peerType) {
-			d.bad("It is a %s socket, which would deal its messages to this examination: say --as %s if it may.", peerType, strings.ToLower(types[0]))
-			return
-		}
+		types = []string{typ}
 	default:
 		types = []string{"SUB", "PUSH", "PUB", "REQ"}
 	}
@@ -119,18 +115,37 @@ func (d *doctor) examine() {
 			return
 		}
 		if d.As == "" {
-			other := otherType(err)
-			if next := suited(other); next != "" && !slices.Contains(tried, next) && !takesMessages(next, other) {
-				types = []string{next}
+			if other := otherType(err); other != "" {
+				next, ok := d.choose(other)
+				if !ok {
+					return
+				}
+				if !slices.Contains(tried, next) {
+					types = []string{next}
+					continue
+				}
 			}
 			// A type that does not go with theirs may be all that is wrong.
-			if len(types) > 0 && (other != "" || hungUp(err)) {
+			if len(types) > 0 && hungUp(err) {
 				continue
 			}
 		}
 		d.explain(typ, err, len(tried) > 1)
 		return
 	}
+}
+
+// choose is the type to connect to a peer with, unless it is better not to.
+func (d *doctor) choose(peer string) (typ string, ok bool) {
+	switch typ = suited(peer); {
+	case typ == "":
+		d.bad("It is a %s socket, of which nobody here knows what fits.", peer)
+	case takesMessages(typ, peer):
+		d.bad("It is a %s socket, which would deal its messages to this examination: say --as %s if it may.", peer, strings.ToLower(typ))
+	default:
+		return typ, true
+	}
+	return "", false
 }
 
 // hungUp reports whether the peer closed without a reason.
