@@ -28,15 +28,15 @@ func BenchmarkCurve(b *testing.B) {
 			if mechanism == "curve" {
 				o.Security = Security{CurveKey: server, AllowAny: true}
 			}
-			clientEnv := func() {
+			clientEnv := func(b *testing.B) {
 				if mechanism == "curve" {
 					b.Setenv("CURVE_SECRET", client.Z85())
 					b.Setenv("CURVE_PUBLIC", client.Public().String())
 					b.Setenv("CURVE_SERVER", server.Public().String())
 				}
 			}
-			clientEnv()
 			b.Run("libzmq/"+name, func(b *testing.B) {
+				clientEnv(b)
 				pull := exec.Command(bin, "pull", "tcp://127.0.0.1:*", fmt.Sprint(b.N))
 				if mechanism == "curve" {
 					pull.Env = []string{"CURVE_SECRET=" + server.Z85(), "CURVE_PUBLIC=" + server.Public().String()}
@@ -62,6 +62,7 @@ func BenchmarkCurve(b *testing.B) {
 				perSecond(b, took)
 			})
 			b.Run("greenroom/"+name, func(b *testing.B) {
+				clientEnv(b)
 				h := &benchHub{want: b.N, done: make(chan struct{})}
 				bridge := listen(b, h, o)
 				pushAll(b, bin, bridge.Addr("pull"), size, 1)
