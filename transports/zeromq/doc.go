@@ -25,7 +25,8 @@
 //
 // Endpoints are written tcp://host:port (port 0 or * takes a free one, host * is every interface),
 // ipc:///path, or ipc://@name for a Linux abstract socket. They speak NULL, which has no
-// authentication: a TCP address that is not loopback needs Options.Insecure. An ipc path is created
+// authentication, unless Options.Security says otherwise: a TCP address that is not loopback needs CURVE, or
+// Options.Insecure. An ipc path is created
 // with Options.IPCMode; abstract sockets are open to every user of the machine, as loopback is.
 //
 // # Messages in
@@ -82,10 +83,22 @@
 // Messages reach the hub on the goroutine of the publisher's connection. [Hub].Publish must not wait for
 // clients; nothing else of the bridge waits for it.
 //
+// # Security
+//
+// Options.Security gives the bound endpoints CURVE, which encrypts and lets in keys, or PLAIN, which asks for a
+// password and protects nothing on its way. Who is let in stands in files in pyzmq's format, which are looked at again
+// while the server runs, or is decided by an [Authenticator] or by a ZAP handler elsewhere; when those fail nobody is.
+// Each peer is a [Principal] afterwards, with [Patterns] of rooms that it may publish into and hear. A publication into
+// another room is dropped and counted. A subscription that none of its rooms could match is ignored and counted; one
+// that reaches further than its permission brings what it may hear and no more. The peer is told nothing of either.
+//
+// A server that connects to publishers, and tools ([Dialer]), speak CURVE as clients. [Diagnose] says what is wrong
+// with an endpoint. docs/zeromq-security.md is the guide.
+//
 // # Limits
 //
 // Everything a peer sends is limited (see [Options]): connections that have not shaken hands, by number
-// and by time; connections; frames, messages, subscriptions, heartbeats. zmq4's own socket layer is not
+// and by time; CURVE handshakes a second; connections; frames, messages, subscriptions, heartbeats. zmq4's own socket layer is not
 // used: one packet can end a process that runs it. Only its codec is, behind a guard that checks the stream.
 //
 // # Costs
@@ -93,5 +106,6 @@
 // A connection costs two goroutines, 4 KiB of read buffer while it is idle and 64 KiB while it is busy; one
 // that sends large messages makes it hold up to twice MaxMessageBytes. A subscriber that does not keep up
 // costs up to two times QueueBytes. A message is encoded once for all its subscribers, who are found by a
-// look-up for each length of a topic in use; what is queued while a write is under way leaves in one.
+// look-up for each length of a topic in use; what is queued while a write is under way leaves in one. CURVE costs 0.4 ms
+// a handshake, 4 KiB more of read buffer, and half a microsecond a frame and 1.5 ns a byte, for each subscriber again.
 package zeromq

@@ -98,15 +98,11 @@ func (d *doctor) examine() {
 	switch {
 	case d.As != "":
 	case peerType != "":
-		types = []string{suited(peerType)}
-		if types[0] == "" {
-			d.bad("It is a %s socket, of which nobody here knows what fits.", peerType)
+		typ, ok := d.choose(peerType)
+		if !ok {
 			return
 		}
-		if takesMessages(types[0], peerType) {
-			d.bad("It is a %s socket, which would deal its messages to this examination: say --as %s if it may.", peerType, strings.ToLower(types[0]))
-			return
-		}
+		types = []string{typ}
 	default:
 		types = []string{"SUB", "PUSH", "PUB", "REQ"}
 	}
@@ -119,18 +115,37 @@ func (d *doctor) examine() {
 			return
 		}
 		if d.As == "" {
-			other := otherType(err)
-			if next := suited(other); next != "" && !slices.Contains(tried, next) && !takesMessages(next, other) {
-				types = []string{next}
+			if other := otherType(err); other != "" {
+				next, ok := d.choose(other)
+				if !ok {
+					return
+				}
+				if !slices.Contains(tried, next) {
+					types = []string{next}
+					continue
+				}
 			}
 			// A type that does not go with theirs may be all that is wrong.
-			if len(types) > 0 && (other != "" || hungUp(err)) {
+			if len(types) > 0 && hungUp(err) {
 				continue
 			}
 		}
 		d.explain(typ, err, len(tried) > 1)
 		return
 	}
+}
+
+// choose is the type to connect to a peer with, unless it is better not to.
+func (d *doctor) choose(peer string) (typ string, ok bool) {
+	switch typ = suited(peer); {
+	case typ == "":
+		d.bad("It is a %s socket, of which nobody here knows what fits.", peer)
+	case takesMessages(typ, peer):
+		d.bad("It is a %s socket, which would deal its messages to this examination: say --as %s if it may.", peer, strings.ToLower(typ))
+	default:
+		return typ, true
+	}
+	return "", false
 }
 
 // hungUp reports whether the peer closed without a reason.
@@ -156,13 +171,16 @@ func (d *doctor) greet() (mechanism, peerType string, ok bool) {
 		d.bad("This is no endpoint: %v.", err)
 		return "", "", false
 	}
-	c, err := d.dial()
+	c, said, closed, err := d.greeted(d.mechanism())
+	if err == nil && closed && len(said) == 0 && d.mechanism() != "NULL" { // it may close on another mechanism before it greets
+		_ = c.Close()
+		c, said, closed, err = d.greeted("NULL")
+	}
 	if err != nil {
 		d.bad("%s", unreachable(d.endpoint, err))
 		return "", "", false
 	}
 	defer c.Close()
-	said, closed := d.hear(c, guard.Greeting(d.mechanism()), 64)
 	if len(said) < 64 || said[0] != 0xFF || said[9] != 0x7F {
 		d.foreign(said, closed)
 		return "", "", false
@@ -177,6 +195,14 @@ func (d *doctor) greet() (mechanism, peerType string, ok bool) {
 		peerType = d.peek(c, said[64:])
 	}
 	return name, peerType, true
+}
+
+// greeted connects, greets, and hears the peer's greeting.
+func (d *doctor) greeted(mechanism string) (c net.Conn, said []byte, closed bool, err error) {
+	if c, err = d.dial(); err == nil {
+		said, closed = d.hear(c, guard.Greeting(mechanism), 64)
+	}
+	return c, said, closed, err
 }
 
 // hear says something and collects what comes back, until there are want bytes, the end, or Wait.
@@ -220,10 +246,10 @@ func (d *doctor) foreign(said []byte, closed bool) {
 		d.bad("It stops in the middle of its greeting, after %d bytes.", len(said))
 	case len(said) > 0:
 		d.bad("Something else than ZeroMQ is there; it says %.40q.", text)
+	case d.speaksTLS(): // first: some answer HTTP there as well, to say that they speak TLS
+		d.bad("A TLS server is there, and no ZeroMQ socket.")
 	case d.speaksHTTP():
 		d.bad("An HTTP server is there, and no ZeroMQ socket.")
-	case d.speaksTLS():
-		d.bad("A TLS server is there, and no ZeroMQ socket.")
 	case closed:
 		d.bad("It takes connections and closes them without a word: it is no ZeroMQ socket, or has no room for one more peer.")
 	default:

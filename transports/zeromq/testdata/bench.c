@@ -13,12 +13,26 @@ static long long now(void) {
   return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+// secure makes a socket speak CURVE when the environment has keys: CURVE_SECRET and CURVE_PUBLIC are its own, CURVE_SERVER
+// the server's public one, for a client.
+static void secure(void *s) {
+  int on = 1;
+  if (!getenv("CURVE_SECRET")) return;
+  zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, getenv("CURVE_SECRET"), 41);
+  zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, getenv("CURVE_PUBLIC"), 41);
+  if (getenv("CURVE_SERVER"))
+    zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, getenv("CURVE_SERVER"), 41);
+  else
+    zmq_setsockopt(s, ZMQ_CURVE_SERVER, &on, sizeof on);
+}
+
 int main(int argc, char **argv) {
   void *context = zmq_ctx_new();
   int unbounded = 0;
   if (argc == 6 && !strcmp(argv[1], "push")) {
     void *s = zmq_socket(context, ZMQ_PUSH);
     zmq_setsockopt(s, ZMQ_SNDHWM, &unbounded, sizeof unbounded);
+    secure(s);
     if (zmq_connect(s, argv[2])) return 1;
     size_t size = atol(argv[3]);
     char *body = malloc(size);
@@ -34,6 +48,7 @@ int main(int argc, char **argv) {
   if (argc != 4) return 2;
   void *s = zmq_socket(context, ZMQ_PULL);
   zmq_setsockopt(s, ZMQ_RCVHWM, &unbounded, sizeof unbounded);
+  secure(s);
   if (zmq_bind(s, argv[2])) return 1;
   char at[256];
   size_t length = sizeof at;

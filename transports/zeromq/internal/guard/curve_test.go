@@ -386,6 +386,7 @@ func TestCurveMessages(t *testing.T) {
 	}{
 		{"replay", func(s *scripted) []byte { s.session.sent--; return s.session.seal(nil, 0, []byte("good")) }, ReasonCurveReplay},
 		{"counter going back", func(s *scripted) []byte { s.session.sent = 0; return s.session.seal(nil, 0, []byte("x")) }, ReasonCurveReplay},
+		{"a frame taken out", func(s *scripted) []byte { s.session.sent++; return s.session.seal(nil, 0, []byte("x")) }, ReasonCurveReplay},
 		{"plaintext", func(s *scripted) []byte { return AppendFrame(nil, []byte("plain"), false) }, ReasonCurveMessage},
 		{"plaintext with MORE", func(s *scripted) []byte { return AppendFrame(nil, []byte("plain"), true) }, ReasonCurveMessage},
 		{"plain PING", func(s *scripted) []byte { return command("PING", "\x00\x00") }, ReasonCurveMessage},

@@ -14,5 +14,10 @@
 // remembers, with a constant reason to count. A peer that is refused for what its READY says is told the
 // reason first, by an ERROR command.
 //
-// Sources: RFC 23/ZMTP 3.0 and RFC 37/ZMTP 3.1 (rfc.zeromq.org).
+// CURVE and PLAIN are net.Conns of their own between the network and a Conn ([CurveServer.Secure] and its like). They
+// shake hands with the peer under their mechanism and play a NULL peer to the Conn, so that each of its checks holds for
+// what is said under encryption as well. Encryption is the flusher's work, decryption the owner's: nobody else waits
+// for it.
+//
+// Sources: RFC 23/ZMTP 3.0, RFC 37/ZMTP 3.1, RFC 24/PLAIN, RFC 25 and 26/CurveZMQ, RFC 32/Z85 (rfc.zeromq.org).
 package guard

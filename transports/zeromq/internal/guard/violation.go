@@ -50,7 +50,7 @@ const (
 	ReasonCurveInitiate  = "zeromq_curve_initiate"   // INITIATE that is malformed or forged, or of another connection
 	ReasonCurveReady     = "zeromq_curve_ready"      // a server's READY that is malformed or forged
 	ReasonCurveMessage   = "zeromq_curve_message"    // a MESSAGE that is malformed or forged, or plaintext in its place
-	ReasonCurveReplay    = "zeromq_curve_replay"     // a command whose counter is not greater than the one before
+	ReasonCurveReplay    = "zeromq_curve_replay"     // a command that was replayed, or one before it taken out, as its counter says
 	ReasonPlainHello     = "zeromq_plain_hello"      // malformed commands of PLAIN
 )
 
