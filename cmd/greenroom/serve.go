@@ -43,11 +43,12 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 
-	Insecure   bool        `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
-	CorsOrigin []string    `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
-	Host       []string    `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
-	Clients    clientFlags `embed:""`
-	Admin      adminFlags  `embed:""`
+	Insecure    bool            `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin  []string        `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host        []string        `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
+	Clients     clientFlags     `embed:""`
+	Subscribers subscriberFlags `embed:""`
+	Admin       adminFlags      `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -198,10 +199,12 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		return s, err
 	}
 	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
-		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
+		z := zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
-		})
+		}
+		c.Subscribers.apply(&z)
+		s.bridge, err = zeromq.Listen(s.hub, z)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
 		}
