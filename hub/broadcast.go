@@ -100,6 +100,10 @@ func (t Target) send(m *Message) {
 			r.emit(m, t.delivery())
 			return
 		}
+		if t.ns.prefixes.match(t.rooms[0]) != nil && t.ask == nil {
+			t.ns.emitAway(t.rooms[0], m, t.delivery())
+			return
+		}
 		// Nobody is there, but subscribers outside (ZeroMQ) may listen to the name.
 		t.ns.hub.tapUnroomed(m, t.rooms[0])
 		return
@@ -151,10 +155,25 @@ func (t Target) sendMany(m *Message, d *delivery) {
 		own.Room, own.Offset = r.name, r.offset
 		t.ns.hub.tapped(&own)
 	}
+	if t.ask == nil {
+		for _, p := range t.ns.prefixes.matchAny(others) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			d.widen(p)
+			for i := range p.shards {
+				if p.wanted(i) {
+					loops[i] = true
+				}
+			}
+		}
+	}
 	// One frame serves all rooms: its offset only says that it is a room's message.
 	shared := *m
-	if len(rooms) > 0 {
+	switch {
+	case len(rooms) > 0:
 		shared.Room, shared.Offset = rooms[0].name, rooms[0].offset
+	case len(d.parts) > 0: // prefix rooms
+		shared.Room, shared.Offset = others[0], d.parts[0].offset
 	}
 	d.frame = d.frameFor(&shared, ids, others)
 	d.post(t.ns.hub, func(i int) bool { return loops[i] })
@@ -198,6 +217,12 @@ func (r *Room) emit(m *Message, d *delivery) {
 func (r *Room) sequence(m *Message, d *delivery) {
 	r.offset = d.place(r)
 	m.Room, m.Offset = r.name, r.offset
+	if d.ask == nil {
+		if wide := r.ns.prefixes.match(r.name); wide != nil {
+			r.sequenceWide(m, d, wide)
+			return
+		}
+	}
 	if r.members > 0 || d.recovery != nil {
 		d.parts = []part{{room: r, offset: r.offset}}
 		d.frame = d.frameFor(m, nil, r.names())

@@ -76,6 +76,10 @@
 // published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event
 // `presence`, by which the hub says who is in a room.
 //
+// A session may hear all rooms whose names start with a prefix, those to come included ([Session.JoinPrefix]), without
+// being a member of any. A message that prefixes cover costs a walk along the room's name, whatever their number, and
+// a lock for each prefix that covers it; where a namespace has none, one comparison.
+//
 // A publication may be retained ([Publication.Retain]): the hub keeps the newest such one of each room, also when
 // the room has neither members nor history, for those who come later. Each publication has its number in the room
 // (seq in meta, [Message.Seq]), which goes on as long as the process lives; [Hub.Epoch] names that. With
@@ -172,6 +176,8 @@
 //	                                                                           it goes on at ten times the rate
 //	namespaces of families                      MaxNamespaces                  the client is refused
 //	rooms of a session                          MaxRooms                       refused: too_many_rooms
+//	prefixes of a session                       MaxPrefixes                    refused: too_many_prefixes
+//	length of a prefix, for Relay               MinPrefix                      refused: prefix_too_short
 //	calls a second                              Rate, Burst                    refused: rate_limited
 //
 // The application itself is not limited: its rooms have any name, and it may join a session to any number.
@@ -208,10 +214,13 @@
 //	recovery_too_much           a client came back that has missed more than can be sent at once
 //	recovery_too_slow           a client came back, and the handler of its session did not end
 //	recovery_unknown_session    a client came back to a session that is not there
+//	relay_prefix_too_short      a prefix that Relay was asked for and that was below MinPrefix
+//	relay_too_many_prefixes     a prefix that Relay was asked for beyond MaxPrefixes
 //	relay_rate_limited          a call of Relay beyond its rate
 //	retained_bytes_full         a publication no longer retained, because of RetainedBytes
 //	retained_expired            a publication no longer retained, because of its age
 //	retained_full               a publication no longer retained, because of MaxRetained
+//	session_prefixes_full       a prefix that a session did not join because of MaxPrefixes
 //	server_event_unknown        another node's event for which nothing is registered here
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
 //	slow_consumer_dropped       a message dropped at OutboxBytes

@@ -82,6 +82,10 @@ func (r *Room) emptiedLocked() (over []*Room) {
 // Locks are taken in the order namespace, room.
 func (ns *Namespace) drop(rooms []*Room) {
 	for _, r := range rooms {
+		if isPrefixRoom(r.name) {
+			ns.prefixes.drop(r)
+			continue
+		}
 		ns.mu.Lock()
 		r.mu.Lock()
 		if r.members == 0 && !r.dead && !ns.empty.has(r) {

@@ -13,6 +13,8 @@ var (
 	ErrTooManyNamespaces = errors.New("too many namespaces")
 	// ErrTooManyRooms: a session is in as many rooms as [Options.MaxRooms] lets it.
 	ErrTooManyRooms error = &Error{Code: "too_many_rooms", Message: "in as many rooms already as a session may be in"}
+	// ErrTooManyPrefixes: a session has joined as many prefixes as [Options.MaxPrefixes] lets it.
+	ErrTooManyPrefixes error = &Error{Code: "too_many_prefixes", Message: "as many prefixes joined already as a session may have"}
 	// ErrTooManyAsks: as many answers of the client are waited for as [Options.MaxAsks] lets it owe.
 	ErrTooManyAsks = errors.New("too many answers pending")
 	// ErrGone: the client has left, or was disconnected.

@@ -34,12 +34,13 @@ type Hub struct {
 	families   []*Family
 	children   int // namespaces made for families
 
-	taps        atomic.Pointer[[]*tap]
-	tapsMu      sync.Mutex
-	observers   atomic.Pointer[[]*Observer]
-	watches     atomic.Pointer[[]*roomWatch]
-	counts      atomic.Pointer[[]*countWatch]
-	observersMu sync.Mutex // for changes of these lists
+	taps          atomic.Pointer[[]*tap]
+	tapsMu        sync.Mutex
+	observers     atomic.Pointer[[]*Observer]
+	watches       atomic.Pointer[[]*roomWatch]
+	prefixWatches atomic.Pointer[[]*roomWatch]
+	counts        atomic.Pointer[[]*countWatch]
+	observersMu   sync.Mutex // for changes of these lists
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,7 +20,8 @@ type Namespace struct {
 	rooms    map[string]*Room
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
-	seqs     seqs       // how far rooms were that are gone
+	prefixes prefixRooms
+	seqs     seqs // how far rooms were that are gone
 
 	asks     atomic.Int64 // the ids of questions to clients
 	onServer map[string]*call
@@ -138,6 +140,9 @@ func (ns *Namespace) lookupRoom(name string) *Room {
 
 // lockRoom returns the room called name, made if need be, with its lock held.
 func (ns *Namespace) lockRoom(name string) *Room {
+	if prefix, ok := strings.CutPrefix(name, prefixMark); ok {
+		return ns.prefixes.lock(ns, prefix)
+	}
 	for {
 		r := ns.lookupRoom(name)
 		if r == nil {

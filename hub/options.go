@@ -38,6 +38,9 @@ type Options struct {
 	// MaxRooms bounds the rooms that a session is in at once, those of its own id and of everybody not counted:
 	// [Session.Join] returns [ErrTooManyRooms] beyond it. Default 1000; below 0: no bound.
 	MaxRooms int
+	// MaxPrefixes bounds the prefixes that a session has joined at once: [Session.JoinPrefix] returns
+	// [ErrTooManyPrefixes] beyond it. Default 100; below 0: no bound.
+	MaxPrefixes int
 	// MaxAsks bounds the answers that are waited for from one client; asking for more returns [ErrTooManyAsks].
 	// Default 1024.
 	MaxAsks int
@@ -104,6 +107,7 @@ func (o Options) withDefaults() Options {
 	def(&o.EventRate, 10_000)
 	def(&o.EventBurst, 20_000)
 	def(&o.MaxRooms, 1000)
+	def(&o.MaxPrefixes, 100)
 	def(&o.MaxAsks, 1024)
 	def(&o.HistoryMessages, 100)
 	def(&o.HistoryBytes, 256<<10)

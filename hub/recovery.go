@@ -154,6 +154,10 @@ func (rec *recovery) send(t Target, m *Message) {
 			r.emit(m, d)
 			return
 		}
+		if rec.ns.prefixes.match(t.rooms[0]) != nil && t.ask == nil {
+			rec.ns.emitAway(t.rooms[0], m, d)
+			return
+		}
 	}
 	t.sendMany(m, d)
 }

@@ -229,6 +229,7 @@ func TestWithRecoveryNothingElseChanges(t *testing.T) {
 		"silent": TestAskingARoomEndsWhenTheSilentHaveLeft, "volatile questions": TestAVolatileQuestionThatIsMissedIsNotWaitedFor,
 		"too many questions": TestOneWithTooManyOpenQuestionsIsMissing, "binary answers": TestQuestionsAndAnswersWithBinary,
 		"two nodes": TestAskingClientsOfBothNodes, "silent nodes": TestASilentNodeIsNamed,
+		"prefixes": TestPrefixRoomsModel, "order of prefixes": TestPrefixMembersGetEachRoomInOrder,
 	} {
 		t.Run(name, test)
 	}

@@ -17,13 +17,22 @@ type RelayOptions struct {
 	Burst       int     // calls at once before Rate counts, default 5 000
 	MaxMembers  int     // members listed in one answer, default 1 000
 	MaxMessages int     // messages in one answer, default 100
+
+	// MayJoinPrefix decides whether a session may hear all rooms whose names start with prefix; an error refuses it,
+	// with its code if it is an [*Error]. On the session's loop. Default nil: nobody may.
+	MayJoinPrefix func(s *Session, prefix string) error
+	// MinPrefix is the length of the shortest prefix, in bytes, default 3.
+	MinPrefix int
+	// MaxPrefixes bounds the prefixes that a session has joined at once, default 8.
+	MaxPrefixes int
 }
 
 // Relay is the built-in session handler: browsers and other clients meet in rooms without any code
 // on the server. A client calls
 //
 //	join(room, {history: n, presence: true, retained: true}?) → {ok:true, members?, count?, messages?, retained?}
-//	leave(room)                                → {ok:true}
+//	join(prefix + "*", {prefix: true, retained: true}?)       → {ok:true, retained?}
+//	leave(room, {prefix: true}?)               → {ok:true}
 //	publish(room, event, data, {echo, volatile, retain, id}?) → {ok:true, id}
 //	presence(room)                             → {ok:true, members, count}
 //	history(room, {limit, after}?)             → {ok:true, messages, complete}
@@ -34,7 +43,9 @@ type RelayOptions struct {
 // because clients may be newer than the server. The ids that others see are those of the sessions, but for clients
 // of protocols whose sessions' ids are secrets, such as Socket.IO 2.x. The data of a publication may be null, but must be there.
 // A publication with retain is what a later join with retained brings, as an object like those of history, without gap or
-// double to the messages that follow; one whose data is null ends that.
+// double to the messages that follow; one whose data is null ends that. A join with prefix is for all rooms whose names
+// start like that, those to come included, if [RelayOptions].MayJoinPrefix lets it: the session gets their messages
+// and is present in none of them. What it gets as retained is then a list.
 func Relay(o RelayOptions) func(*Session) error {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -50,6 +61,12 @@ func Relay(o RelayOptions) func(*Session) error {
 	}
 	if o.MaxMessages == 0 {
 		o.MaxMessages = 100
+	}
+	if o.MinPrefix == 0 {
+		o.MinPrefix = 3
+	}
+	if o.MaxPrefixes == 0 {
+		o.MaxPrefixes = 8
 	}
 	return func(s *Session) error {
 		r := &relay{opts: &o, s: s, tokens: float64(o.Burst)}
@@ -139,6 +156,7 @@ func (r *relay) join(ev *Event) error {
 		History  int  `json:"history"`
 		Presence bool `json:"presence"`
 		Retained bool `json:"retained"`
+		Prefix   bool `json:"prefix"`
 	}
 	if err := roomAndOptions(ev, &room, &opts); err != nil {
 		return err
@@ -149,6 +167,12 @@ func (r *relay) join(ev *Event) error {
 	s := r.s
 	if !s.Connected() {
 		return ErrGone
+	}
+	if opts.Prefix {
+		if opts.Presence || opts.History > 0 {
+			return refusal("bad_arguments", "join: a prefix has neither members nor history")
+		}
+		return r.joinPrefix(ev, room, opts.Retained)
 	}
 	if !s.In(room) {
 		if n := s.named(); n >= r.opts.MaxRooms {
@@ -201,10 +225,17 @@ func (r *relay) join(ev *Event) error {
 
 func (r *relay) leave(ev *Event) error {
 	var room string
-	if err := roomAndOptions(ev, &room, &struct{}{}); err != nil {
+	var opts struct {
+		Prefix bool `json:"prefix"`
+	}
+	if err := roomAndOptions(ev, &room, &opts); err != nil {
 		return err
 	}
-	r.s.Leave(room)
+	if opts.Prefix {
+		r.s.LeavePrefix(strings.TrimSuffix(room, "*"))
+	} else {
+		r.s.Leave(room)
+	}
 	// Behind the room's messages that are on their way: after the ack no more come.
 	r.s.loop.Post(func() { _ = ev.Ack(map[string]any{"ok": true}) }) // such an answer always encodes
 	return nil

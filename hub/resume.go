@@ -226,6 +226,7 @@ func (rec *recovery) leave(s *Session, reason string) {
 	}
 	since := make(map[string]uint64, len(s.rooms))
 	for _, m := range s.rooms {
+		t.prefixed = t.prefixed || isPrefixRoom(m.room.name)
 		since[m.room.name] = t.entered(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
 	}
 	t.since = since

@@ -434,7 +434,7 @@ func (s *Session) Rooms() []string {
 	}
 	var out []string
 	for _, m := range s.rooms {
-		if m.room.name != "" {
+		if m.room.name != "" && !isPrefixRoom(m.room.name) {
 			out = append(out, m.room.name)
 		}
 	}

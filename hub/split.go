@@ -18,18 +18,11 @@ func (p Payload) Split() ([]json.RawMessage, error) {
 	}
 	b = b[1 : len(b)-1]
 	var out []json.RawMessage
-	start, depth, inString := 0, 0, false
+	start, depth := 0, 0
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
-		case inString:
-			switch c {
-			case '\\':
-				i++
-			case '"':
-				inString = false
-			}
 		case c == '"':
-			inString = true
+			i = endOfString(b, i)
 		case c == '[' || c == '{':
 			depth++
 		case c == ']' || c == '}':
@@ -43,6 +36,24 @@ func (p Payload) Split() ([]json.RawMessage, error) {
 		out = append(out, json.RawMessage(last))
 	}
 	return out, nil
+}
+
+// endOfString is the place of the quote that ends the string that begins at i; len(b) when none does.
+func endOfString(b []byte, i int) int {
+	for {
+		n := bytes.IndexByte(b[i+1:], '"')
+		if n < 0 {
+			return len(b)
+		}
+		i += 1 + n
+		before := i - 1
+		for b[before] == '\\' { // ends at the string's first quote
+			before--
+		}
+		if (i-before)%2 == 1 {
+			return i // an even number of backslashes stands before it
+		}
+	}
 }
 
 // placeholder is how a binary value stands in the JSON text.

@@ -29,6 +29,7 @@ type ticket struct {
 
 	since      map[string]uint64 // rooms: those of a session away; of a recovered one, those it has been in since before
 	departures []departure
+	prefixed   bool   // some of these are prefix rooms
 	floor      uint64 // departures before this one are forgotten
 
 	sid     string
@@ -83,12 +84,14 @@ func (t *ticket) depart(d departure) {
 		t.departures = slices.Delete(t.departures, 0, 1)
 	}
 	t.departures = append(t.departures, d)
+	t.prefixed = t.prefixed || isPrefixRoom(d.room)
 }
 
 // enter and exit are joins and leaves of a session that is away, behind the message at.
 func (t *ticket) enter(room string, at uint64) {
 	if _, in := t.since[room]; !in {
 		t.since[room] = at
+		t.prefixed = t.prefixed || isPrefixRoom(room)
 	}
 }
 
@@ -117,8 +120,23 @@ func (t *ticket) in(room string, seq uint64) bool {
 	if since, ok := t.since[room]; ok && since < seq {
 		return true
 	}
+	if t.prefixed && t.inPrefix(room, seq) {
+		return true
+	}
 	return slices.ContainsFunc(t.departures, func(d departure) bool {
 		return d.room == room && d.since < seq && seq <= d.until
+	})
+}
+
+// inPrefix reports whether a message to the room was for the session because of a prefix.
+func (t *ticket) inPrefix(room string, seq uint64) bool {
+	for name, since := range t.since {
+		if isPrefixRoom(name) && covers(name[len(prefixMark):], room) && since < seq {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.departures, func(d departure) bool {
+		return isPrefixRoom(d.room) && covers(d.room[len(prefixMark):], room) && d.since < seq && seq <= d.until
 	})
 }
 

@@ -52,6 +52,10 @@ func (h *Hub) editWatches(edit func([]*roomWatch) []*roomWatch) {
 
 // tellLive says whether the room has members now. The room's lock is held.
 func (r *Room) tellLive(live bool) {
+	if isPrefixRoom(r.name) {
+		r.tellPrefix(live)
+		return
+	}
 	list := r.ns.hub.watches.Load()
 	if list == nil || !shown(r.name) {
 		return

@@ -32,6 +32,7 @@ type clientFlags struct {
 	MaxDepth             int           `default:"128" help:"Nesting of a message's JSON."`
 	MaxNamespaces        int           `default:"32" help:"Namespaces of one client."`
 	MaxRooms             int           `default:"128" help:"Rooms that one client is in at once."`
+	PrefixRooms          bool          `help:"Let clients join all rooms whose names start with a prefix, which has 3 bytes at least."`
 	MaxSessions          int           `default:"250000" help:"Open connections; others are answered 503."`
 	MaxPending           int           `default:"10000" help:"Connections that have not said anything yet; the oldest goes for a new one."`
 	HandshakeRate        int           `default:"10000" help:"New connections a second; -1 is no limit."`
@@ -94,7 +95,13 @@ func (c *clientFlags) hubOptions() hub.Options {
 	return o
 }
 
-func (c *clientFlags) relayOptions() hub.RelayOptions { return hub.RelayOptions{MaxRooms: c.MaxRooms} }
+func (c *clientFlags) relayOptions() hub.RelayOptions {
+	o := hub.RelayOptions{MaxRooms: c.MaxRooms}
+	if c.PrefixRooms {
+		o.MayJoinPrefix = func(*hub.Session, string) error { return nil } // as everybody may join every room
+	}
+	return o
+}
 
 func (c *clientFlags) socketOptions() socketio.Options {
 	o := socketio.Options{

@@ -44,12 +44,13 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 
-	Insecure   bool        `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
-	CorsOrigin []string    `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
-	Host       []string    `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
-	Clients    clientFlags `embed:""`
-	Admin      adminFlags  `embed:""`
-	Zmq        zmqFlags    `embed:""`
+	Insecure    bool            `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin  []string        `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host        []string        `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
+	Clients     clientFlags     `embed:""`
+	Admin       adminFlags      `embed:""`
+	Zmq         zmqFlags        `embed:""`
+	Subscribers subscriberFlags `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -220,6 +221,7 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		if z.Security, err = c.Zmq.security(); err != nil {
 			return s, err
 		}
+		c.Subscribers.apply(&z)
 		s.bridge, err = zeromq.Listen(s.hub, z)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)

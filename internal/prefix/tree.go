@@ -153,3 +153,16 @@ func (m *Matches[T]) Next() *T {
 	}
 	return nil
 }
+
+// All lists the values, in no order.
+func (t *Tree[T]) All() []*T { return t.root.all(make([]*T, 0, t.n)) }
+
+func (n *node[T]) all(list []*T) []*T {
+	if n.value != nil {
+		list = append(list, n.value)
+	}
+	for _, kid := range n.kids {
+		list = kid.all(list)
+	}
+	return list
+}

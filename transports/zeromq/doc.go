@@ -21,7 +21,8 @@
 // Pub binds an XPUB socket: SUB and XSUB sockets connect and subscribe to rooms. They hear every
 // message of those rooms, from browsers as well as from other publishers. Each subscriber has a
 // bounded queue of its own: what does not fit is dropped for that subscriber alone, whole messages at
-// a time; one that stays behind for longer than Options.SlowAfter is disconnected.
+// a time. One that stays behind, for longer than Options.SlowAfter, or with messages older than
+// Options.MaxLag, is disconnected; or, with Options.Slow, misses what is too old and stays.
 //
 // Endpoints are written tcp://host:port (port 0 or * takes a free one, host * is every interface),
 // ipc:///path, or ipc://@name for a Linux abstract socket. They speak NULL, which has no
@@ -62,9 +63,31 @@
 // namespace "/", "/chat#room" in others; a room of "/" that itself looks like "/chat#room" has the topic
 // "/#/chat#room". A string argument is its text, a binary one its bytes, all else compact JSON, in which
 // nested binary values are base64 strings. The last argument of a publication is its meta object
-// {room, id, from, at, via}. ZeroMQ subscriptions are prefixes: a subscriber to "room1" also hears
+// {room, id, seq, from, at, via?, epoch, retained?}. With Options.PubStyle [Plain] it is [topic, arg...] without meta.
+// ZeroMQ subscriptions are prefixes: a subscriber to "room1" also hears
 // "room10" and compares the first frame if that matters. Subscribing to a topic twice is subscribing
 // once, and one cancellation ends it, as in libzmq's XPUB. Rooms starting with "$" are not sent.
+//
+// A new subscription brings, to its subscriber alone, what the rooms that it covers retain, with "retained":true in
+// its meta, at most Options.MaxRetained values, and behind that what is published. Nothing is missing between the two
+// and nothing comes twice, however busy the rooms are. What another subscription of the same subscriber covers is
+// left out: it has that already.
+//
+// seq counts the publications of a room: a subscriber that finds 7 behind 5 has missed one, because its queue was
+// full, or it was away. epoch names the run of the server that has counted, which with several nodes is the one at which
+// it was published: numbers of two epochs have nothing to do with each other. A room that has had neither members nor publications for long may go on
+// with a higher seq than it had. Events that the application emits itself have no meta.
+//
+// Options.Welcome is a message that each subscriber gets first; its library shows it if the program has subscribed
+// to the first frame. The bridge has topics of its own, whose messages are [topic, JSON object]. Only who asks for
+// them, or for "$", hears them:
+//
+//	$hb      {epoch, sent, at}                                  every Options.Heartbeat, with the number of messages sent
+//	$room    {event, nsp, room, members, joined?, left?}        a room was "created" or "emptied", or its "members" changed, at
+//	                                                            most once a second
+//	$demand  {topic, wanted}                                    the first subscription to a topic, the end of the last
+//
+// A subscriber hears what its principal may read, of $room, $demand and retained values too.
 //
 // # Order and loss
 //

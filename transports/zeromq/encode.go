@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -98,16 +99,14 @@ func argument(raw json.RawMessage, p hub.Payload) []byte {
 
 // text is the value of a JSON string; most have no escapes and need no decoding.
 func text(raw json.RawMessage) []byte {
-	for _, c := range raw {
-		if c == '\\' {
-			var s string
-			if json.Unmarshal(raw, &s) != nil {
-				return raw
-			}
-			return []byte(s)
-		}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
 	}
-	return raw[1 : len(raw)-1]
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return raw
+	}
+	return []byte(s)
 }
 
 // placeholder matches an attachment's place in compact JSON. It cannot match inside a string: there
