@@ -138,3 +138,9 @@ func (f *firsts[T]) list() []T {
 	f.cut()
 	return f.kept
 }
+
+// Find returns the namespace called name, or nil: it creates none.
+func (h *Hub) Find(name string) *Namespace { return h.lookup(name) }
+
+// HasRoom reports whether a room called name has members on this node, or history.
+func (ns *Namespace) HasRoom(name string) bool { return ns.lookupRoom(name) != nil }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -18,6 +19,8 @@ type Bridge struct {
 	log       *rateLog
 	endpoints map[string]*endpoint
 	egress    *egress
+	control   *control
+	workers   *Workers
 	anyone    *Principal // of endpoints that ask nobody who they are
 	untap     func()     // nil without Options.Pub
 	closing   sync.Once
@@ -26,7 +29,7 @@ type Bridge struct {
 
 // BindError says which endpoint could not be bound.
 type BindError struct {
-	Name string // "pull", "sub" or "pub"
+	Name string // "pull", "sub", "pub", "control" or "workers"
 	Err  error
 }
 
@@ -42,6 +45,8 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	b.log = newRateLog(b.opts.Logger)
 	b.anyone = anyone(b.opts.Principal)
 	b.egress = newEgress(b)
+	whole, _ := h.(*hub.Hub)
+	b.control, b.workers = newControl(b, whole), newWorkers(b, whole)
 	for _, e := range []struct {
 		name, address string
 		typ           zmq4.SocketType
@@ -52,9 +57,14 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull, partPublisher},
 		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub, partPublisher},
 		{"pub", o.Pub, zmq4.XPub, b.opts.subscriberLimits(), b.egress.serve, partSubscriber},
+		{"control", o.Control, zmq4.Router, b.opts.limits(), b.control.serve, partSubscriber},
+		{"workers", o.Workers, zmq4.Router, b.opts.limits(), b.workers.serve, b.workers.part},
 	} {
 		if e.address == "" {
 			continue
+		}
+		if e.typ == zmq4.Router && whole == nil {
+			return nil, errors.Join(&BindError{e.name, errNeedsHub}, b.Close())
 		}
 		ln, err := bind(e.address, o.Insecure, b.opts.IPCMode)
 		if err != nil {
@@ -65,13 +75,16 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
 	}
+	if b.endpoints["workers"] != nil {
+		b.workers.start()
+	}
 	for _, e := range b.endpoints {
 		e.start()
 	}
 	return b, nil
 }
 
-// Addr is the endpoint to connect to for "pull", "pub" or "sub", with the real port; "" when it is
+// Addr is the endpoint to connect to for "pull", "pub", "sub", "control" or "workers", with the real port; "" when it is
 // not open.
 func (b *Bridge) Addr(name string) string {
 	if e := b.endpoints[name]; e != nil {
@@ -80,7 +93,7 @@ func (b *Bridge) Addr(name string) string {
 	return ""
 }
 
-// Peers is the number of connections at "pull", "pub" or "sub" that have shaken hands.
+// Peers is the number of connections at an endpoint, as [Bridge.Addr] names it, that have shaken hands.
 func (b *Bridge) Peers(name string) int {
 	if e := b.endpoints[name]; e != nil {
 		return e.size()
@@ -94,10 +107,10 @@ func (b *Bridge) Subscribers(namespace, room string) int {
 	return len(b.egress.topics.match(nil, topicOf(namespace, room)))
 }
 
-// CloseIngress ends Pull and Sub, and nothing is published over ZeroMQ any more: what publishers had sent
+// CloseIngress ends Pull, Sub and Control, and nothing is published over ZeroMQ any more: what publishers had sent
 // when they were told has been read, as far as they closed within a second; what they still hold is for
 // the next server. Subscribers hear what is published until Close. Idempotent.
-func (b *Bridge) CloseIngress() error { return b.close("pull", "sub") }
+func (b *Bridge) CloseIngress() error { return b.close("pull", "sub", "control") }
 
 // Close ends all endpoints and their connections and waits for them. Subscribers get a second to take
 // what is queued for them. Idempotent.
@@ -107,6 +120,8 @@ func (b *Bridge) Close() error {
 		if b.untap != nil {
 			b.untap()
 		}
+		b.closeErr = errors.Join(b.closeErr, b.close("workers")) // whose publications are heard still
+		b.workers.close()
 		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
 	})
 	return b.closeErr

@@ -23,6 +23,14 @@ type Options struct {
 	Sub  string // endpoint for PUB sockets to connect to, "" for none
 	Pub  string // endpoint to subscribe at, "" for none
 
+	// Control and Workers are the endpoints that answer: requests of REQ and DEALER sockets, and those of workers.
+	// They need a [*hub.Hub]. "" for none.
+	Control, Workers string
+	// ControlRate bounds the requests of one peer at Control, a second. Default 20 000.
+	ControlRate int
+	// Work configures Workers.
+	Work WorkOptions
+
 	// Insecure allows TCP addresses that are not loopback: anybody who reaches them may publish and
 	// subscribe.
 	Insecure bool
@@ -82,6 +90,8 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxPending, 64)
 	def(&o.MaxPeers, 1024)
 	def(&o.MaxTopics, 10_000)
+	def(&o.ControlRate, 20_000)
+	o.Work = o.Work.withDefaults()
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 5 * time.Second
 	}
