@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"container/list"
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -133,9 +134,9 @@ func (j *job) cost() int {
 // outcome is how a job has ended: err says why nobody has done it.
 type outcome struct {
 	err     *hub.Error
-	refused bool        // a worker has said err
-	data    []byte      // JSON, of a refused connect
-	args    hub.Payload // the answer, an array, with binary values beside it
+	refused bool            // a worker has said err
+	data    json.RawMessage // of a refused connect
+	args    hub.Payload     // the answer, an array, with binary values beside it
 }
 
 // What becomes of jobs that nobody does.
@@ -205,7 +206,7 @@ func (d *dispatcher) advance(l *lane, now time.Time) {
 // route is where a job waits for any worker that takes it.
 func (d *dispatcher) route(j *job) *route {
 	key := routeKey{j.namespace, j.event}
-	if d.names[key] == 0 {
+	if d.names[key] == 0 && !special(j.event) {
 		key.event = "*"
 	}
 	r := d.routes[key]
@@ -268,9 +269,15 @@ func (w *worker) free() bool {
 }
 
 // takes reports whether a worker has registered for a job.
-func (w *worker) takes(j *job) bool {
-	return slices.Contains(w.namespaces, j.namespace) && (slices.Contains(w.events, j.event) || slices.Contains(w.events, "*"))
+func (w *worker) takes(j *job) bool { return w.covers(routeKey{j.namespace, j.event}) }
+
+func (w *worker) covers(key routeKey) bool {
+	return slices.Contains(w.namespaces, key.namespace) &&
+		(slices.Contains(w.events, key.event) || !special(key.event) && slices.Contains(w.events, "*"))
 }
+
+// special reports whether an event is none of a client's: "*" does not mean it.
+func special(event string) bool { return event == eventConnect || event == eventDisconnect }
 
 // dispatch sends the first job of a session to a worker. false: it cannot take it.
 func (d *dispatcher) dispatch(w *worker, j *job) bool {
@@ -450,7 +457,7 @@ func (d *dispatcher) reroute(now time.Time) {
 	}
 	for key, r := range d.routes {
 		for _, w := range d.workers {
-			if slices.Contains(w.namespaces, key.namespace) && (slices.Contains(w.events, key.event) || slices.Contains(w.events, "*")) {
+			if w.covers(key) {
 				r.workers = append(r.workers, w)
 				w.routes = append(w.routes, r)
 			}

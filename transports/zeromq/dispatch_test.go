@@ -24,7 +24,7 @@ type dispatchModel struct {
 	clogged bool            // the next send fails
 }
 
-var modelEvents = []string{"a", "b", "c"}
+var modelEvents = []string{"a", "b", "connect"}
 
 func newDispatchModel(t *rapid.T) *dispatchModel {
 	m := &dispatchModel{t: t, now: time.Unix(1000, 0), outcome: make(map[*job][]outcome), held: make(map[*worker]int)}
@@ -96,7 +96,7 @@ func (m *dispatchModel) worker(i int) *worker {
 }
 
 func (m *dispatchModel) register(w *worker) {
-	events := rapid.SampledFrom([][]string{{"a"}, {"b"}, {"a", "b"}, {"*"}, {"c", "*"}}).Draw(m.t, "events")
+	events := rapid.SampledFrom([][]string{{"a"}, {"b"}, {"a", "b"}, {"*"}, {"connect", "*"}}).Draw(m.t, "events")
 	window, parallel := rapid.SampledFrom([]int{0, 1, 2, 3, 3}).Draw(m.t, "window"), rapid.SampledFrom([]int{1, 1, 3}).Draw(m.t, "parallel")
 	sticky, fails := rapid.Bool().Draw(m.t, "sticky"), rapid.Bool().Draw(m.t, "fails")
 	m.d.join(w, func() {
@@ -264,7 +264,7 @@ func (m *dispatchModel) end() {
 	all := &worker{}
 	m.workers = append(m.workers, all)
 	m.d.join(all, func() {
-		all.namespaces, all.events, all.window, all.parallel = []string{"/"}, []string{"*"}, 2, 1
+		all.namespaces, all.events, all.window, all.parallel = []string{"/"}, []string{"*", "connect"}, 2, 1
 	}, m.now)
 	m.d.feed(all, m.now)
 	for round := 0; ; round++ {
@@ -324,7 +324,7 @@ func TestDispatchLosesNothing(t *testing.T) {
 			m.workers = append(m.workers, w)
 			sticky := rapid.Bool().Draw(t, "sticky")
 			m.d.join(w, func() {
-				w.namespaces, w.events, w.window, w.parallel, w.sticky = []string{"/"}, []string{"*"}, 2, 1, sticky
+				w.namespaces, w.events, w.window, w.parallel, w.sticky = []string{"/"}, []string{"*", "connect"}, 2, 1, sticky
 			}, m.now)
 			m.d.feed(w, m.now)
 		}
