@@ -180,12 +180,12 @@ func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
 
 // spread has the other nodes send a publication that this one has sequenced. They give it a place of their own in
 // their room, and do not keep it: a room's history is that of its node.
-func (h *Hub) spread(ns *Namespace, m *Message, p *Publication) {
+func (h *Hub) spread(ns *Namespace, m *Message, payload Payload, p *Publication) {
 	except := p.Except
 	if p.skip != nil {
 		except = append(slices.Clip(except), p.skip.id)
 	}
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: m.Payload, Volatile: m.Volatile, NoCompress: m.NoCompress,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

@@ -80,6 +80,11 @@
 // published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event
 // `presence`, by which the hub says who is in a room.
 //
+// A publication may be retained ([Publication.Retain]): the hub keeps the newest such one of each room, also when
+// the room has neither members nor history, for those who come later. Each publication has its number in the room
+// (seq in meta, [Message.Seq]), which goes on as long as the process lives; [Hub.Epoch] names that. With
+// [Hub.SnapshotRooms] who listens to rooms gets their state without gap or double to what is heard.
+//
 // # Order
 //
 // Every room has a sequencer, which gives each message one offset. Promised:
@@ -152,6 +157,8 @@
 //	publications kept per room                  HistoryMessages, HistoryBytes  the oldest go
 //	rooms kept for their history                MaxEmptyRooms, EmptyRoomBytes, the longest empty go
 //	                                            HistoryTTL
+//	publications retained                       MaxRetained, RetainedBytes,    what was retained the longest ago
+//	                                            RetainedTTL                    goes
 //	ids of publications                         DedupMax, DedupWindow          the oldest are forgotten
 //	messages kept for clients that come back    Recovery.MaxMessages,          the oldest go
 //	                                            MaxBytes, MaxDisconnection
@@ -206,6 +213,9 @@
 //	recovery_too_slow           a client came back, and the handler of its session did not end
 //	recovery_unknown_session    a client came back to a session that is not there
 //	relay_rate_limited          a call of Relay beyond its rate
+//	retained_bytes_full         a publication no longer retained, because of RetainedBytes
+//	retained_expired            a publication no longer retained, because of its age
+//	retained_full               a publication no longer retained, because of MaxRetained
 //	server_event_unknown        another node's event for which nothing is registered here
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
 //	slow_consumer_dropped       a message dropped at OutboxBytes
@@ -220,8 +230,9 @@
 //
 // An [Adapter] makes the hubs of several processes one: what a [Target] does, the other nodes do as well, unless it is
 // [Target.Local], and what it collects comes from all. [Cluster] does that for hubs in one process. Messages of one
-// goroutine reach other nodes in order; each node's rooms give them offsets of their own. History, presence and the
-// ids that [Hub.Publish] has seen stay with the node.
+// goroutine reach other nodes in order; each node's rooms give them offsets of their own. History, presence, what is
+// retained and the ids that [Hub.Publish] has seen stay with the node. A publication's seq is that of the node at
+// which it was published, whose epoch is in the meta that other nodes' members get.
 //
 // # Transports
 //

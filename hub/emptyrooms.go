@@ -87,6 +87,7 @@ func (ns *Namespace) drop(rooms []*Room) {
 		if r.members == 0 && !r.dead && !ns.empty.has(r) {
 			r.dead = true
 			delete(ns.rooms, r.name)
+			ns.seqs.forget(r.name, r.seq, ns.hub.opts.MaxEmptyRooms)
 		}
 		r.mu.Unlock()
 		ns.mu.Unlock()

@@ -181,6 +181,7 @@ func (ns *Namespace) dropIfEmpty() (dropped bool, wait time.Duration) {
 		return false, wait
 	}
 	ns.dead = true
+	h.raiseFloor(ns)
 	h.children--
 	delete(h.namespaces, ns.name)
 	return true, 0

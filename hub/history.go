@@ -112,3 +112,20 @@ func (e historyEntry) object() map[string]any {
 	}
 	return o
 }
+
+// History lists up to limit publications that a room keeps, oldest first: the newest ones, or, given the id of one,
+// the first ones after it. complete is false when some between that one and the first returned are lost. The
+// messages are immutable. Any goroutine.
+func (h *Hub) History(namespace, room string, limit int, after string) (messages []*Message, complete bool) {
+	ns := h.lookup(namespace)
+	if ns == nil {
+		return nil, after == ""
+	}
+	r := ns.lookupRoom(room)
+	if r == nil {
+		return nil, after == ""
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.history.last(max(0, limit), after)
+}

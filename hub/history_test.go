@@ -194,7 +194,7 @@ func TestHistoryEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := entry(&Message{ID: "id", Event: "e", Payload: p.with(meta{Room: "r"})})
+		e, err := entry(&Message{ID: "id", Event: "e", Payload: p.withMeta(&Message{Room: "r", From: serverSender}, "")})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

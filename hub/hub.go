@@ -26,6 +26,8 @@ type Hub struct {
 	loops    *coop.Loops
 	counters counters
 	dedup    dedup
+	retained retained
+	epoch    string // names this run of the hub
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -36,10 +38,12 @@ type Hub struct {
 	tapsMu      sync.Mutex
 	observers   atomic.Pointer[[]*Observer]
 	watches     atomic.Pointer[[]*roomWatch]
-	observersMu sync.Mutex // for changes of either list
+	counts      atomic.Pointer[[]*countWatch]
+	observersMu sync.Mutex // for changes of these lists
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64
+	seqFloor atomic.Uint64 // no room of a namespace that is gone has had a higher seq; changed with mu held
 	closed   atomic.Bool
 	closing  sync.Once
 	closeErr error
@@ -49,7 +53,7 @@ type Hub struct {
 // New starts a hub with its loops.
 func New(o Options) (*Hub, error) {
 	o = o.withDefaults()
-	h := &Hub{opts: o, log: o.Logger, namespaces: make(map[string]*Namespace), now: time.Now}
+	h := &Hub{opts: o, log: o.Logger, epoch: NewID()[:8], namespaces: make(map[string]*Namespace), now: time.Now}
 	if o.Clock != nil {
 		start := time.Now().Add(-o.Clock.Now())
 		h.now = func() time.Time { return start.Add(o.Clock.Now()) }

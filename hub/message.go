@@ -16,6 +16,7 @@ type Message struct {
 	Room   string    // "" for messages to one session or to everybody
 	Offset uint64    // the message's place in the room, from 1
 	ID     string    // unique in the room, for publications only
+	Seq    uint64    // counts the room's publications; goes on when the room was forgotten meanwhile
 	From   *Sender   // who published it, for publications only
 	Via    string    // the transport it came by, when that is not Socket.IO
 	At     time.Time // when it was sequenced, for publications only

@@ -19,6 +19,7 @@ type Namespace struct {
 	rooms    map[string]*Room
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
+	seqs     seqs       // how far rooms were that are gone
 
 	asks     atomic.Int64 // the ids of questions to clients
 	onServer map[string]*call
@@ -37,6 +38,7 @@ func (ns *Namespace) nextAsk() int64 { return ns.asks.Add(1) - 1 }
 func newNamespace(h *Hub, name string) *Namespace {
 	ns := &Namespace{hub: h, name: name, rooms: make(map[string]*Room), sessions: make(map[string]*Session)}
 	ns.all = newRoom(ns, "")
+	ns.seqs.floor = h.seqFloor.Load()
 	if h.opts.Recovery != nil {
 		ns.recovery = newRecovery(ns)
 	}
@@ -142,6 +144,7 @@ func (ns *Namespace) lockRoom(name string) *Room {
 			ns.mu.Lock()
 			if r = ns.rooms[name]; r == nil {
 				r = newRoom(ns, name)
+				r.seq = ns.seqs.resume(name)
 				ns.rooms[name] = r
 			}
 			ns.mu.Unlock()

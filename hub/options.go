@@ -53,6 +53,13 @@ type Options struct {
 	MaxEmptyRooms  int
 	EmptyRoomBytes int
 
+	// MaxRetained and RetainedBytes bound what is retained, in all namespaces together; what was retained the longest
+	// ago goes first. Defaults 10 000 publications, 64 MiB.
+	MaxRetained   int
+	RetainedBytes int
+	// RetainedTTL is how long a publication is retained. Default 24 hours; below 0: for ever.
+	RetainedTTL time.Duration
+
 	// DedupWindow is how long a publication's own id is remembered. Default 60 s.
 	DedupWindow time.Duration
 	// DedupMax bounds the ids remembered. Default 100 000.
@@ -96,10 +103,15 @@ func (o Options) withDefaults() Options {
 	def(&o.HistoryBytes, 256<<10)
 	def(&o.MaxEmptyRooms, 10_000)
 	def(&o.EmptyRoomBytes, 64<<20)
+	def(&o.MaxRetained, 10_000)
+	def(&o.RetainedBytes, 64<<20)
 	def(&o.DedupMax, 100_000)
 	def(&o.MaxNamespaces, 10_000)
 	if o.HistoryTTL == 0 {
 		o.HistoryTTL = 10 * time.Minute
+	}
+	if o.RetainedTTL == 0 {
+		o.RetainedTTL = 24 * time.Hour
 	}
 	if o.DedupWindow == 0 {
 		o.DedupWindow = time.Minute

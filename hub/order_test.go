@@ -13,7 +13,7 @@ func idsOf(t testing.TB, events []string) (ids []string) {
 	t.Helper()
 	for _, e := range events {
 		var parts []json.RawMessage
-		var m meta
+		var m struct{ ID string }
 		if err := json.Unmarshal([]byte(e), &parts); err != nil {
 			t.Fatal(err)
 		}

@@ -8,7 +8,8 @@ import (
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
 // history on this node: members get the event with its arguments and then `meta`, an object
-// {room, id, from:{id, name?}, at, via?}. An application that knows who its users are may set user in From.
+// {room, id, seq, from:{id, name?}, at, via?}. seq counts the room's publications: who misses none sees no gap in it.
+// An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
 	Room      string
@@ -19,18 +20,12 @@ type Publication struct {
 	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
 	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
 	Except    []string // sessions, or rooms, that do not get it
-	Local     bool     // for this node alone: its publisher reaches the others as well, or does not want to
+	// Retain keeps the publication, on this node, as the room's last value for those who come later, in place of the
+	// one before; without arguments, or with null alone, it ends that.
+	Retain bool
+	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
 	skip *Session
-}
-
-// meta is the last argument of a published event.
-type meta struct {
-	Room string  `json:"room"`
-	ID   string  `json:"id"`
-	From *Sender `json:"from"`
-	At   int64   `json:"at"` // milliseconds since 1970
-	Via  string  `json:"via,omitempty"`
 }
 
 // serverSender stands in `from` for what the application itself publishes.
@@ -79,7 +74,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 		}
 	}
 	m := &Message{
-		Namespace: name, Event: p.Event, Payload: payload, Ack: NoAck,
+		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
 	ns.drop(ns.publish(m, &p))
@@ -88,7 +83,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 		h.dedup.settle(key, id)
 	}
 	if h.opts.Adapter != nil && !p.Local {
-		h.spread(ns, m, &p)
+		h.spread(ns, m, payload, &p)
 	}
 	return id, nil
 }
@@ -107,7 +102,11 @@ func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
 	if rec != nil {
 		rec.begin(d) // in the room's lock: who joins and takes the history must find it there or get it
 	}
-	r.publishLocked(m, d)
+	if p.Retain {
+		r.retainLocked(m, d)
+	} else {
+		r.publishLocked(m, d)
+	}
 	return r.emptiedLocked()
 }
 
@@ -117,7 +116,9 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 		r.history.epoch = NewID()[:6]
 	}
 	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
-	m.Payload = m.Payload.with(meta{Room: r.name, ID: m.ID, From: m.From, At: m.At.UnixMilli(), Via: m.Via})
+	r.seq++
+	m.Seq = r.seq
+	m.Payload = m.Payload.withMeta(m, "")
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
@@ -133,6 +134,40 @@ func (p Payload) with(arg any) Payload {
 	body := append(p.JSON[:len(p.JSON)-1:len(p.JSON)-1], ',')
 	body = append(append(body, tail...), ']')
 	return Payload{JSON: body, Attachments: p.Attachments}
+}
+
+// withMeta appends the last argument of a published event. epoch is whose count seq is, for other nodes, which count for
+// themselves; "" leaves it out. It is written by hand because it is most of what a small publication costs.
+func (p Payload) withMeta(m *Message, epoch string) Payload {
+	b := make([]byte, 0, len(p.JSON)+len(m.Room)+160)
+	b = append(b, p.JSON[:len(p.JSON)-1]...)
+	b = append(b, `,{"room":`...)
+	b = appendString(b, m.Room)
+	b = append(b, `,"id":`...)
+	b = appendString(b, m.ID)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendUint(b, m.Seq, 10)
+	b = append(b, `,"from":{"id":`...)
+	b = appendString(b, m.From.ID)
+	if m.From.Name != "" {
+		b = append(b, `,"name":`...)
+		b = appendString(b, m.From.Name)
+	}
+	if m.From.User != "" {
+		b = append(b, `,"user":`...)
+		b = appendString(b, m.From.User)
+	}
+	b = append(b, `},"at":`...) // milliseconds since 1970
+	b = strconv.AppendInt(b, m.At.UnixMilli(), 10)
+	if m.Via != "" {
+		b = append(b, `,"via":`...)
+		b = appendString(b, m.Via)
+	}
+	if epoch != "" {
+		b = append(b, `,"epoch":`...)
+		b = appendString(b, epoch)
+	}
+	return Payload{JSON: append(b, '}', ']'), Attachments: p.Attachments}
 }
 
 // maxBinary is how many binary values a publication or an answer may hold: official Socket.IO clients

@@ -1,9 +1,12 @@
 package hub
 
 import (
+	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
 // What Publish refuses, and with which code, whoever calls it.
@@ -44,5 +47,47 @@ func TestPublishRefuses(t *testing.T) {
 				t.Errorf("somebody got %q", a.events())
 			}
 		})
+	}
+}
+
+// TestMetaIsWhatEncodingJSONWrites: it is written by hand.
+func TestMetaIsWhatEncodingJSONWrites(t *testing.T) {
+	type meta struct {
+		Room  string  `json:"room"`
+		ID    string  `json:"id"`
+		Seq   uint64  `json:"seq"`
+		From  *Sender `json:"from"`
+		At    int64   `json:"at"`
+		Via   string  `json:"via,omitempty"`
+		Epoch string  `json:"epoch,omitempty"`
+	}
+	for _, m := range []*Message{
+		{Room: "r", ID: "abc-1", Seq: 1, From: serverSender, At: time.UnixMilli(1_700_000_000_123)},
+		{Room: `größe "x" <&>`, ID: "a\u2028b", Seq: 1 << 63, From: &Sender{ID: "i\n", Name: "n\x7f", User: `u\`}, Via: "zeromq", At: time.UnixMilli(5)},
+	} {
+		for _, epoch := range []string{"", "e"} {
+			var want strings.Builder
+			enc := json.NewEncoder(&want)
+			enc.SetEscapeHTML(false)
+			if err := enc.Encode(meta{m.Room, m.ID, m.Seq, m.From, m.At.UnixMilli(), m.Via, epoch}); err != nil {
+				t.Fatal(err)
+			}
+			base := Payload{JSON: []byte(`["e"]`)}
+			if got := string(base.withMeta(m, epoch).JSON); got != `["e",`+strings.TrimSpace(want.String())+`]` {
+				t.Errorf("got  %s\nwant %s", got, want.String())
+			}
+		}
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	h := newTestHub(b, Options{Loops: 1})
+	h.Of("/")
+	p := Publication{Room: "room", Event: "tick", Args: []any{"a payload of some sixty-four bytes, as figures in the market have"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := h.Publish(p); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

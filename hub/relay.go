@@ -22,9 +22,9 @@ type RelayOptions struct {
 // Relay is the built-in session handler: browsers and other clients meet in rooms without any code
 // on the server. A client calls
 //
-//	join(room, {history: n, presence: true}?)  → {ok:true, members?, count?, messages?}
+//	join(room, {history: n, presence: true, retained: true}?) → {ok:true, members?, count?, messages?, retained?}
 //	leave(room)                                → {ok:true}
-//	publish(room, event, data, {echo, volatile, id}?) → {ok:true, id}
+//	publish(room, event, data, {echo, volatile, retain, id}?) → {ok:true, id}
 //	presence(room)                             → {ok:true, members, count}
 //	history(room, {limit, after}?)             → {ok:true, messages, complete}
 //
@@ -33,6 +33,8 @@ type RelayOptions struct {
 // arguments, or with options that are neither an object nor null. Keys that options do not have are ignored,
 // because clients may be newer than the server. The ids that others see are those of the sessions, but for clients
 // of protocols whose sessions' ids are secrets, such as Socket.IO 2.x. The data of a publication may be null, but must be there.
+// A publication with retain is what a later join with retained brings, as an object like those of history, without gap or
+// double to the messages that follow; one whose data is null ends that.
 func Relay(o RelayOptions) func(*Session) error {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -136,6 +138,7 @@ func (r *relay) join(ev *Event) error {
 	var opts struct {
 		History  int  `json:"history"`
 		Presence bool `json:"presence"`
+		Retained bool `json:"retained"`
 	}
 	if err := roomAndOptions(ev, &room, &opts); err != nil {
 		return err
@@ -171,10 +174,23 @@ func (r *relay) join(ev *Event) error {
 	if opts.Presence {
 		answer["members"], answer["count"] = in.membersLocked(r.opts.MaxMembers)
 	}
+	var kept *Message
+	if opts.Retained { // in the room's lock: what is retained later comes as a message
+		kept = s.ns.hub.retained.lockedGet(s.ns.hub, s.ns.name, room)
+	}
 	in.mu.Unlock()
 	s.tellJoined(room, joined)
+	binary := 0
+	if kept != nil {
+		e, err := entry(kept)
+		if err != nil {
+			return refusal("internal", "the room's retained message cannot be read")
+		}
+		answer["retained"] = e.object()
+		binary = len(kept.Payload.Attachments)
+	}
 	if opts.History > 0 {
-		list, err := objects(fitting(messages, true))
+		list, err := objects(fitting(messages, true, maxBinary-binary))
 		if err != nil {
 			return err
 		}
@@ -205,6 +221,7 @@ func (r *relay) publish(ev *Event) error {
 	var opts struct {
 		Echo     bool   `json:"echo"`
 		Volatile bool   `json:"volatile"`
+		Retain   bool   `json:"retain"`
 		ID       string `json:"id"`
 	}
 	if err := options(ev, 3, &opts); err != nil {
@@ -217,7 +234,7 @@ func (r *relay) publish(ev *Event) error {
 	}
 	p := Publication{
 		Namespace: r.s.ns.name, Room: room, Event: event, Args: []any{data},
-		From: r.who, Volatile: opts.Volatile, skip: r.s,
+		From: r.who, Volatile: opts.Volatile, Retain: opts.Retain, skip: r.s,
 	}
 	if opts.ID != "" {
 		if len(opts.ID) > maxEventName {
@@ -268,7 +285,7 @@ func (r *relay) history(ev *Event) error {
 		messages, complete = in.history.last(min(opts.Limit, r.opts.MaxMessages), opts.After)
 		in.mu.Unlock()
 	}
-	list, err := objects(fitting(messages, opts.After == "" || !complete))
+	list, err := objects(fitting(messages, opts.After == "" || !complete, maxBinary))
 	if err != nil {
 		return err
 	}
@@ -315,20 +332,20 @@ func options(ev *Event, i int, into any) error {
 	return nil
 }
 
-// fitting shortens a list of publications until its binary values fit into one answer: to the newest ones,
-// or to the oldest.
-func fitting(messages []*Message, newest bool) []*Message {
+// fitting shortens a list of publications until its binary values fit into what one answer may hold of them: to the
+// newest ones, or to the oldest.
+func fitting(messages []*Message, newest bool, most int) []*Message {
 	sum := 0
 	if newest {
 		for i, m := range slices.Backward(messages) {
-			if sum += len(m.Payload.Attachments); sum > maxBinary {
+			if sum += len(m.Payload.Attachments); sum > most {
 				return messages[i+1:]
 			}
 		}
 		return messages
 	}
 	for i, m := range messages {
-		if sum += len(m.Payload.Attachments); sum > maxBinary {
+		if sum += len(m.Payload.Attachments); sum > most {
 			return messages[:i]
 		}
 	}

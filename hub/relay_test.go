@@ -228,7 +228,7 @@ func TestPublishFromOutside(t *testing.T) {
 	if again, err := h.Publish(p); !errors.Is(err, ErrDuplicate) || again != id {
 		t.Errorf("a duplicate: %q, %v", again, err)
 	}
-	if e := a.waitEvents(t, 1)[0]; !strings.HasPrefix(e, `["price",{"eur":4.2},{"room":"r","id":"`+id+`","from":{"id":"zeromq"},"at":`) || !strings.HasSuffix(e, `"via":"zeromq"}]`) {
+	if e := a.waitEvents(t, 1)[0]; !strings.HasPrefix(e, `["price",{"eur":4.2},{"room":"r","id":"`+id+`","seq":1,"from":{"id":"zeromq"},"at":`) || !strings.HasSuffix(e, `"via":"zeromq"}]`) {
 		t.Errorf("got %s", e)
 	}
 	cancel()

@@ -15,6 +15,7 @@ type Room struct {
 	mu      sync.Mutex
 	members int
 	offset  uint64 // of the last message
+	seq     uint64 // of the last publication
 	history history
 	watch   *presence // nil while nobody has said that they are here
 	dead    bool      // dropped from its namespace: look it up again
@@ -93,6 +94,7 @@ func (r *Room) joinLocked(s *Session) {
 		r.tellLive(true)
 	}
 	r.members++
+	r.tellCount(true)
 	sh.count++
 	s.rooms = append(s.rooms, membership{room: r, index: int32(len(sh.members))})
 	sh.members = append(sh.members, member{session: s, since: r.latest(), slot: int32(len(s.rooms) - 1)})
@@ -137,6 +139,7 @@ func (s *Session) leaveSlot(slot int) {
 	r.mu.Lock()
 	sh.count--
 	r.members--
+	r.tellCount(false)
 	if r.members == 0 {
 		r.tellMembers(ofRoomDeleted)
 		r.tellLive(false)

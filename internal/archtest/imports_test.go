@@ -26,6 +26,9 @@ func layer(path string) (height int, part string) {
 	case "cmd":
 		return 4, top
 	case "internal":
+		if below == "prefix" {
+			return 0, rest // a data structure
+		}
 		return 5, top // test helpers
 	}
 	return -1, top

@@ -56,7 +56,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	}{
 		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull, partPublisher},
 		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub, partPublisher},
-		{"pub", o.Pub, zmq4.XPub, b.opts.subscriberLimits(), b.egress.serve, partSubscriber},
+		{"pub", o.Pub, zmq4.XPub, b.egress.limits(), b.egress.serve, partSubscriber},
 		{"control", o.Control, zmq4.Router, b.opts.limits(), b.control.serve, partSubscriber},
 		{"workers", o.Workers, zmq4.Router, b.opts.limits(), b.workers.serve, b.workers.part},
 	} {
@@ -74,6 +74,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	}
 	if b.endpoints["pub"] != nil {
 		b.untap = h.Tap(b.egress.publish)
+		b.egress.own.start()
 	}
 	if b.endpoints["workers"] != nil {
 		b.workers.start()
@@ -119,6 +120,7 @@ func (b *Bridge) Close() error {
 		b.closeErr = b.CloseIngress()
 		if b.untap != nil {
 			b.untap()
+			b.egress.own.stop()
 		}
 		b.closeErr = errors.Join(b.closeErr, b.close("workers")) // whose publications are heard still
 		b.workers.close()

@@ -34,9 +34,9 @@
 // The envelope has "room", a string or an array of strings (each room gets a publication of its own),
 // and optionally "nsp", "event" (default "message"), "args" (an array) or "data" (one value), "bin"
 // (base64 strings, which become binary arguments behind the others), "except" (session ids that do not
-// get it), "id" (a second publication with this id within a minute is dropped) and "volatile".
-// "retain":true is refused, because nothing keeps retained values yet. Keys are matched to the letter,
-// others are ignored.
+// get it), "id" (a second publication with this id within a minute is dropped), "volatile", and "retain":
+// the publication is kept for those who come later, one without args, or with null alone, ends that. Keys are
+// matched to the letter, others are ignored.
 //
 // A payload or argument that is a JSON object or array is that value; any other UTF-8 is a string, so
 // that 42 stays "42"; the rest is binary, of which one message may hold 10, as a packet of Socket.IO may.

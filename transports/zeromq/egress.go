@@ -14,29 +14,60 @@ import (
 // goroutine publishes, with the room locked: it finds the subscribers, encodes once and appends the
 // same bytes to each one's queue; the writing is done by each connection's own flusher.
 type egress struct {
-	bridge *Bridge
-	topics *topics
-	count  atomic.Int64 // subscribers
+	bridge  *Bridge
+	topics  *topics
+	welcome []byte // what each subscriber gets first, nil for nothing
+	encoder encoder
+	count   atomic.Int64  // subscribers
+	sent    atomic.Uint64 // messages of rooms, see ownTopics
+	own     *ownTopics
+	subs    subscribers
 }
 
 // subscriber is a peer of the XPUB endpoint.
 type subscriber struct {
-	guard  *guard.Conn
-	topics map[string]int // topic → place in its entry; guarded by topics.mu
-	only   Patterns       // the rooms that it may hear; nil for all
+	guard   *guard.Conn
+	who     Subscriber
+	topics  map[string]int // topic → place in its entry; guarded by topics.mu
+	only    Patterns       // the rooms that it may hear; nil for all
+	dropped atomic.Uint64  // messages
 }
 
-func newEgress(b *Bridge) *egress { return &egress{bridge: b, topics: newTopics()} }
+func newEgress(b *Bridge) *egress {
+	e := &egress{bridge: b, topics: newTopics()}
+	e.encoder.style = b.opts.PubStyle
+	if h, ok := b.hub.(interface{ Epoch() string }); ok {
+		e.encoder.epoch = h.Epoch()
+	}
+	for i, f := range b.opts.Welcome {
+		e.welcome = guard.AppendStringFrame(e.welcome, f, i < len(b.opts.Welcome)-1)
+	}
+	e.own = newOwnTopics(e)
+	return e
+}
+
+func (e *egress) limits() guard.Limits {
+	l := e.bridge.opts.subscriberLimits()
+	if e.bridge.opts.Slow == SlowDrop {
+		l.Stale = e.stale
+	}
+	return l
+}
 
 // serve reads the subscriptions of one SUB or XSUB peer.
 func (e *egress) serve(p *peer) error {
-	s := &subscriber{guard: p.guard, topics: make(map[string]int)}
+	s := &subscriber{
+		guard: p.guard, topics: make(map[string]int), who: Subscriber{Remote: p.remote, User: p.principal.User},
+	}
 	if read := p.principal.Read; read.reach("") != reachAll {
 		s.only = append(Patterns{}, read...) // not nil
 	}
 	e.count.Add(1)
-	defer e.count.Add(-1)
-	defer e.topics.drop(s)
+	e.subs.add(p.guard, s)
+	defer e.leave(s)
+	if e.welcome != nil {
+		s.guard.TrySend(e.welcome) // the queue is empty, or the peer gone
+	}
 	for {
 		frames, err := p.receive()
 		if err != nil {
@@ -47,13 +78,63 @@ func (e *egress) serve(p *peer) error {
 		case !ok: // an XSUB may send messages upstream; nobody here wants them
 			e.bridge.refused(reasonSubscription, "ignored a message that is no subscription", "remote", p.remote)
 		case op == 0:
-			e.topics.remove(s, topic)
-		case p.principal.Read.reach(topic) == reachNone:
+			e.unsubscribe(s, topic)
+		case !ownTopic(topic) && p.principal.Read.reach(topic) == reachNone:
 			e.bridge.forbidden(p, "ignored a subscription")
-		case !e.topics.add(s, topic, e.bridge.opts.MaxTopics):
+		case !e.subscribe(s, topic):
 			e.bridge.refused(reasonManyTopics, "ignored a subscription, the peer has too many", "remote", p.remote)
 		}
 	}
+}
+
+// subscribe reports false when s has too many topics.
+func (e *egress) subscribe(s *subscriber, topic string) bool {
+	did := e.addTopic(s, topic)
+	switch did {
+	case addedTooMany:
+		return false
+	case addedFirst:
+		e.own.demand(topic, true)
+		fallthrough
+	case addedTopic:
+		e.own.changed(topic)
+		e.tell(e.bridge.opts.OnSubscribe, s, topic)
+	}
+	return true
+}
+
+func (e *egress) unsubscribe(s *subscriber, topic string) {
+	had, last := e.topics.remove(s, topic)
+	if !had {
+		return
+	}
+	if last {
+		e.own.demand(topic, false)
+	}
+	e.own.changed(topic)
+	e.tell(e.bridge.opts.OnUnsubscribe, s, topic)
+}
+
+// leave ends all of s's subscriptions.
+func (e *egress) leave(s *subscriber) {
+	for _, topic := range e.topics.of(s) {
+		e.unsubscribe(s, topic)
+	}
+	e.subs.remove(s.guard)
+	e.count.Add(-1)
+}
+
+// tell calls a hook of the application's, on the connection's goroutine.
+func (e *egress) tell(hook func(Subscriber, string), s *subscriber, topic string) {
+	if hook == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			e.bridge.refused(reasonHook, "a subscription hook panicked", "panic", v)
+		}
+	}()
+	hook(s.who, topic)
 }
 
 // subscription reads \x01topic and \x00topic.
@@ -80,17 +161,22 @@ func (e *egress) publish(m *hub.Message) {
 	if e.count.Load() == 0 || m.Room == "" || m.Room[0] == '$' {
 		return
 	}
+	e.sent.Add(1)
 	topic := topicOf(m.Namespace, m.Room)
 	s := scratches.Get().(*scratch)
 	s.subs = e.topics.match(s.subs[:0], topic)
 	if len(s.subs) > 0 {
 		var err error
-		if s.wire, err = appendMessage(s.wire[:0], topic, m); err != nil {
+		if s.wire, err = e.encoder.append(s.wire[:0], topic, m, false); err != nil {
 			e.bridge.refused(reasonOutgoing, "a message cannot be sent", "room", m.Room, "error", err)
 		} else {
-			e.send(s.subs, m, s.wire)
+			e.send(s.subs, m.Namespace, m.Room, s.wire)
 		}
 	}
+	s.giveBack()
+}
+
+func (s *scratch) giveBack() {
 	clear(s.subs)
 	if cap(s.wire) > keepScratch {
 		s.wire = nil
@@ -98,20 +184,42 @@ func (e *egress) publish(m *hub.Message) {
 	scratches.Put(s)
 }
 
-func (e *egress) send(subs []*subscriber, m *hub.Message, wire []byte) {
+// send queues a message of, or about, a room for those who may hear of it.
+func (e *egress) send(subs []*subscriber, namespace, room string, wire []byte) {
 	for _, s := range subs {
-		if s.only != nil && !s.only.Match(m.Namespace, m.Room) {
+		if s.only != nil && room != "" && !s.only.Match(namespace, room) {
 			continue // its subscription reaches further than its permission
 		}
-		if s.guard.TrySend(wire) || !s.guard.Sending() {
-			continue
-		}
-		e.bridge.hub.Count(reasonDropped)
-		e.bridge.log.warn(reasonDropped, "zeromq: a subscriber does not keep up, messages to it are dropped", "remote", s.guard.RemoteAddr())
-		if late := s.guard.SlowFor(); late > e.bridge.opts.SlowAfter {
-			s.guard.Fail(&guard.Violation{Reason: reasonSlow, Detail: "its queue overflowed for " + late.Round(time.Millisecond).String()})
-		}
+		e.sendTo(s, wire)
 	}
+}
+
+func (e *egress) sendTo(s *subscriber, wire []byte) {
+	if s.guard.TrySend(wire) || !s.guard.Sending() {
+		return
+	}
+	s.dropped.Add(1)
+	e.bridge.hub.Count(reasonDropped)
+	e.bridge.log.warn(reasonDropped, "zeromq: a subscriber does not keep up, messages to it are dropped", "remote", s.who.Remote)
+	if e.bridge.opts.Slow == SlowDrop {
+		return
+	}
+	if late := s.guard.SlowFor(); late > e.bridge.opts.SlowAfter {
+		s.guard.Fail(&guard.Violation{Reason: reasonSlow, Detail: "its queue overflowed for " + late.Round(time.Millisecond).String()})
+	}
+}
+
+// stale counts what a peer's queue has dropped because of its age.
+func (e *egress) stale(c *guard.Conn, messages int) {
+	s := e.subs.get(c)
+	if s == nil {
+		return
+	}
+	s.dropped.Add(uint64(messages))
+	for range messages {
+		e.bridge.hub.Count(reasonStale)
+	}
+	e.bridge.log.warn(reasonStale, "zeromq: what waited for a subscriber was too old and is dropped", "remote", s.who.Remote, "messages", messages)
 }
 
 // topicOf is the first frame of a room's messages: the room, behind its namespace if that is not "/". A room

@@ -115,7 +115,9 @@ func TestSlowSubscriberIsEnded(t *testing.T) {
 		}
 		return b.Peers("pub") == 0
 	})
-	h.wait(t, "the reason", func() bool { return h.counts[reasonSlow]+h.counts[guard.ReasonWriteTimeout] == 1 })
+	h.wait(t, "the reason", func() bool {
+		return h.counts[reasonSlow]+h.counts[guard.ReasonWriteTimeout]+h.counts[guard.ReasonLate] == 1
+	})
 	<-trickle
 }
 

@@ -11,8 +11,25 @@ import (
 	"greenroom/transports/zeromq/internal/guard"
 )
 
-// appendMessage appends [topic, event, arg...] in ZMTP framing.
-func appendMessage(dst []byte, topic string, m *hub.Message) ([]byte, error) {
+// Style says which frames Pub sends.
+type Style uint8
+
+const (
+	// Full is [topic, event, arg...], of a publication with its meta as the last argument.
+	Full Style = iota
+	// Plain is [topic, arg...], without event and meta: for subscribers that want [room, payload]. A message without
+	// arguments has one empty frame.
+	Plain
+)
+
+// encoder turns messages into frames.
+type encoder struct {
+	style Style
+	epoch string // goes into meta beside seq, "" when the hub has none
+}
+
+// append appends a message in ZMTP framing. retained says in its meta that it comes because it was retained.
+func (c *encoder) append(dst []byte, topic string, m *hub.Message, retained bool) ([]byte, error) {
 	elements, err := m.Payload.Split()
 	if err != nil {
 		return dst, err
@@ -21,12 +38,47 @@ func appendMessage(dst []byte, topic string, m *hub.Message) ([]byte, error) {
 		return dst, fmt.Errorf("the payload has no event")
 	}
 	args := elements[1:]
+	if c.style == Plain {
+		return c.appendPlain(dst, topic, m, args), nil
+	}
 	dst = guard.AppendStringFrame(dst, topic, true)
 	dst = guard.AppendStringFrame(dst, m.Event, len(args) > 0)
 	for i, a := range args {
+		if last := i == len(args)-1; last && m.ID != "" {
+			return c.appendMeta(dst, a, retained), nil
+		}
 		dst = guard.AppendFrame(dst, argument(a, m.Payload), i < len(args)-1)
 	}
 	return dst, nil
+}
+
+func (c *encoder) appendPlain(dst []byte, topic string, m *hub.Message, args []json.RawMessage) []byte {
+	if m.ID != "" && len(args) > 0 {
+		args = args[:len(args)-1]
+	}
+	dst = guard.AppendStringFrame(dst, topic, true)
+	if len(args) == 0 {
+		return guard.AppendFrame(dst, nil, false)
+	}
+	for i, a := range args {
+		dst = guard.AppendFrame(dst, argument(a, m.Payload), i < len(args)-1)
+	}
+	return dst
+}
+
+// appendMeta appends the meta object of a publication with what only subscribers get.
+func (c *encoder) appendMeta(dst []byte, meta json.RawMessage, retained bool) []byte {
+	var more [64]byte
+	extra := more[:0]
+	if c.epoch != "" {
+		extra = append(append(append(extra, `,"epoch":"`...), c.epoch...), '"')
+	}
+	if retained {
+		extra = append(extra, `,"retained":true`...)
+	}
+	dst = guard.AppendHeader(dst, len(meta)+len(extra), false)
+	dst = append(dst, meta[:len(meta)-1]...)
+	return append(append(dst, extra...), '}')
 }
 
 // argument is one argument as bytes: a string's text, a binary value's bytes, else JSON.

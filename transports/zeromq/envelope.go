@@ -84,7 +84,7 @@ func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
 	}
 	p := hub.Publication{
 		Namespace: f.Namespace, Event: f.Event,
-		Volatile: e.Volatile, ID: e.ID, Except: e.Except,
+		Volatile: e.Volatile, Retain: e.Retain, ID: e.ID, Except: e.Except,
 	}
 	if e.NSP != nil {
 		p.Namespace = *e.NSP
@@ -111,8 +111,6 @@ func parseEnvelope(frame []byte, f Format) ([]hub.Publication, error) {
 
 func (e *envelope) check() error {
 	switch {
-	case e.Retain:
-		return refuse(reasonRetain, "retain is not supported: nothing keeps retained values")
 	case len(e.Room) == 0:
 		return refuse(reasonEnvelope, "no room")
 	case len(e.Room) > maxEnvelopeRooms:

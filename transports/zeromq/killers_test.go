@@ -168,7 +168,7 @@ func TestKillerNotReading(t *testing.T) {
 	}
 	h.waitCount(t, reasonDropped, 1)
 	h.wait(t, "the stalled subscriber's end", func() bool {
-		return h.counts[guard.ReasonWriteTimeout]+h.counts[reasonSlow] == 1
+		return h.counts[guard.ReasonWriteTimeout]+h.counts[guard.ReasonLate]+h.counts[reasonSlow] == 1
 	})
 	eventually(t, "the healthy ones alone", func() bool { return b.Peers("pub") == 3 && b.egress.topics.size() == 3 })
 	h.emit(t, "room", "after")

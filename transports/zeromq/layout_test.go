@@ -36,6 +36,9 @@ func describe(p hub.Publication) string {
 			words = append(words, fmt.Sprintf("%T?", a))
 		}
 	}
+	if p.Retain {
+		words = append(words, "retain")
+	}
 	if p.Volatile {
 		words = append(words, "volatile")
 	}
@@ -205,7 +208,7 @@ func TestEnvelope(t *testing.T) {
 		{name: "id is a number", frames: frames(`{"room":"r","id":7}`), reason: reasonEnvelope},
 		{name: "id of 256 bytes", frames: frames(`{"room":"r","id":"` + strings.Repeat("i", 256) + `"}`), reason: reasonEnvelope},
 		{name: "volatile is a string", frames: frames(`{"room":"r","volatile":"yes"}`), reason: reasonEnvelope},
-		{name: "retain", frames: frames(`{"room":"r","retain":true}`), reason: reasonRetain},
+		{name: "retain", frames: frames(`{"room":"r","retain":true}`), want: []string{"/ r message retain"}},
 		{name: "cut short", frames: frames(`{"room":"r"`), reason: reasonEnvelope},
 		{name: "something behind it", frames: frames(`{"room":"r"} x`), reason: reasonEnvelope},
 		{name: "two of them", frames: frames(`{"room":"r"}{"room":"r"}`), reason: reasonEnvelope},
@@ -302,7 +305,7 @@ func FuzzLayout(f *testing.F) {
 			if ns, room := splitTopic(topic, "/"); !strings.Contains(p.Namespace, topicSeparator) && (ns != p.Namespace || room != p.Room) {
 				t.Fatalf("%s: its topic %q reads as %q %q", describe(p), topic, ns, room)
 			}
-			if wire, err := appendMessage(nil, topic, m); err != nil || len(wire) == 0 {
+			if wire, err := new(encoder).append(nil, topic, m, false); err != nil || len(wire) == 0 {
 				t.Fatalf("%s cannot be sent to subscribers: %v", describe(p), err)
 			}
 		}

@@ -176,16 +176,6 @@ func subscribe(t testing.TB, b *Bridge, topics ...string) *Subscription {
 	return s
 }
 
-// size is the number of subscriptions.
-func (t *topics) size() (n int) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, e := range t.entries {
-		n += len(e.subs)
-	}
-	return n
-}
-
 // eventually polls what has no event to wait for.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

@@ -65,6 +65,26 @@ type Options struct {
 	// SlowAfter is how long a subscriber's queue may overflow, or one write to it may take, before it
 	// is disconnected. Default 10 s.
 	SlowAfter time.Duration
+
+	// What subscribers at Pub get:
+
+	// Slow says what happens to those that do not keep up. Default [SlowDisconnect].
+	Slow SlowPolicy
+	// MaxLag is how long the oldest message for a subscriber may wait before Slow happens. Default SlowAfter.
+	MaxLag time.Duration
+	// PubStyle says which frames they get. Default [Full].
+	PubStyle Style
+	// Welcome are the frames of a message that each subscriber gets first. A ZeroMQ library shows it to a program
+	// that has subscribed to its first frame before it connected. Default none.
+	Welcome []string
+	// Heartbeat is the time between two messages of the topic "$hb". Default 5 s; below 0: there are none.
+	Heartbeat time.Duration
+	// MaxRetained bounds the retained values that one subscription brings, default 1000.
+	MaxRetained int
+	// OnSubscribe and OnUnsubscribe are told of each subscription as it begins and ends, once however often the
+	// subscriber has said it; the end of a connection ends those that it had. They run on the connection's
+	// goroutine, which reads nothing more meanwhile.
+	OnSubscribe, OnUnsubscribe func(s Subscriber, topic string)
 }
 
 // Format says how the messages of an ingress endpoint are read.
@@ -97,6 +117,13 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SlowAfter <= 0 {
 		o.SlowAfter = 10 * time.Second
+	}
+	def(&o.MaxRetained, 1000)
+	if o.MaxLag <= 0 {
+		o.MaxLag = o.SlowAfter
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 5 * time.Second
 	}
 	if o.IPCMode == 0 {
 		o.IPCMode = 0o600
@@ -136,5 +163,6 @@ func (o Options) limits() guard.Limits {
 func (o Options) subscriberLimits() guard.Limits {
 	l := o.limits()
 	l.FrameBytes, l.MessageBytes, l.Frames = 1+maxTopic, 1+maxTopic, 1
+	l.MaxLag = o.MaxLag
 	return l
 }

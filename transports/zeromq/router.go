@@ -13,6 +13,23 @@ import (
 // request came by, whatever identity its peer claims, and takes its place in that connection's bounded queue: it
 // never waits, so that no peer holds up another.
 
+// Reasons of the two endpoints to count under.
+const (
+	reasonAnswerDropped = "zeromq_answer_dropped"     // one answer not queued for a peer that does not read
+	reasonControl       = "zeromq_control_refused"    // a request that was not served, for a reason without a counter
+	reasonControlShape  = "zeromq_control_shape"      // a request without an envelope that ends
+	reasonNoWorkers     = "zeromq_no_workers"         // an event for which there was no worker
+	reasonWorkQueue     = "zeromq_work_queue_full"    // an event beyond WorkOptions.MaxQueue or MaxQueueBytes
+	reasonWorkTimeout   = "zeromq_work_timeout"       // an event that no worker has answered in WorkOptions.Timeout
+	reasonWorkerDied    = "zeromq_worker_died"        // an event whose worker died, and that is not sent again
+	reasonRedelivered   = "zeromq_work_redelivered"   // an event sent again, because its worker has died
+	reasonWorkClosing   = "zeromq_work_closing"       // an event that the server's end, or its client's, came before
+	reasonWorkerSilent  = "zeromq_worker_silent"      // a worker ended for want of heartbeats
+	reasonWorkerMessage = "zeromq_bad_worker_message" // a worker's message that makes no sense
+	reasonLateAnswer    = "zeromq_work_late_answer"   // an answer to what nobody waits for
+	reasonControlPanic  = "zeromq_control_panic"      // a request made the server panic: a mistake of ours
+)
+
 // maxEnvelope is the most frames of an envelope: each proxy between a REQ socket and here adds one.
 const maxEnvelope = 16
 

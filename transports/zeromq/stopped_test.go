@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -34,7 +35,7 @@ func TestStoppedSubscriber(t *testing.T) {
 		}
 		sent++
 		h.mu.Lock()
-		ended = h.counts[guard.ReasonWriteTimeout]+h.counts[reasonSlow] == 1
+		ended = h.counts[guard.ReasonLate]+h.counts[reasonSlow] == 1
 		h.mu.Unlock()
 	}
 	h.mu.Lock()
@@ -55,4 +56,74 @@ func TestStoppedSubscriber(t *testing.T) {
 	}
 	h.emit(t, "ctl", "end")
 	finished(t, p)
+}
+
+// TestStoppedSubscriberThatIsKept: with SlowDrop a stopped libzmq SUB stays, within its bounds, misses what it cannot
+// take, sees that by the numbers, and goes on; one beside it hears everything.
+func TestStoppedSubscriberThatIsKept(t *testing.T) {
+	h := realHub(t, hub.Options{Loops: 1})
+	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: 50 * time.Millisecond, Slow: SlowDrop})
+	p := python(t, "listen.py", b.Addr("pub"), "room")
+	t.Cleanup(func() { _ = p.Signal(syscall.SIGCONT) }) // a stopped process does not end at SIGTERM
+	eventually(t, "its subscriptions", func() bool { return b.egress.topics.size() == 2 })
+	healthy := subscribe(t, b, "room")
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Repeat("x", 1024)
+	sent := uint64(0)
+	send := func() {
+		sent++
+		publish(t, h, hub.Publication{Room: "room", Args: []any{body}, Volatile: true})
+		if got := parseHeard(t, receive(t, healthy)); got.meta.Seq != sent {
+			t.Fatalf("message %d: the healthy one heard %d", sent, got.meta.Seq)
+		}
+	}
+	for h.Counters()[reasonDropped] < 100 {
+		send()
+	}
+	for _, s := range b.SubscriberStats() {
+		if s.QueuedBytes > 2*(64<<10) {
+			t.Errorf("%d bytes wait for %s", s.QueuedBytes, s.Remote)
+		}
+		if s.Dropped > 0 && (s.QueuedMessages == 0 || s.Lag == 0 || s.Topics != 2) {
+			t.Errorf("of the stopped one: %+v", s)
+		}
+	}
+	eventually(t, "what waits to be too old", func() bool {
+		for _, s := range b.SubscriberStats() {
+			if s.Dropped > 0 {
+				return s.Lag > 4*50*time.Millisecond
+			}
+		}
+		return false
+	})
+	if err := p.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h2 := func() uint64 { return h.Counters()[reasonStale] }
+	eventually(t, "what was too old to be dropped", func() bool { return h2() > 0 })
+	for range 10 {
+		send()
+	}
+	publish(t, h, hub.Publication{Room: "ctl", Event: "end"})
+	var list []heard
+	for line := range strings.Lines(finished(t, p)) {
+		list = append(list, parseHeard(t, strings.TrimSpace(line)))
+	}
+	missed, at := uint64(0), uint64(0)
+	for _, m := range list {
+		if m.meta.Seq <= at {
+			t.Fatalf("%d follows %d", m.meta.Seq, at)
+		}
+		missed += m.meta.Seq - at - 1
+		at = m.meta.Seq
+	}
+	counted := h.Counters()[reasonDropped] + h.Counters()[reasonStale]
+	if at != sent || missed == 0 || missed != counted {
+		t.Errorf("of %d it heard the last as %d and saw %d missing, counted %d", sent, at, missed, counted)
+	}
+	if b.Peers("pub") != 1 && b.Peers("pub") != 2 {
+		t.Errorf("%d peers", b.Peers("pub"))
+	}
 }

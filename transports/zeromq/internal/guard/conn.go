@@ -33,6 +33,9 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 	l = l.WithDefaults()
 	c := &Conn{raw: raw}
 	c.in = newParser(local, l, c.sendPong)
+	if l.Stale != nil {
+		c.out.stale = func(messages int) { l.Stale(c, messages) }
+	}
 	c.out.init(raw, l, c.writeFailed)
 	return c
 }
@@ -69,6 +72,10 @@ func (c *Conn) fail(err error) {
 // reading the PONGs on their way to it, makes writing fail while its messages are still to be read: so
 // reading goes on, for a while.
 func (c *Conn) writeFailed(err error) {
+	if v := (*Violation)(nil); errors.As(err, &v) {
+		c.fail(v)
+		return
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.fail(violation(ReasonWriteTimeout, "the peer did not take what was sent for %v", c.out.limits.WriteTimeout))
 		return
@@ -225,6 +232,10 @@ func (c *Conn) Sending() bool { return c.sendError(nil) == nil }
 // SlowFor returns for how long the queue has been overflowing without a batch in between during
 // which nothing was dropped; 0 when the peer keeps up.
 func (c *Conn) SlowFor() time.Duration { return c.out.slowFor() }
+
+// Load is what waits to be written, what is being written included, and, where Limits.MaxLag is set, since when the
+// oldest message of it does.
+func (c *Conn) Load() (bytes, messages int, since time.Time) { return c.out.load() }
 
 // Fail ends the connection for a reason of the caller's.
 func (c *Conn) Fail(err error) { c.fail(err) }

@@ -32,15 +32,16 @@ func parseHeader(b []byte) (h header, ok bool) {
 
 // AppendFrame appends one frame of a message in ZMTP framing.
 func AppendFrame(dst, body []byte, more bool) []byte {
-	return append(appendHeader(dst, len(body), more), body...)
+	return append(AppendHeader(dst, len(body), more), body...)
 }
 
 // AppendStringFrame is AppendFrame for a string.
 func AppendStringFrame(dst []byte, body string, more bool) []byte {
-	return append(appendHeader(dst, len(body), more), body...)
+	return append(AppendHeader(dst, len(body), more), body...)
 }
 
-func appendHeader(dst []byte, size int, more bool) []byte {
+// AppendHeader appends the head of a frame of size bytes, which the caller appends.
+func AppendHeader(dst []byte, size int, more bool) []byte {
 	flags := byte(0)
 	if more {
 		flags = flagMore

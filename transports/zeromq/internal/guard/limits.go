@@ -12,6 +12,12 @@ type Limits struct {
 	WriteTimeout  time.Duration // longest single write of a batch, default 10 s
 	QueueBytes    int           // most bytes waiting to be written, default 4 MiB
 	QueueMessages int           // most messages waiting to be written, default 50 000
+
+	// MaxLag is how old the oldest message waiting to be written may become. 0: no bound. Then the connection
+	// ends, or, with Stale, WriteTimeout is none, and what waits behind a write that took so long is dropped:
+	// Stale is told how many messages that were, on the flusher's goroutine.
+	MaxLag time.Duration
+	Stale  func(c *Conn, messages int)
 }
 
 const (

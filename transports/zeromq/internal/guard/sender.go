@@ -1,7 +1,9 @@
 package guard
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -13,6 +15,7 @@ type sender struct {
 	raw    net.Conn
 	limits Limits
 	failed func(error)   // the flusher's last act
+	stale  func(int)     // is told of messages that were dropped for their age; nil if they are not
 	ended  chan struct{} // closed when the flusher has ended
 
 	mu        sync.Mutex
@@ -25,6 +28,10 @@ type sender struct {
 	messages  int // in out
 	flying    int // bytes in the batch being written
 	flyingMsg int
+
+	// when the oldest message in out came, and that of the batch being written; kept if MaxLag is set
+	since, flyingSince time.Time
+
 	batchDrop bool      // a message was dropped since the last swap
 	slowSince time.Time // first drop of an unbroken series
 	stopped   bool
@@ -51,15 +58,19 @@ func (s *sender) run() {
 			s.mu.Unlock()
 			return
 		}
+		if n := s.dropStale(); n > 0 {
+			s.mu.Unlock()
+			s.stale(n)
+			continue
+		}
 		batch, s.out = s.out, batch[:0]
 		s.flying, s.flyingMsg, s.messages = len(batch), s.messages, 0
 		s.batchDrop = false
+		since := s.since
+		s.flyingSince = since
 		s.mu.Unlock()
 
-		err := s.raw.SetWriteDeadline(time.Now().Add(s.limits.WriteTimeout))
-		if err == nil {
-			_, err = s.raw.Write(batch)
-		}
+		err := s.writeBatch(batch, since)
 		if cap(batch) > keepBuffer {
 			batch = nil
 		}
@@ -76,6 +87,52 @@ func (s *sender) run() {
 			return
 		}
 	}
+}
+
+// dropStale drops all that waits when its oldest message has waited for too long, and returns how many messages
+// that were. mu is held.
+func (s *sender) dropStale() (messages int) {
+	if s.stale == nil || s.limits.MaxLag <= 0 || s.messages == 0 || time.Since(s.since) <= s.limits.MaxLag {
+		return 0
+	}
+	messages = s.messages
+	s.out, s.messages = s.out[:0], 0
+	s.room.Broadcast()
+	return messages
+}
+
+// writeBatch writes what has waited since then, in time.
+func (s *sender) writeBatch(batch []byte, since time.Time) error {
+	var deadline time.Time
+	late := false
+	if s.stale == nil {
+		deadline = time.Now().Add(s.limits.WriteTimeout)
+		if lag := since.Add(s.limits.MaxLag); s.limits.MaxLag > 0 && lag.Before(deadline) {
+			deadline, late = lag, true
+		}
+	}
+	if err := s.raw.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	_, err := s.raw.Write(batch)
+	if late && errors.Is(err, os.ErrDeadlineExceeded) {
+		return violation(ReasonLate, "the oldest message for it has waited for %v", s.limits.MaxLag)
+	}
+	return err
+}
+
+// load is what waits, that being written included, and since when the oldest of it does.
+func (s *sender) load() (bytes, messages int, since time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes, messages = len(s.out)+s.flying, s.messages+s.flyingMsg
+	switch {
+	case s.flying > 0:
+		since = s.flyingSince
+	case len(s.out) > 0:
+		since = s.since
+	}
+	return bytes, messages, since
 }
 
 func (s *sender) stop() {
@@ -97,6 +154,9 @@ func (s *sender) full(size int) bool {
 func (s *sender) push(b []byte, messages int) {
 	if len(s.out) == 0 {
 		s.work.Signal()
+		if s.limits.MaxLag > 0 {
+			s.since = time.Now()
+		}
 	}
 	s.out = append(s.out, b...)
 	s.messages += messages

@@ -35,6 +35,7 @@ const (
 	ReasonTopic         = "zeromq_topic_too_long"    // SUBSCRIBE or CANCEL with more than 255 bytes
 	ReasonHeartbeat     = "zeromq_heartbeat_expired" // silent for longer than its own PING promised
 	ReasonTruncated     = "zeromq_truncated"         // gone in the middle of a message
+	ReasonLate          = "zeromq_subscriber_late"   // its oldest message waited for longer than Limits.MaxLag
 	ReasonWriteTimeout  = "zeromq_write_timeout"     // did not read for Limits.WriteTimeout
 	ReasonUnansweredOut = "zeromq_pong_backlog"      // asks for PONGs and does not read them
 )
