@@ -28,7 +28,7 @@ func newControl(b *Bridge, h *hub.Hub) *control {
 		"ping": c.ping, "publish": c.publish, "publish_batch": c.publishBatch,
 		"join": c.join, "leave": c.leave, "kick": c.kick,
 		"rooms": c.rooms, "members": c.members, "sessions": c.sessions, "presence": c.presence,
-		"history": c.history, "stats": c.stats,
+		"history": c.history, "snapshot": c.snapshot, "stats": c.stats,
 	}
 	return c
 }

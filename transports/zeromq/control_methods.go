@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -77,7 +76,7 @@ func (c *control) publishOne(call *controlCall, envelope json.RawMessage, frames
 	done := make([]published, 0, len(pubs))
 	for _, p := range pubs {
 		p.Args, p.Via, p.From = args, "zeromq", call.peer.from
-		id, err := c.hub.Publish(p)
+		id, seq, err := c.hub.PublishSeq(p)
 		duplicate := errors.Is(err, hub.ErrDuplicate)
 		switch {
 		case duplicate && id == "":
@@ -85,21 +84,13 @@ func (c *control) publishOne(call *controlCall, envelope json.RawMessage, frames
 		case err != nil && !duplicate:
 			return nil, err
 		}
-		one := published{Room: p.Room, ID: id, Duplicate: duplicate}
-		one.Epoch, one.Seq = place(id)
+		one := published{Room: p.Room, ID: id, Seq: seq, Duplicate: duplicate}
+		if !duplicate {
+			one.Epoch = c.hub.Epoch()
+		}
 		done = append(done, one)
 	}
 	return done, nil
-}
-
-// place takes the id of a publication apart: its room's epoch and the place in it.
-func place(id string) (epoch string, seq uint64) {
-	i := strings.LastIndexByte(id, '-')
-	if i < 0 {
-		return "", 0
-	}
-	seq, _ = strconv.ParseUint(id[i+1:], 10, 64) // 0 when it is none
-	return id[:i], seq
 }
 
 // unsaturated waits for the hub to take messages, for a moment. false: it does not.
@@ -405,8 +396,7 @@ func viewOfMessage(m *hub.Message) (v messageView, size int, err error) {
 		return v, 0, coded("internal", "a message of the room cannot be read")
 	}
 	last := len(parts) - 1
-	v = messageView{ID: m.ID, Event: m.Event, Args: parts[1:last], Meta: parts[last]}
-	_, v.Seq = place(m.ID)
+	v = messageView{ID: m.ID, Seq: m.Seq, Event: m.Event, Args: parts[1:last], Meta: parts[last]}
 	size = len(m.Payload.JSON)
 	for _, b := range m.Payload.Attachments {
 		v.Bin = append(v.Bin, base64.StdEncoding.EncodeToString(b))
@@ -444,6 +434,61 @@ func (c *control) history(call *controlCall) (any, error) {
 		Messages []messageView `json:"messages"`
 		Complete bool          `json:"complete"`
 	}{views, complete}, nil
+}
+
+// roomView is a room in a snapshot: what has a seq up to its own is in there.
+type roomView struct {
+	Room     string       `json:"room"`
+	Seq      uint64       `json:"seq"`
+	Members  int          `json:"members"`
+	Retained *messageView `json:"retained,omitempty"`
+}
+
+// snapshot is the second step of the Clone pattern: who has subscribed gets what to begin with.
+func (c *control) snapshot(call *controlCall) (any, error) {
+	var p page
+	var prefix string
+	if _, err := p.read(c, call.params, field{"prefix", &prefix}); err != nil {
+		return nil, err
+	}
+	answer := struct {
+		Epoch string     `json:"epoch"`
+		Rooms []roomView `json:"rooms"`
+		Next  string     `json:"next,omitempty"`
+	}{Epoch: c.hub.Epoch(), Rooms: []roomView{}}
+	if p.room != "" {
+		if err := hub.CheckRoom(p.room); err != nil {
+			return nil, err
+		}
+		if err := c.mayRead(call, p.namespace, p.room); err != nil {
+			return nil, err
+		}
+		prefix, p.limit = p.room, 1 // of those with this prefix, the first
+	}
+	states, more := c.hub.SnapshotPage(p.namespace, prefix, p.after, p.limit)
+	size := 0
+	for i, s := range states {
+		if p.room != "" && s.Room != p.room || !call.peer.principal.MayRead(p.namespace, s.Room) {
+			continue
+		}
+		view := roomView{Room: s.Room, Seq: s.Seq, Members: s.Members}
+		if s.Retained != nil {
+			v, n, err := viewOfMessage(s.Retained)
+			if err != nil {
+				return nil, err
+			}
+			if size += n; size > maxAnswer && i > 0 {
+				states, more = states[:i], true
+				break
+			}
+			view.Retained = &v
+		}
+		answer.Rooms = append(answer.Rooms, view)
+	}
+	if more && p.room == "" {
+		answer.Next = states[len(states)-1].Room
+	}
+	return answer, nil
 }
 
 func (c *control) stats(call *controlCall) (any, error) {

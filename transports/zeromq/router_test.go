@@ -19,8 +19,8 @@ import (
 	"greenroom/hub"
 )
 
-// realHub is a hub that the test's end closes.
-func realHub(t testing.TB, o hub.Options) *hub.Hub {
+// newHub is a hub that the test's end closes.
+func newHub(t testing.TB, o hub.Options) *hub.Hub {
 	t.Helper()
 	o.Logger = quiet
 	h, err := hub.New(o)
@@ -78,7 +78,7 @@ func browse(t testing.TB, h *hub.Hub, namespace, auth string) *browser {
 }
 
 // join connects a client and waits until it is in.
-func enter(t testing.TB, h *hub.Hub, namespace, auth string) *browser {
+func comeIn(t testing.TB, h *hub.Hub, namespace, auth string) *browser {
 	t.Helper()
 	c := browse(t, h, namespace, auth)
 	c.want(t, "accepted")

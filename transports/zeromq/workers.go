@@ -556,13 +556,12 @@ func (w *Workers) publish(p *peer, head []byte, rest [][]byte) (*published, erro
 	var first *published
 	for _, pub := range pubs {
 		pub.Args, pub.Via, pub.From = args, "zeromq", p.from
-		id, err := w.hub.Publish(pub)
+		id, seq, err := w.hub.PublishSeq(pub)
 		if err != nil && !errors.Is(err, hub.ErrDuplicate) {
 			return nil, err
 		}
 		if first == nil {
-			first = &published{Room: pub.Room, ID: id, Duplicate: err != nil}
-			first.Epoch, first.Seq = place(id)
+			first = &published{Room: pub.Room, ID: id, Seq: seq, Duplicate: err != nil}
 		}
 	}
 	return first, nil

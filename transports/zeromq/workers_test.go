@@ -18,7 +18,7 @@ import (
 // worked is a hub whose namespace "/" is served by workers.
 func worked(t testing.TB, o Options) (*hub.Hub, *Bridge) {
 	t.Helper()
-	h := realHub(t, hub.Options{Loops: 2})
+	h := newHub(t, hub.Options{Loops: 2})
 	o.Workers = anyPort
 	b := listen(t, h, o)
 	h.Of("/").Use(b.Workers().Admit)
@@ -165,7 +165,7 @@ func TestWorkersNobody(t *testing.T) {
 		c := browse(t, h, "/", "{}")
 		c.want(t, `refused nobody is there to handle this; try again later {"code":"no_workers"`)
 		w := employ(t, b, `"events":["say"]`)
-		c = enter(t, h, "/", "{}") // nobody asks to be asked
+		c = comeIn(t, h, "/", "{}") // nobody asks to be asked
 		c.emit(1, "sing")
 		c.want(t, `ack 1 [{"error":{"code":"no_workers","message":`)
 		w.close()
@@ -205,12 +205,12 @@ func TestWorkersNobody(t *testing.T) {
 		eventually(t, "its end", func() bool { return b.Workers().Stats().Waiting == 0 && h.SessionCount() == 0 })
 	})
 	t.Run("no endpoint", func(t *testing.T) {
-		h := realHub(t, hub.Options{Loops: 1})
+		h := newHub(t, hub.Options{Loops: 1})
 		b := listen(t, h, Options{})
 		if err := h.Handle("/", b.Workers().Serve); err != nil {
 			t.Fatal(err)
 		}
-		c := enter(t, h, "/", "{}")
+		c := comeIn(t, h, "/", "{}")
 		c.emit(1, "say")
 		c.want(t, `ack 1 [{"error":{"code":"no_workers"`)
 	})
@@ -226,7 +226,7 @@ func TestWorkersDie(t *testing.T) {
 				ready = `"events":["say"],"credit":10,"heartbeat":0.2`
 			}
 			first := employ(t, b, ready)
-			c := enter(t, h, "/", "{}")
+			c := comeIn(t, h, "/", "{}")
 			c.emit(1, "say", "one")
 			c.emit(2, "say", "two")
 			first.event("say")
@@ -251,7 +251,7 @@ func TestWorkersDie(t *testing.T) {
 	t.Run("fails", func(t *testing.T) {
 		first := employ(t, b, `"events":["say"],"on_death":"fail"`)
 		employ(t, b, `"events":["other"]`)
-		c := enter(t, h, "/", "{}")
+		c := comeIn(t, h, "/", "{}")
 		c.emit(1, "say")
 		first.event("say")
 		first.close()
@@ -267,7 +267,7 @@ func TestWorkersDie(t *testing.T) {
 func TestWorkersPoison(t *testing.T) {
 	h, b := worked(t, Options{Work: WorkOptions{MaxRedeliveries: 2, Wait: patience}})
 	w := employ(t, b, `"events":["say"]`)
-	c := enter(t, h, "/", "{}")
+	c := comeIn(t, h, "/", "{}")
 	c.emit(1, "say")
 	for range 3 {
 		w.event("say")
@@ -280,7 +280,7 @@ func TestWorkersPoison(t *testing.T) {
 func TestWorkersTimeout(t *testing.T) {
 	h, b := worked(t, Options{Work: WorkOptions{Timeout: 300 * time.Millisecond}})
 	w := employ(t, b, `"events":["say"],"credit":2`)
-	c := enter(t, h, "/", "{}")
+	c := comeIn(t, h, "/", "{}")
 	c.emit(1, "say")
 	tag, _, _ := w.event("say")
 	c.want(t, `ack 1 [{"error":{"code":"timeout"`)
@@ -298,7 +298,7 @@ func TestWorkersCredit(t *testing.T) {
 	w := employ(t, b, `"events":["say"],"credit":1`)
 	clients := make([]*browser, 6)
 	for i := range clients {
-		clients[i] = enter(t, h, "/", "{}")
+		clients[i] = comeIn(t, h, "/", "{}")
 	}
 	for i, c := range clients {
 		c.emit(1, "say", i)
@@ -339,7 +339,7 @@ func TestWorkersSticky(t *testing.T) {
 	at := make(map[*browser]int)
 	var clients []*browser
 	for range 6 {
-		clients = append(clients, enter(t, h, "/", "{}"))
+		clients = append(clients, comeIn(t, h, "/", "{}"))
 	}
 	turns := make(chan int, 100)
 	for i, w := range workers {
@@ -382,7 +382,7 @@ func TestWorkersOrder(t *testing.T) {
 	h, b := worked(t, Options{})
 	for _, ready := range []string{`"events":["*"],"credit":20`, `"events":["*"],"credit":20,"parallel":8`} {
 		w := employ(t, b, ready)
-		c := enter(t, h, "/", "{}")
+		c := comeIn(t, h, "/", "{}")
 		const n = 200
 		for i := range n {
 			c.emit(int64(i), "n", i)
@@ -411,7 +411,7 @@ func TestWorkersOrder(t *testing.T) {
 func TestWorkersBye(t *testing.T) {
 	h, b := worked(t, Options{})
 	old := employ(t, b, `"events":["say"],"credit":10`)
-	c, d := enter(t, h, "/", "{}"), enter(t, h, "/", "{}")
+	c, d := comeIn(t, h, "/", "{}"), comeIn(t, h, "/", "{}")
 	c.emit(1, "say", "first")
 	tag, _, _ := old.event("say")
 	fresh := employ(t, b, `"events":["say"],"credit":10`)
@@ -446,7 +446,7 @@ func TestWorkersREQ(t *testing.T) {
 	if got := turn("READY", `{"version":1,"events":["say"],"heartbeat":0.2}`); got[0] != "READY" {
 		t.Fatalf("%q", got)
 	}
-	c := enter(t, h, "/", "{}")
+	c := comeIn(t, h, "/", "{}")
 	next := func(frames ...string) []string {
 		t.Helper()
 		got := turn(frames...)
@@ -501,7 +501,7 @@ var badWords = []string{
 func TestWorkersBadWords(t *testing.T) {
 	h, b := worked(t, Options{})
 	w := employ(t, b, `"events":["say"]`)
-	c := enter(t, h, "/", "{}")
+	c := comeIn(t, h, "/", "{}")
 	fresh := &testWorker{ask(t, b.Addr("workers"), zmq4.Dealer)}
 	fresh.send("ACK", "1")
 	if got := fresh.want("ERROR"); !strings.Contains(got[1], `"code":"not_ready"`) {
@@ -557,7 +557,7 @@ func TestWorkersPermissions(t *testing.T) {
 
 // TestWorkersStop: a bridge that closes says BYE, lets workers answer what they have, and fails the rest.
 func TestWorkersStop(t *testing.T) {
-	h := realHub(t, hub.Options{Loops: 1})
+	h := newHub(t, hub.Options{Loops: 1})
 	b, err := Listen(h, Options{Workers: anyPort, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -566,7 +566,7 @@ func TestWorkersStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := employ(t, b, `"events":["say"]`)
-	c, d := enter(t, h, "/", "{}"), enter(t, h, "/", "{}")
+	c, d := comeIn(t, h, "/", "{}"), comeIn(t, h, "/", "{}")
 	c.emit(1, "say")
 	tag, _, _ := w.event("say")
 	d.emit(1, "say")
@@ -591,7 +591,7 @@ func TestWorkersStop(t *testing.T) {
 func TestWorkersHostile(t *testing.T) {
 	h, b := worked(t, Options{QueueBytes: 64 << 10, SlowAfter: 50 * time.Millisecond})
 	good := employ(t, b, `"events":["say"],"credit":100`)
-	c := enter(t, h, "/", "{}")
+	c := comeIn(t, h, "/", "{}")
 	n := int64(0)
 	served := func() {
 		t.Helper()
@@ -630,7 +630,7 @@ func TestWorkersHostile(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "it", func() bool { return b.Workers().Stats().Workers == 2 })
-		d := enter(t, h, "/", "{}")
+		d := comeIn(t, h, "/", "{}")
 		d.emit(1, "big", strings.Repeat("x", 50_000))
 		eventually(t, "it there", func() bool { return b.Workers().Stats().UnderWay == 1 })
 		served()
@@ -672,7 +672,7 @@ func FuzzWorkerMessage(f *testing.F) {
 		`|PUBLISH|{"room":["a","b"],"ref":"x"}|["x"]|b`, `id||EMIT|{"user":"u","event":"e"}`} {
 		f.Add(m)
 	}
-	h := realHub(f, hub.Options{Loops: 1})
+	h := newHub(f, hub.Options{Loops: 1})
 	if err := h.Handle("/", func(s *hub.Session) error { return nil }); err != nil {
 		f.Fatal(err)
 	}
