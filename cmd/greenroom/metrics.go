@@ -46,7 +46,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(sessionsDesc, c.server.hub.SessionCount())
 	gauge(connectionsDesc, c.server.sockets.Engine().Sessions())
 	if b := c.server.bridge; b != nil {
-		for _, name := range []string{"pull", "pub", "sub"} {
+		for _, name := range []string{"pull", "pub", "sub", "control", "workers"} {
 			if b.Addr(name) != "" {
 				gauge(peersDesc, b.Peers(name), name)
 			}

@@ -43,11 +43,12 @@ type serveCmd struct {
 	TLSCert string `name:"tls-cert" placeholder:"FILE" help:"Certificate, with its chain, in PEM: --listen then speaks HTTPS, with HTTP/2. SIGHUP reads both files again."`
 	TLSKey  string `name:"tls-key" placeholder:"FILE" help:"The certificate's private key, in PEM."`
 
-	Insecure   bool        `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
-	CorsOrigin []string    `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
-	Host       []string    `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
-	Clients    clientFlags `embed:""`
-	Admin      adminFlags  `embed:""`
+	Insecure   bool         `help:"Allow to listen on addresses that others can reach although nobody has to prove who they are."`
+	CorsOrigin []string     `placeholder:"ORIGIN" help:"Origin of other sites' pages that may connect, such as https://app.example; '*' for any. Repeatable."`
+	Host       []string     `placeholder:"NAME" help:"Name by which others address the server, such as that of a reverse proxy that passes it on. Without --insecure, only loopback names and these are answered. Repeatable."`
+	Clients    clientFlags  `embed:""`
+	Requests   requestFlags `embed:""`
+	Admin      adminFlags   `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -77,12 +78,12 @@ func (c *serveCmd) Run(ctx context.Context, std *streams) error {
 // as nothing asks who they are. It brings origins and hosts into the form in which they are compared.
 func (c *serveCmd) check() error {
 	open := 0
-	for _, e := range []struct{ flag, addr, want string }{
+	for _, e := range append([]endpointFlag{
 		{"--listen", c.Listen, "host:port"},
 		{"--zmq-pull", c.ZmqPull, "tcp://host:port or ipc:///path"},
 		{"--zmq-pub", c.ZmqPub, "tcp://host:port or ipc:///path"},
 		{"--zmq-sub", c.ZmqSub, "tcp://host:port or ipc:///path"},
-	} {
+	}, c.Requests.endpoints()...) {
 		if e.addr == off {
 			continue
 		}
@@ -109,6 +110,9 @@ func (c *serveCmd) check() error {
 	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
+	}
+	if err := c.Requests.check(); err != nil {
+		return err
 	}
 	err := c.Clients.check()
 	if err != nil {
@@ -190,20 +194,27 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		return s, err
 	}
 	s.watchdog = coop.Watch(coop.WatchdogOptions{OnBlock: s.held}, s.hub.Loops().All()...)
-	if err = s.hub.Handle("/", hub.Relay(c.Clients.relayOptions())); err != nil {
-		return s, err
+	if c.Requests.relays() {
+		if err = s.hub.Handle("/", hub.Relay(c.Clients.relayOptions())); err != nil {
+			return s, err
+		}
 	}
 	s.sockets = socketio.New(s.hub, c.socketOptions())
 	if err = s.serveAdmin(c.Admin); err != nil {
 		return s, err
 	}
-	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off {
-		s.bridge, err = zeromq.Listen(s.hub, zeromq.Options{
+	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off || c.Requests.on() {
+		o := zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
-		})
+		}
+		c.Requests.apply(&o)
+		s.bridge, err = zeromq.Listen(s.hub, o)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
+		}
+		if err == nil {
+			err = c.Requests.mount(s.hub, s.bridge.Workers())
 		}
 		if err != nil {
 			return s, err
@@ -382,6 +393,8 @@ func (s *server) banner(w io.Writer) {
 	for _, e := range []struct{ name, use string }{
 		{"pull", "push here: [room, event?, data]"},
 		{"pub", "subscribe here, by room"},
+		{"control", "ask here (REQ): publish, list, kick"},
+		{"workers", "workers for clients' events (DEALER)"},
 		{"sub", "connect PUB sockets here: [room, event?, data]"},
 	} {
 		if a := s.bridge.Addr(e.name); a != "" {
