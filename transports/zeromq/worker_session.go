@@ -19,13 +19,17 @@ const (
 // sends more than the session's inbox holds is not read from.
 func (w *Workers) Serve(s *hub.Session) error {
 	c := w.client(s)
+	// What needs a deep stack runs on the loop's: a session waits most of the time, and its stack is most of what it
+	// costs then.
+	submit := c.submit
 	for ev := range s.Events() {
-		c.submit(ev)
+		c.ev = ev
+		s.Greenlet().OnLoop(submit)
 		if err := c.turn(); err != nil {
 			break
 		}
 	}
-	c.left()
+	s.Greenlet().OnLoop(c.left)
 	return nil
 }
 
@@ -37,7 +41,7 @@ func (w *Workers) Admit(s *hub.Session) error {
 		return nil
 	}
 	c := w.client(s)
-	o := c.ask(c.connect())
+	o := c.ask()
 	switch {
 	case o.refused:
 		e := &hub.ConnectError{Message: o.err.Message}
@@ -68,7 +72,8 @@ type workClient struct {
 	workers *Workers
 	s       *hub.Session
 	lane    *lane // guarded by Workers.mu
-	open    int   // events under way
+	ev      *hub.Event
+	open    int // events under way
 	settled coop.Event
 }
 
@@ -82,9 +87,10 @@ func (c *workClient) head(event string, ack bool) []byte {
 	return eventHead{Session: c.s.ID(), Namespace: c.s.Namespace(), Event: event, User: c.s.User(), Data: data, Ack: ack}.encode()
 }
 
-// submit hands a client's event to the workers.
-func (c *workClient) submit(ev *hub.Event) {
-	loop := c.s.Greenlet().Loop()
+// submit hands the client's event to the workers.
+func (c *workClient) submit() {
+	ev, loop := c.ev, c.s.Greenlet().Loop()
+	c.ev = nil
 	c.open++
 	payload := ev.Payload()
 	c.workers.submit(&job{
@@ -138,8 +144,10 @@ func (w *Workers) parallel(namespace string) int {
 	return w.d.parallel(namespace)
 }
 
-// ask submits a job and parks until it is done. If the client leaves first the job is given up.
-func (c *workClient) ask(j *job) (o outcome) {
+// ask has the workers say whether the client is let in, and parks until they do. If the client leaves first the
+// question is given up.
+func (c *workClient) ask() (o outcome) {
+	var j *job
 	loop, over := c.s.Greenlet().Loop(), false
 	finished := func(with outcome) {
 		if !over {
@@ -147,9 +155,12 @@ func (c *workClient) ask(j *job) (o outcome) {
 			c.settled.Set()
 		}
 	}
-	j.settled = func(with outcome) { loop.Post(func() { finished(with) }) }
 	c.s.OnDisconnecting(func(string) { finished(outcome{err: errClosing}) })
-	c.workers.submit(j)
+	c.s.Greenlet().OnLoop(func() {
+		j = c.connect()
+		j.settled = func(with outcome) { loop.Post(func() { finished(with) }) }
+		c.workers.submit(j)
+	})
 	if err := c.settled.Wait(c.s.Greenlet()); err != nil || !c.s.Connected() {
 		o = outcome{err: errClosing}
 	}
