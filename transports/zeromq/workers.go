@@ -286,7 +286,7 @@ func (w *Workers) take(l *workerLink, envelope, body [][]byte) (err error) {
 		return coded("bad_message", fmt.Sprintf("%.32q is no word that workers say", said))
 	}
 	if said == wordReady {
-		return w.register(l, envelope, body)
+		return w.register(l, body)
 	}
 	if !l.ready { // its owner's to read: only this goroutine sets it
 		return coded("not_ready", "READY comes first")
@@ -298,7 +298,7 @@ func (w *Workers) take(l *workerLink, envelope, body [][]byte) (err error) {
 		w.turn(l)
 		return nil
 	case wordCredit:
-		return w.credit(l, envelope, body)
+		return w.credit(l, body)
 	case wordBye:
 		w.leaving(l)
 		return nil
@@ -307,7 +307,7 @@ func (w *Workers) take(l *workerLink, envelope, body [][]byte) (err error) {
 }
 
 // register takes a worker in, or changes what it takes.
-func (w *Workers) register(l *workerLink, envelope, body [][]byte) error {
+func (w *Workers) register(l *workerLink, body [][]byte) error {
 	if !l.peer.principal.MayControl() {
 		return &Refusal{Reason: reasonForbidden, Detail: l.peer.principal.describe("") + " may not be a worker"}
 	}
@@ -350,7 +350,7 @@ func (w *Workers) turn(l *workerLink) {
 	}
 }
 
-func (w *Workers) credit(l *workerLink, envelope, body [][]byte) error {
+func (w *Workers) credit(l *workerLink, body [][]byte) error {
 	n, err := parseCredit(body)
 	if err != nil {
 		return err
