@@ -42,8 +42,8 @@
 // There are three places to call from:
 //
 //   - Any goroutine: the methods of [Hub], [Family], [Namespace], [Target] and [Snapshot]. They take short locks and
-//     never wait for a client or a loop, but for three that collect what others say, and park a greenlet or block a
-//     goroutine meanwhile: [Target.Ask], [Target.Sessions], [Namespace.ServerAsk].
+//     never wait for a client or a loop, but for four that collect what others say, and park a greenlet or block a
+//     goroutine meanwhile: [Target.Ask], [Target.Sessions], [Namespace.SessionPage], [Namespace.ServerAsk].
 //   - The session's loop: the methods of [Session] and [Event]. A loop runs one greenlet or callback at
 //     a time, so that handlers on one loop share data without locks; those on different loops do not.
 //     From elsewhere, address a session by its id: h.To(id).Emit(…), h.In(id).Disconnect(…).
@@ -71,6 +71,10 @@
 //	h.In("a").Join("b")
 //	answers, err := h.To("a").Within(2*time.Second).Ask("vote?") // err names whose answers are missing
 //	sessions, err := h.In("a").Sessions()
+//
+// [Session.Identify] says whose session it is, and [Namespace.User] addresses all of a user's. Who looks after a hub from
+// outside lists rooms and sessions page by page ([Namespace.RoomPage], [Namespace.SessionPage]) and reads what rooms keep
+// ([Namespace.History], [Namespace.Present]); these know this node alone.
 //
 // [Target.Emit] sends an event and forgets it. [Hub.Publish] sends it with a last argument that says who
 // published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event

@@ -37,21 +37,28 @@ var serverSender = &Sender{ID: "server"}
 // arguments cannot be encoded or hold more than ten binary values, which no client would take;
 // [ErrDuplicate], with the first one's id, or "" while the first is being sequenced; [ErrClosed].
 func (h *Hub) Publish(p Publication) (id string, err error) {
+	id, _, err = h.PublishSeq(p)
+	return id, err
+}
+
+// PublishSeq is Publish that also returns the publication's place among those of its room, as in meta: 0 with
+// [ErrDuplicate].
+func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if err := CheckRoom(p.Room); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := checkEvent(p.Event); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	payload, err := EncodeArgs(p.Event, p.Args...)
 	if err != nil {
-		return "", refusal("bad_arguments", "%v", err)
+		return "", 0, refusal("bad_arguments", "%v", err)
 	}
 	if n := len(payload.Attachments); n > maxBinary {
-		return "", refusal("too_many_attachments", "%d binary values; clients take at most %d", n, maxBinary)
+		return "", 0, refusal("too_many_attachments", "%d binary values; clients take at most %d", n, maxBinary)
 	}
 	if h.closed.Load() {
-		return "", ErrClosed
+		return "", 0, ErrClosed
 	}
 	if p.From == nil {
 		p.From = serverSender
@@ -62,7 +69,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	}
 	ns := h.lookup(name)
 	if ns == nil {
-		return "", refusal("unknown_namespace", "no such namespace")
+		return "", 0, refusal("unknown_namespace", "no such namespace")
 	}
 	now := h.now()
 	key := ""
@@ -70,7 +77,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 		key = name + "\x00" + p.Room + "\x00" + p.ID
 		if first, fresh := h.dedup.claim(key, now); !fresh {
 			h.Count("publication_duplicate")
-			return first, ErrDuplicate
+			return first, 0, ErrDuplicate
 		}
 	}
 	m := &Message{
@@ -85,7 +92,7 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 	if h.opts.Adapter != nil && !p.Local {
 		h.spread(ns, m, payload, &p)
 	}
-	return id, nil
+	return id, m.Seq, nil
 }
 
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap

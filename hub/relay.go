@@ -93,7 +93,7 @@ type relay struct {
 }
 
 func (r *relay) introduce() {
-	r.who = &Sender{ID: r.s.shownID(), Name: claimedName(r.s)}
+	r.who = &Sender{ID: r.s.shownID(), Name: claimedName(r.s), User: r.s.User()}
 	if !r.s.Recovered() {
 		return
 	}

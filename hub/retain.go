@@ -195,6 +195,11 @@ type RoomState struct {
 // Rooms that have neither members, history nor a retained publication are not listed: what comes of them is new,
 // unless it came before the answer. Any goroutine.
 func (h *Hub) SnapshotRooms(namespace, prefix string, limit int) (rooms []RoomState, more bool) {
+	return h.SnapshotPage(namespace, prefix, "", limit)
+}
+
+// SnapshotPage is SnapshotRooms for the rooms whose names come behind after.
+func (h *Hub) SnapshotPage(namespace, prefix, after string, limit int) (rooms []RoomState, more bool) {
 	names := make(map[string]struct{})
 	h.WithRetained(func(v RetainedView) {
 		for m := range v.Messages(namespace, prefix) {
@@ -213,7 +218,9 @@ func (h *Hub) SnapshotRooms(namespace, prefix string, limit int) (rooms []RoomSt
 	}
 	sorted := make([]string, 0, len(names))
 	for name := range names {
-		sorted = append(sorted, name)
+		if name > after {
+			sorted = append(sorted, name)
+		}
 	}
 	slices.Sort(sorted)
 	for _, name := range sorted {

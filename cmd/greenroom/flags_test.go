@@ -54,6 +54,14 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--zmq-sub-room", "GREENROOM_ZMQ_SUB_ROOM", "", "r", "r", func(c *cli) any { return c.Serve.Feeds.Sub.Room }},
 		{"serve", "--zmq-sub-retain", "GREENROOM_ZMQ_SUB_RETAIN", false, true, "true", func(c *cli) any { return c.Serve.Feeds.Sub.Retain }},
 		{"serve", "--zmq-sub-fanout", "GREENROOM_ZMQ_SUB_FANOUT", "auto", "local", "local", func(c *cli) any { return c.Serve.Feeds.Sub.Fanout }},
+		{"serve", "--zmq-control", "GREENROOM_ZMQ_CONTROL", "tcp://127.0.0.1:5563", "off", "off", func(c *cli) any { return c.Serve.Requests.ZmqControl }},
+		{"serve", "--zmq-workers", "GREENROOM_ZMQ_WORKERS", "tcp://127.0.0.1:5564", "off", "off", func(c *cli) any { return c.Serve.Requests.ZmqWorkers }},
+		{"serve", "--workers", "GREENROOM_WORKERS", []string(nil), []string{"/", "/chat"}, "/,/chat", func(c *cli) any { return c.Serve.Requests.Workers }},
+		{"serve", "--workers-auth", "GREENROOM_WORKERS_AUTH", false, true, "true", func(c *cli) any { return c.Serve.Requests.WorkersAuth }},
+		{"serve", "--worker-wait", "GREENROOM_WORKER_WAIT", time.Second, time.Minute, "1m", func(c *cli) any { return c.Serve.Requests.WorkerWait }},
+		{"serve", "--worker-timeout", "GREENROOM_WORKER_TIMEOUT", 30 * time.Second, time.Minute, "1m", func(c *cli) any { return c.Serve.Requests.WorkerTimeout }},
+		{"serve", "--max-worker-queue", "GREENROOM_MAX_WORKER_QUEUE", 10000, 5, "5", func(c *cli) any { return c.Serve.Requests.MaxWorkerQueue }},
+		{"serve", "--control-rate", "GREENROOM_CONTROL_RATE", 20000, 5, "5", func(c *cli) any { return c.Serve.Requests.ControlRate }},
 		{"serve", "--loops", "GREENROOM_LOOPS", 0, 3, "3", func(c *cli) any { return c.Serve.Loops }},
 		{"serve", "--tls-cert", "GREENROOM_TLS_CERT", "", "cert.pem", "cert.pem", func(c *cli) any { return c.Serve.TLSCert }},
 		{"serve", "--tls-key", "GREENROOM_TLS_KEY", "", "key.pem", "key.pem", func(c *cli) any { return c.Serve.TLSKey }},
@@ -197,9 +205,15 @@ func TestServeRefuses(t *testing.T) {
 		{"a cookie that is none", []string{"--listen", "127.0.0.1:0", "--cookie", "a=b"}, []string{`--cookie "a=b"`}},
 		{"a proxy that is no network", []string{"--listen", "127.0.0.1:0", "--trusted-proxy", "10.0.0.1"}, []string{"--trusted-proxy", "10.0.0.1"}},
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
+		{"control on every interface", []string{"--zmq-control", "tcp://0.0.0.0:0"}, []string{"--zmq-control tcp://0.0.0.0:0", "--insecure"}},
+		{"workers of another scheme", []string{"--zmq-workers", "udp://127.0.0.1:1"}, []string{`--zmq-workers "udp://127.0.0.1:1"`, "tcp://host:port"}},
+		{"workers without their endpoint", []string{"--listen", "127.0.0.1:0", "--workers", "/"}, []string{"--zmq-workers"}},
+		{"workers that are no namespace", []string{"--zmq-workers", "tcp://127.0.0.1:0", "--workers", "chat"}, []string{`--workers "chat"`}},
+		{"authentication by nobody", []string{"--zmq-workers", "tcp://127.0.0.1:0", "--workers-auth"}, []string{"--workers-auth", "--workers"}},
+		{"no control at all", []string{"--zmq-control", "tcp://127.0.0.1:0", "--control-rate", "0"}, []string{"--control-rate"}},
 		{"an argument", []string{"serve", "please"}, []string{"please"}},
 	} {
-		args := append([]string{"serve", "--listen", "off", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off"}, c.args...)
+		args := append([]string{"serve", "--listen", "off", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off"}, c.args...)
 		if c.name == "an argument" {
 			args = c.args
 		}
@@ -254,7 +268,7 @@ func TestOff(t *testing.T) {
 			var out, errs lockedBuffer
 			code := make(chan int, 1)
 			go func() {
-				code <- run(ctx, []string{"--listen", c.listen, "--zmq-pull", c.pull, "--zmq-pub", c.pub, "--zmq-sub", c.sub}, nil, &out, &errs)
+				code <- run(ctx, []string{"--listen", c.listen, "--zmq-pull", c.pull, "--zmq-pub", c.pub, "--zmq-sub", c.sub, "--zmq-control", "off", "--zmq-workers", "off"}, nil, &out, &errs)
 			}()
 			for deadline := time.Now().Add(patience); strings.Count(out.String(), "\n") < len(c.lines); time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {

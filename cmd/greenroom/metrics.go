@@ -30,6 +30,7 @@ var (
 	sessionsDesc    = prometheus.NewDesc("greenroom_sessions", "Sessions connected now.", nil, nil)
 	connectionsDesc = prometheus.NewDesc("greenroom_socketio_connections", "Engine.IO connections open now, with or without a session.", nil, nil)
 	peersDesc       = prometheus.NewDesc("greenroom_zeromq_peers", "ZeroMQ connections open now, by endpoint.", []string{"endpoint"}, nil)
+	workDesc        = prometheus.NewDesc("greenroom_zeromq_work", "Workers registered now, events that wait for them, and events that they have.", []string{"what"}, nil)
 	eventsDesc      = prometheus.NewDesc("greenroom_events_total", "Refusals, drops and bad input, by reason.", []string{"reason"}, nil)
 )
 
@@ -39,6 +40,7 @@ func (c stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- sessionsDesc
 	ch <- connectionsDesc
 	ch <- peersDesc
+	ch <- workDesc
 	ch <- eventsDesc
 }
 
@@ -49,11 +51,17 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(sessionsDesc, c.server.hub.SessionCount())
 	gauge(connectionsDesc, c.server.sockets.Engine().Sessions())
 	if b := c.server.bridge; b != nil {
-		for _, name := range []string{"pull", "pub", "sub"} {
+		for _, name := range []string{"pull", "pub", "sub", "control", "workers"} {
 			if b.Addr(name) != "" {
 				gauge(peersDesc, b.Peers(name), name)
 			}
 		}
+	}
+	if b := c.server.bridge; b != nil && b.Addr("workers") != "" {
+		work := b.Workers().Stats()
+		gauge(workDesc, work.Workers, "workers")
+		gauge(workDesc, work.Waiting, "waiting")
+		gauge(workDesc, work.UnderWay, "under_way")
 	}
 	for reason, n := range c.server.hub.Counters() {
 		ch <- prometheus.MustNewConstMetric(eventsDesc, prometheus.CounterValue, float64(n), reason)

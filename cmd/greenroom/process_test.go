@@ -33,7 +33,7 @@ type process struct {
 func start(t *testing.T, bin string, args ...string) *process {
 	t.Helper()
 	args = append([]string{"--listen", "127.0.0.1:0", "--zmq-pull", "tcp://127.0.0.1:*",
-		"--zmq-pub", "tcp://127.0.0.1:*", "--zmq-sub", "tcp://127.0.0.1:*"}, args...)
+		"--zmq-pub", "tcp://127.0.0.1:*", "--zmq-sub", "tcp://127.0.0.1:*", "--zmq-control", "off", "--zmq-workers", "off"}, args...)
 	p := &process{Process: testenv.Start(t, testenv.Command{
 		Path: bin, Args: args, Ready: testenv.ReadyOutput("connect PUB sockets here"), StopWithin: patience,
 	})}
@@ -337,8 +337,9 @@ func TestBusyPorts(t *testing.T) {
 	}
 	defer busy.Close()
 	addr := busy.Addr().String()
-	free := []string{"--listen", "127.0.0.1:0", "--zmq-pull", anyPort, "--zmq-pub", anyPort, "--zmq-sub", anyPort}
-	for flag, value := range map[string]string{"--listen": addr, "--zmq-pull": "tcp://" + addr, "--zmq-pub": "tcp://" + addr, "--zmq-sub": "tcp://" + addr} {
+	free := []string{"--listen", "127.0.0.1:0", "--zmq-pull", anyPort, "--zmq-pub", anyPort, "--zmq-sub", anyPort, "--zmq-control", anyPort, "--zmq-workers", anyPort}
+	for flag, value := range map[string]string{"--listen": addr, "--zmq-pull": "tcp://" + addr, "--zmq-pub": "tcp://" + addr, "--zmq-sub": "tcp://" + addr,
+		"--zmq-control": "tcp://" + addr, "--zmq-workers": "tcp://" + addr} {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		var out, errs bytes.Buffer
 		code := run(ctx, append(free[:len(free):len(free)], flag, value), nil, &out, &errs)

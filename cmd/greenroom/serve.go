@@ -51,6 +51,7 @@ type serveCmd struct {
 	Admin       adminFlags      `embed:""`
 	Zmq         zmqFlags        `embed:""`
 	Subscribers subscriberFlags `embed:""`
+	Requests    requestFlags    `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -80,12 +81,12 @@ func (c *serveCmd) Run(ctx context.Context, std *streams) error {
 // as nothing asks who they are. It brings origins and hosts into the form in which they are compared.
 func (c *serveCmd) check() error {
 	open := 0
-	for _, e := range []struct{ flag, addr, want string }{
+	for _, e := range append([]endpointFlag{
 		{"--listen", c.Listen, "host:port"},
 		{"--zmq-pull", c.ZmqPull, "tcp://host:port or ipc:///path"},
 		{"--zmq-pub", c.ZmqPub, "tcp://host:port or ipc:///path"},
 		{"--zmq-sub", c.ZmqSub, "tcp://host:port or ipc:///path"},
-	} {
+	}, c.Requests.endpoints()...) {
 		if e.addr == off {
 			continue
 		}
@@ -122,6 +123,9 @@ func (c *serveCmd) check() error {
 	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
+	}
+	if err := c.Requests.check(); err != nil {
+		return err
 	}
 	err := c.Clients.check()
 	if err != nil {
@@ -203,14 +207,16 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		return s, err
 	}
 	s.watchdog = coop.Watch(coop.WatchdogOptions{OnBlock: s.held}, s.hub.Loops().All()...)
-	if err = s.hub.Handle("/", hub.Relay(c.Clients.relayOptions())); err != nil {
-		return s, err
+	if c.Requests.relays() {
+		if err = s.hub.Handle("/", hub.Relay(c.Clients.relayOptions())); err != nil {
+			return s, err
+		}
 	}
 	s.sockets = socketio.New(s.hub, c.socketOptions())
 	if err = s.serveAdmin(c.Admin); err != nil {
 		return s, err
 	}
-	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off || len(c.Feeds.Connect) > 0 {
+	if c.ZmqPull != off || c.ZmqPub != off || c.ZmqSub != off || len(c.Feeds.Connect) > 0 || c.Requests.on() {
 		z := zeromq.Options{
 			Pull: endpoint(c.ZmqPull), Pub: endpoint(c.ZmqPub), Sub: endpoint(c.ZmqSub),
 			Insecure: c.Insecure, Logger: log,
@@ -222,9 +228,13 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 			return s, err
 		}
 		c.Subscribers.apply(&z)
+		c.Requests.apply(&z)
 		s.bridge, err = zeromq.Listen(s.hub, z)
 		if bind := (*zeromq.BindError)(nil); errors.As(err, &bind) {
 			err = fmt.Errorf("--zmq-%s: %w", bind.Name, bind.Err)
+		}
+		if err == nil {
+			err = c.Requests.mount(s.hub, s.bridge.Workers())
 		}
 		if err != nil {
 			return s, err
@@ -409,6 +419,8 @@ func (s *server) banner(w io.Writer) {
 	for _, e := range []struct{ name, use string }{
 		{"pull", "push here: [room, event?, data]"},
 		{"pub", "subscribe here, by room"},
+		{"control", "ask here (REQ): publish, list, kick"},
+		{"workers", "workers for clients' events (DEALER)"},
 		{"sub", "connect PUB sockets here: [room, event?, data]"},
 	} {
 		if a := s.bridge.Addr(e.name); a != "" {

@@ -55,7 +55,7 @@ func serve(t *testing.T, args ...string) *running {
 	r := &running{stop: cancel, code: make(chan int, 1), log: &lockedBuffer{}}
 	pr, pw := io.Pipe()
 	args = append([]string{"--listen", "127.0.0.1:0", "--zmq-pull", "tcp://127.0.0.1:0",
-		"--zmq-pub", "tcp://127.0.0.1:0", "--zmq-sub", "tcp://127.0.0.1:0"}, args...)
+		"--zmq-pub", "tcp://127.0.0.1:0", "--zmq-sub", "tcp://127.0.0.1:0", "--zmq-control", "off", "--zmq-workers", "off"}, args...)
 	go func() {
 		r.code <- run(ctx, args, strings.NewReader(""), pw, r.log)
 		pw.Close()

@@ -243,7 +243,7 @@ func TestCertificateErrors(t *testing.T) {
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		var out, errs bytes.Buffer
-		code := run(ctx, []string{"--listen", "127.0.0.1:0", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off",
+		code := run(ctx, []string{"--listen", "127.0.0.1:0", "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off",
 			"--tls-cert", files[0], "--tls-key", files[1]}, nil, &out, &errs)
 		cancel()
 		if said := errs.String(); code != 1 || strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "greenroom: --tls-cert "+files[0]+", --tls-key "+files[1]+": ") {

@@ -11,21 +11,21 @@ import (
 	"greenroom/internal/testenv"
 )
 
-// documented is a layout's section in docs/zeromq.md.
-type documented struct {
+// documentedLayout is a layout's section in docs/zeromq.md.
+type documentedLayout struct {
 	name, hears string
 	args        []string
 	code        map[string]string // by language
 }
 
-func documentedLayouts(t *testing.T) (found []documented) {
+func documentedLayouts(t *testing.T) (found []documentedLayout) {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/zeromq.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, section := range strings.Split(string(page), "\n### ")[1:] {
-		d := documented{code: make(map[string]string)}
+		d := documentedLayout{code: make(map[string]string)}
 		d.name, section, _ = strings.Cut(section, "\n")
 		section, _, _ = strings.Cut(section, "\n## ")
 		for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)\n```$").FindAllStringSubmatch(section, -1) {

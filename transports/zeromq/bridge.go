@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"greenroom/hub"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -20,6 +21,8 @@ type Bridge struct {
 	endpoints map[string]*endpoint
 	egress    *egress
 	security  *security
+	control   *control
+	workers   *Workers
 	anyone    *Principal // of endpoints that ask nobody who they are
 	untap     func()     // nil without Options.Pub
 	ingress
@@ -29,7 +32,7 @@ type Bridge struct {
 
 // BindError says which endpoint could not be bound.
 type BindError struct {
-	Name string // "pull", "sub" or "pub"
+	Name string // "pull", "sub", "pub", "control" or "workers"
 	Err  error
 }
 
@@ -52,6 +55,8 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	if err := b.ingress.init(b); err != nil {
 		return nil, err
 	}
+	whole, _ := h.(*hub.Hub)
+	b.control, b.workers = newControl(b, whole), newWorkers(b, whole)
 	for _, e := range []struct {
 		name, address string
 		typ           zmq4.SocketType
@@ -62,9 +67,14 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		{"pull", o.Pull, zmq4.Pull, b.opts.limits(), b.servePull, partPublisher},
 		{"sub", o.Sub, zmq4.Sub, b.opts.limits(), b.serveSub, partPublisher},
 		{"pub", o.Pub, zmq4.XPub, b.egress.limits(), b.egress.serve, partSubscriber},
+		{"control", o.Control, zmq4.Router, b.opts.limits(), b.control.serve, partSubscriber},
+		{"workers", o.Workers, zmq4.Router, b.opts.limits(), b.workers.serve, b.workers.part},
 	} {
 		if e.address == "" {
 			continue
+		}
+		if e.typ == zmq4.Router && whole == nil {
+			return nil, errors.Join(&BindError{e.name, errNeedsHub}, b.Close())
 		}
 		ln, err := bind(e.address, o.Insecure || b.security.curve != nil, b.opts.IPCMode)
 		if err != nil {
@@ -77,6 +87,9 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		b.egress.own.start()
 	}
 	b.security.start()
+	if b.endpoints["workers"] != nil {
+		b.workers.start()
+	}
 	for _, e := range b.endpoints {
 		e.start()
 	}
@@ -84,7 +97,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 	return b, nil
 }
 
-// Addr is the endpoint to connect to for "pull", "pub" or "sub", with the real port; "" when it is
+// Addr is the endpoint to connect to for "pull", "pub", "sub", "control" or "workers", with the real port; "" when it is
 // not open.
 func (b *Bridge) Addr(name string) string {
 	if e := b.endpoints[name]; e != nil {
@@ -93,7 +106,7 @@ func (b *Bridge) Addr(name string) string {
 	return ""
 }
 
-// Peers is the number of connections at "pull", "pub" or "sub" that have shaken hands.
+// Peers is the number of connections at an endpoint, as [Bridge.Addr] names it, that have shaken hands.
 func (b *Bridge) Peers(name string) int {
 	if e := b.endpoints[name]; e != nil {
 		return e.size()
@@ -107,12 +120,12 @@ func (b *Bridge) Subscribers(namespace, room string) int {
 	return len(b.egress.topics.match(nil, topicOf(namespace, room)))
 }
 
-// CloseIngress ends Pull, Sub and the connections to publishers, and nothing is published over ZeroMQ any more: what publishers had sent
+// CloseIngress ends Pull, Sub, Control and the connections to publishers, and nothing is published over ZeroMQ any more: what publishers had sent
 // when they were told has been read, as far as they closed within a second; what they still hold is for
 // the next server. Subscribers hear what is published until Close. Idempotent.
 func (b *Bridge) CloseIngress() error {
 	b.ingress.close()
-	return b.close("pull", "sub")
+	return b.close("pull", "sub", "control")
 }
 
 // Close ends all endpoints and their connections and waits for them. Subscribers get a second to take
@@ -124,6 +137,8 @@ func (b *Bridge) Close() error {
 			b.untap()
 			b.egress.own.stop()
 		}
+		b.closeErr = errors.Join(b.closeErr, b.close("workers")) // whose publications are heard still
+		b.workers.close()
 		b.closeErr = errors.Join(b.closeErr, b.close("pub"))
 		b.security.close()
 	})

@@ -82,12 +82,26 @@
 // to the first frame. The bridge has topics of its own, whose messages are [topic, JSON object]. Only who asks for
 // them, or for "$", hears them:
 //
-//	$hb      {epoch, sent, at}                                  every Options.Heartbeat, with the number of messages sent
+//	$hb      {epoch, sent, at}                                  every Options.PubHeartbeat, with the number of messages sent
 //	$room    {event, nsp, room, members, joined?, left?}        a room was "created" or "emptied", or its "members" changed, at
 //	                                                            most once a second
 //	$demand  {topic, wanted}                                    the first subscription to a topic, the end of the last
 //
 // A subscriber hears what its principal may read, of $room, $demand and retained values too.
+// # Requests
+//
+// Control binds a ROUTER socket that answers REQ and DEALER sockets: it publishes with a confirmation, moves and
+// disconnects sessions, lists, and gives snapshots, from which, together with a subscription, a copy of many rooms is
+// kept without gap. Requests and answers are JSON; docs/control.md lists them.
+//
+// Workers binds a ROUTER socket where processes in any language register for the events of sessions. They let
+// clients in, answer their acks, publish, and move sessions. [Bridge.Workers] has the handler and the middleware that
+// hand a namespace over to them. Events go to workers that have credit, the least loaded first, in the order of each
+// session; those of a worker that dies go to another, marked; each has one outcome. docs/workers.md is the protocol.
+//
+// Both answer the connection that asked, never an identity that a peer claims. Answers wait in each peer's own bounded
+// queue, so that nobody who does not read holds up others. They need a [*hub.Hub], where the others publish and
+// listen only.
 //
 // # Order and loss
 //
@@ -96,12 +110,14 @@
 // when its connection breaks is lost, and a subscriber hears what is published from the moment at which
 // its subscription has arrived. [Bridge.Close] reads what publishers have sent already and lets subscribers
 // take what is queued for them, as far as that is done within a second. Publishers that need an answer
-// use Socket.IO.
+// use Control.
 //
 // # Who may call what
 //
 // All methods of a [Bridge] may be called from any goroutine. [Push] and [Subscribe] are small clients for
 // tools and tests; their results are for one goroutine each. Programs use a ZeroMQ library.
+//
+// [Workers.Serve] and [Workers.Admit] run in a session's greenlet, and park it; they are for the hub to call.
 //
 // Messages reach the hub on the goroutine of the publisher's connection. [Hub].Publish must not wait for
 // clients; nothing else of the bridge waits for it.

@@ -474,17 +474,17 @@ func (d *doctor) talk(c *client, typ string) {
 	}
 }
 
-// outcome is how waiting ended.
-type outcome uint8
+// verdict is how waiting ended.
+type verdict uint8
 
 const (
-	came outcome = iota
+	came verdict = iota
 	left
 	waited
 )
 
 // await waits for a value as long as the examiner is patient. What came before the end counts.
-func await[T any](d *doctor, values <-chan T, gone <-chan struct{}) (v T, _ outcome) {
+func await[T any](d *doctor, values <-chan T, gone <-chan struct{}) (v T, _ verdict) {
 	timer := time.NewTimer(d.Wait)
 	defer timer.Stop()
 	select {

@@ -67,6 +67,15 @@ func (r *roomList) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &(*r)[0])
 }
 
+// parseEnvelope returns the publications of an envelope, one for each of its rooms.
+func parseEnvelope(object []byte, f Format) ([]hub.Publication, error) {
+	r := newReader(&f)
+	if err := readEnvelope(r, object); err != nil {
+		return nil, err
+	}
+	return r.pubs, nil
+}
+
 func readEnvelope(r *reader, frame []byte) error {
 	compact, err := readJSON(frame)
 	if err != nil {

@@ -26,6 +26,14 @@ type Options struct {
 	// publisher that is not there is tried again without end.
 	Connect []string
 
+	// Control and Workers are the endpoints that answer: requests of REQ and DEALER sockets, and those of workers.
+	// They need a [*hub.Hub]. "" for none.
+	Control, Workers string
+	// ControlRate bounds the requests of one peer at Control, a second. Default 20 000.
+	ControlRate int
+	// Work configures Workers.
+	Work WorkOptions
+
 	// Security says who is let in. The zero value asks nobody: NULL.
 	Security Security
 	// Insecure allows TCP addresses that are not loopback without CURVE: anybody who reaches them may publish and
@@ -138,6 +146,8 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxPending, 64)
 	def(&o.MaxPeers, 1024)
 	def(&o.MaxTopics, 10_000)
+	def(&o.ControlRate, 20_000)
+	o.Work = o.Work.withDefaults()
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 5 * time.Second
 	}

@@ -76,7 +76,7 @@ func TestAdminUI(t *testing.T) {
 	testenv.Start(t, testenv.Command{
 		Path: bin,
 		Args: []string{
-			"serve", "--listen", addr, "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off",
+			"serve", "--listen", addr, "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off",
 			"--admin-ui", "--admin-user", "admin", "--cors-origin", origin,
 		},
 		Env:   []string{"GREENROOM_ADMIN_HASH=" + adminHash},

@@ -24,7 +24,7 @@ func (s *server) start(t *testing.T) *testenv.Process {
 	t.Helper()
 	return testenv.Start(t, testenv.Command{
 		Path: s.bin,
-		Args: []string{"serve", "--listen", s.http, "--zmq-pull", "tcp://" + s.pull, "--zmq-pub", "off", "--zmq-sub", "off"},
+		Args: []string{"serve", "--listen", s.http, "--zmq-pull", "tcp://" + s.pull, "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off"},
 		// /healthz is there when HTTP is; ZeroMQ binds before.
 		Ready: testenv.ReadyHTTP("http://" + s.http + "/healthz"),
 	})
