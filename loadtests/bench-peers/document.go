@@ -147,8 +147,8 @@ func howMany(runs int) string {
 	if runs <= 1 {
 		return "All was measured in one go."
 	}
-	return fmt.Sprintf("The rows were not measured in one go, but by %d invocations on one day, on a machine that had other work between them: "+
-		"compare within a row.", runs)
+	return fmt.Sprintf("The rows were not measured in one go, but by %d invocations on one day, on a machine that had other work between them, "+
+		"and not every invocation had all servers of a row: a ratio near a bar says little.", runs)
 }
 
 // thousands writes a number with its digits in groups.
