@@ -154,10 +154,10 @@ func TestEmbedded(t *testing.T) {
 		}
 		return
 	}
-	page := w.Body.String()
+	pages := w.Body.String() + ask(Handler().ServeHTTP, "GET", "/ticker/").Body.String()
 	for name := range site().pages {
-		if strings.HasSuffix(name, ".js") && !strings.Contains(page, strings.TrimPrefix(name, "/")) {
-			t.Errorf("the page does not name %s", name)
+		if strings.HasSuffix(name, ".js") && !strings.Contains(pages, strings.TrimPrefix(name, "/")) {
+			t.Errorf("no page names %s", name)
 		}
 	}
 	for _, name := range []string{"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js"} {
