@@ -3,6 +3,7 @@ package hub
 import (
 	"container/list"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -195,15 +196,21 @@ type RoomState struct {
 // Rooms that have neither members, history nor a retained publication are not listed: what comes of them is new,
 // unless it came before the answer. Any goroutine.
 func (h *Hub) SnapshotRooms(namespace, prefix string, limit int) (rooms []RoomState, more bool) {
-	return h.SnapshotPage(namespace, prefix, "", limit)
+	return h.SnapshotPage(namespace, prefix, "", limit, nil)
 }
 
-// SnapshotPage is SnapshotRooms for the rooms whose names come behind after.
-func (h *Hub) SnapshotPage(namespace, prefix, after string, limit int) (rooms []RoomState, more bool) {
+// SnapshotPage is SnapshotRooms for the rooms whose names come behind after and, unless it is nil, are wanted: the
+// others count for neither limit nor more. wanted must not call the hub back.
+func (h *Hub) SnapshotPage(namespace, prefix, after string, limit int, wanted func(room string) bool) (rooms []RoomState, more bool) {
 	names := make(map[string]struct{})
+	add := func(name string) {
+		if name > after && (wanted == nil || wanted(name)) {
+			names[name] = struct{}{}
+		}
+	}
 	h.WithRetained(func(v RetainedView) {
 		for m := range v.Messages(namespace, prefix) {
-			names[m.Room] = struct{}{}
+			add(m.Room)
 		}
 	})
 	ns := h.lookup(namespace)
@@ -211,19 +218,12 @@ func (h *Hub) SnapshotPage(namespace, prefix, after string, limit int) (rooms []
 		ns.mu.RLock()
 		for name := range ns.rooms {
 			if shown(name) && strings.HasPrefix(name, prefix) {
-				names[name] = struct{}{}
+				add(name)
 			}
 		}
 		ns.mu.RUnlock()
 	}
-	sorted := make([]string, 0, len(names))
-	for name := range names {
-		if name > after {
-			sorted = append(sorted, name)
-		}
-	}
-	slices.Sort(sorted)
-	for _, name := range sorted {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if len(rooms) >= limit {
 			return rooms, true
 		}

@@ -50,7 +50,8 @@ type Security struct {
 	// else they prove. Default all.
 	AllowFrom []string
 	// Authenticator decides on every peer, in place of the files. It is called from many goroutines, with a context of
-	// AuthTimeout. ErrDenied refuses the peer for good; with any other error it is not let in either, and may try again.
+	// AuthTimeout. ErrDenied refuses the peer for good; with any other error, or a panic, it is not let in either, and
+	// may try again.
 	Authenticator Authenticator
 	// ZAP is the endpoint of a ZAP handler (RFC 27), a REP or ROUTER socket, that decides on every peer. Its metadata
 	// X-Publish, X-Read and X-Control are permissions, like those in a key file.
@@ -70,7 +71,7 @@ type Security struct {
 
 // AuthRequest is what is known of a peer when it is to be let in. The fields are those of ZAP.
 type AuthRequest struct {
-	Domain    string    // the endpoint: "pull", "sub", "pub"
+	Domain    string    // the endpoint: "pull", "sub", "pub", "control", "workers"
 	Address   string    // the peer's IP address; "" over ipc
 	Identity  string    // what the peer calls its socket; unknown for PLAIN, and never proved
 	Mechanism string    // "NULL", "PLAIN" or "CURVE"
@@ -290,7 +291,7 @@ func (s *security) decide(r AuthRequest) (*Principal, *ticket, error) {
 	if ask != nil {
 		ctx, cancel := context.WithTimeout(s.ctx, s.opts.AuthTimeout)
 		defer cancel()
-		who, err := ask(ctx, r)
+		who, err := asked(ctx, ask, r)
 		return &who, nil, err
 	}
 	switch r.Mechanism {
@@ -309,6 +310,16 @@ func (s *security) decide(r AuthRequest) (*Principal, *ticket, error) {
 		return nil, nil, fmt.Errorf("%w: no such user, or another password", ErrDenied)
 	}
 	return s.bridge.anyone, nil, nil
+}
+
+// asked is ask's answer. One that panics over one peer has not let it in, and harms no other.
+func asked(ctx context.Context, ask Authenticator, r AuthRequest) (who Principal, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			who, err = Principal{}, fmt.Errorf("the authenticator has panicked: %v", v)
+		}
+	}()
+	return ask(ctx, r)
 }
 
 // mayComeFrom concerns TCP; ipc has permissions of its own.

@@ -287,11 +287,15 @@ func TestAuthenticator(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var answer error
+			panics := errors.New("a mistake")
 			requests := make(chan AuthRequest, 1)
 			c.security.Authenticator = func(ctx context.Context, r AuthRequest) (Principal, error) {
 				requests <- r
 				if _, ok := ctx.Deadline(); !ok {
 					t.Error("no deadline")
+				}
+				if answer == panics {
+					panic(answer)
 				}
 				return Principal{User: "u", Publish: Patterns{"lobby"}}, answer
 			}
@@ -318,13 +322,19 @@ func TestAuthenticator(t *testing.T) {
 				t.Errorf("refused with %v", err)
 			}
 			<-requests
+			answer = panics
+			if _, err := c.dialer.Push(t.Context(), b.Addr("pull")); err == nil {
+				t.Error("let in by a panic")
+			}
+			<-requests
+			h.waitCount(t, guard.ReasonAuthFailed, 1)
 			answer = errors.New("the database is down")
 			if _, err := c.dialer.Push(t.Context(), b.Addr("pull")); err == nil || strings.Contains(err.Error(), "database") {
 				t.Errorf("refused with %v", err)
 			}
 			<-requests
 			h.waitCount(t, guard.ReasonDenied, 1)
-			h.waitCount(t, guard.ReasonAuthFailed, 1)
+			h.waitCount(t, guard.ReasonAuthFailed, 2)
 		})
 	}
 }

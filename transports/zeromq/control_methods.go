@@ -463,14 +463,13 @@ func (c *control) snapshot(call *controlCall) (any, error) {
 		if err := c.mayRead(call, p.namespace, p.room); err != nil {
 			return nil, err
 		}
-		prefix, p.limit = p.room, 1 // of those with this prefix, the first
+		prefix, p.after = p.room, ""
 	}
-	states, more := c.hub.SnapshotPage(p.namespace, prefix, p.after, p.limit)
+	states, more := c.hub.SnapshotPage(p.namespace, prefix, p.after, p.limit, func(name string) bool {
+		return (p.room == "" || name == p.room) && call.peer.principal.MayRead(p.namespace, name)
+	})
 	size := 0
 	for i, s := range states {
-		if p.room != "" && s.Room != p.room || !call.peer.principal.MayRead(p.namespace, s.Room) {
-			continue
-		}
 		view := roomView{Room: s.Room, Seq: s.Seq, Members: s.Members}
 		if s.Retained != nil {
 			v, n, err := viewOfMessage(s.Retained)
@@ -485,7 +484,7 @@ func (c *control) snapshot(call *controlCall) (any, error) {
 		}
 		answer.Rooms = append(answer.Rooms, view)
 	}
-	if more && p.room == "" {
+	if more {
 		answer.Next = states[len(states)-1].Room
 	}
 	return answer, nil

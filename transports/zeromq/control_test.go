@@ -297,6 +297,24 @@ func TestControlPermissions(t *testing.T) {
 			t.Errorf("%s: %s, want %s", request, got, want)
 		}
 	}
+	for _, room := range []string{"a", "out.b", "z"} {
+		if _, err := h.Publish(hub.Publication{Room: room, Event: "e", Retain: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// next names no room that is not for it, and pages are full.
+	for request, want := range map[string]string{
+		`{"method":"snapshot","params":{"limit":1}}`:                 `"rooms":[{"room":"out.a","seq":1,"members":0}],"next":"out.a"}}`,
+		`{"method":"snapshot","params":{"limit":1,"after":"out.a"}}`: `"rooms":[{"room":"out.b",`,
+		`{"method":"snapshot","params":{"limit":9,"after":"out.b"}}`: `"rooms":[]}}`,
+		`{"method":"snapshot","params":{"room":"out"}}`:              `{"ok":false,"code":"forbidden"`,
+		`{"method":"snapshot","params":{"room":"out.b"}}`:            `"rooms":[{"room":"out.b",`,
+	} {
+		got := string(b.control.respond(p, [][]byte{[]byte(request)}, bucket))
+		if !strings.Contains(got, want) || strings.Contains(got, `"next":"out.b"`) || strings.Contains(got, `"next":"in.a"`) || strings.Contains(got, `"next":"a"`) {
+			t.Errorf("%s: %s, want %s", request, got, want)
+		}
+	}
 	if h.Counters()[reasonForbidden] == 0 {
 		t.Error("nothing was counted")
 	}

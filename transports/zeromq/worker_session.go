@@ -60,11 +60,12 @@ func (w *Workers) Admit(s *hub.Session) error {
 	return nil
 }
 
-// asksAt reports whether clients of a namespace need a worker's word.
+// asksAt reports whether clients of a namespace need a worker's word. Where they have needed it once they still do when
+// the worker that gave it has gone and others are there: its restart must not let everybody in.
 func (w *Workers) asksAt(namespace string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.opts.Auth || w.d.taken(namespace, eventConnect) || !w.d.served(namespace)
+	return w.opts.Auth || w.asked[namespace] || w.d.taken(namespace, eventConnect) || !w.d.served(namespace)
 }
 
 // workClient is a session whose events go to workers. // loop, but for what workers holds

@@ -26,7 +26,7 @@ type WorkOptions struct {
 	// MaxRedeliveries is how often an event is sent again because its worker died. Default 3; below 0: never.
 	MaxRedeliveries int
 	// Auth lets no client in that a worker has not accepted. Default: as long as a namespace has workers and none
-	// of them wants to hear of "connect", clients are let in without a user.
+	// has ever wanted to hear of "connect", clients are let in without a user.
 	Auth bool
 }
 
@@ -69,6 +69,7 @@ type Workers struct {
 	mu     sync.Mutex // a loop's inbox and sender.mu may be locked inside
 	d      *dispatcher
 	links  map[*workerLink]struct{} // that have registered
+	asked  map[string]bool          // namespaces for whose clients a worker was there to say who is let in
 	closed bool
 }
 
@@ -90,7 +91,7 @@ func newWorkers(b *Bridge, h *hub.Hub) *Workers {
 	if b.opts.Workers == "" {
 		o.Wait = -1 // there will be none
 	}
-	w := &Workers{bridge: b, hub: h, opts: o, format: Format{}.withDefaults(), links: make(map[*workerLink]struct{})}
+	w := &Workers{bridge: b, hub: h, opts: o, format: Format{}.withDefaults(), links: make(map[*workerLink]struct{}), asked: make(map[string]bool)}
 	w.d = newDispatcher(dispatchLimits{
 		jobs: o.MaxQueue, bytes: o.MaxQueueBytes, wait: max(0, o.Wait), timeout: o.Timeout, redeliveries: max(0, o.MaxRedeliveries),
 	})
@@ -315,6 +316,10 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 	if err != nil {
 		return err
 	}
+	var asks []string // of the hub's namespaces alone, so that what is remembered has a bound
+	if slices.Contains(r.events, eventConnect) {
+		asks = slices.DeleteFunc(slices.Clone(r.namespaces), func(ns string) bool { return w.hub.Find(ns) == nil })
+	}
 	hello, err := marshal(map[string]any{"version": workerVersion, "node": w.hub.Options().Node, "heartbeat": r.heartbeat.Seconds()})
 	if err != nil {
 		return err
@@ -326,6 +331,9 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 	}
 	if !w.say(l, []byte(wordReady), hello) {
 		return coded("overloaded", "too much is waiting for you")
+	}
+	for _, ns := range asks {
+		w.asked[ns] = true
 	}
 	l.heartbeat, l.name = r.heartbeat, r.name
 	w.links[l] = struct{}{}
@@ -345,7 +353,11 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 func (w *Workers) turn(l *workerLink) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l.w.turns {
+	switch {
+	case !l.w.turns:
+	case l.bye && len(l.w.jobs) == 0:
+		w.farewell(l)
+	default:
 		w.d.next(l.w, l.heard)
 	}
 }
@@ -377,10 +389,10 @@ func (w *Workers) answered(l *workerLink, body [][]byte) error {
 		w.hub.Count(reasonLateAnswer)
 	}
 	switch {
+	case l.bye && len(l.w.jobs) == 0 && (err == nil || !l.w.turns): // a REQ hears one thing, the refusal
+		w.farewell(l)
 	case l.w.turns && err == nil:
 		w.d.next(l.w, l.heard)
-	case l.bye && len(l.w.jobs) == 0:
-		w.farewell(l)
 	}
 	return err
 }
@@ -390,8 +402,11 @@ func (w *Workers) leaving(l *workerLink) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l.bye = true
-	if w.d.bye(l.w, l.heard) {
+	switch {
+	case w.d.bye(l.w, l.heard):
 		w.farewell(l)
+	case l.w.turns:
+		w.say(l, []byte(wordHeartbeat)) // it has to hear something, or could not answer what it has
 	}
 }
 

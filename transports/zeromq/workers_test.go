@@ -197,6 +197,15 @@ func TestWorkersNobody(t *testing.T) {
 		c := browse(t, h, "/", "{}")
 		c.want(t, `refused nobody is there`)
 	})
+	t.Run("auth has gone", func(t *testing.T) { // and other workers have not: nobody comes in meanwhile
+		h, b := worked(t, Options{Work: WorkOptions{Wait: -1}})
+		employ(t, b, `"events":["say"]`)
+		comeIn(t, h, "/", "{}")
+		w := employ(t, b, `"events":["connect"]`)
+		w.close()
+		eventually(t, "its end", func() bool { return b.Workers().Stats().Workers == 1 })
+		browse(t, h, "/", "{}").want(t, `refused nobody is there`)
+	})
 	t.Run("gone before", func(t *testing.T) {
 		h, b := worked(t, Options{Work: WorkOptions{Wait: patience}})
 		c := browse(t, h, "/", "{}")
@@ -483,6 +492,63 @@ func TestWorkersREQ(t *testing.T) {
 	}
 	if got := turn("FOO"); got[0] != "ERROR" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestWorkersREQBye: a REQ worker takes its leave, when it has an event and when it has none, and when the server does.
+func TestWorkersREQBye(t *testing.T) {
+	h, b := worked(t, Options{})
+	reqWorker := func() (turn func(frames ...string) []string) {
+		w := &testWorker{ask(t, b.Addr("workers"), zmq4.Req)}
+		turn = func(frames ...string) []string {
+			t.Helper()
+			w.send(append([]string{""}, frames...)...)
+			return w.receive()[1:]
+		}
+		if got := turn("READY", `{"version":1,"events":["say"],"heartbeat":3600}`); got[0] != "READY" {
+			t.Fatalf("%q", got)
+		}
+		return turn
+	}
+	turn := reqWorker()
+	c := comeIn(t, h, "/", "{}")
+	c.emit(1, "say")
+	got := turn("HEARTBEAT")
+	if got[0] != "EVENT" {
+		t.Fatalf("%q", got)
+	}
+	if bye := turn("BYE"); bye[0] != "HEARTBEAT" {
+		t.Errorf("with an event, BYE was answered by %q", bye)
+	}
+	if bye := turn("ACK", got[1], "[1]"); bye[0] != "BYE" {
+		t.Errorf("the last answer, by %q", bye)
+	}
+	c.want(t, "ack 1 [1]")
+	if bye := reqWorker()("BYE"); bye[0] != "BYE" {
+		t.Errorf("without an event, BYE was answered by %q", bye)
+	}
+	turn = reqWorker()
+	c.emit(2, "say")
+	if got = turn("HEARTBEAT"); got[0] != "EVENT" {
+		t.Fatalf("%q", got)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- b.Close() }()
+	eventually(t, "the server's leave", func() bool {
+		b.workers.mu.Lock()
+		defer b.workers.mu.Unlock()
+		for l := range b.workers.links {
+			if l.w.jobs != nil && len(l.w.jobs) > 0 {
+				return l.bye
+			}
+		}
+		return false
+	})
+	if bye := turn("ACK", got[1], "[1]"); bye[0] != "BYE" {
+		t.Errorf("while the server stops, the last answer, by %q", bye)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -20,7 +20,7 @@ func TestTicker(t *testing.T) {
 	})
 	testenv.Start(t, testenv.Command{
 		Path: s.bin,
-		Args: []string{"serve", "--listen", s.http, "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off",
+		Args: []string{"serve", "--listen", s.http, "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off",
 			"--zmq-connect", feed, "--zmq-subscribe", "demand", "--zmq-linger", "100ms", "--zmq-sub-retain"},
 		Ready: testenv.ReadyHTTP("http://" + s.http + "/healthz"),
 	})
