@@ -114,7 +114,8 @@ func sources(t *testing.T, dirs ...string) string {
 	return all.String()
 }
 
-// TestFlagDefaultsAreTheLibrarys: a server without flags is one with the options' defaults.
+// TestFlagDefaultsAreTheLibrarys: a server without flags is one with the options' defaults, but that it gives memory
+// back, which is for a process to decide.
 func TestFlagDefaultsAreTheLibrarys(t *testing.T) {
 	c := parse(t).Serve.Clients
 	same := func(name string, flags, zero any) {
@@ -126,7 +127,7 @@ func TestFlagDefaultsAreTheLibrarys(t *testing.T) {
 			}
 		}
 	}
-	flags, zero := newHub(t, c.hubOptions()), newHub(t, hub.Options{})
+	flags, zero := newHub(t, c.hubOptions()), newHub(t, hub.Options{ReleaseMemory: true})
 	same("hub.Options", flags.Options(), zero.Options())
 	withFlags, withZero := socketio.New(flags, c.socketOptions()), socketio.New(zero, socketio.Options{})
 	same("engineio.Options", withFlags.Engine().Options(), withZero.Engine().Options())
