@@ -392,6 +392,21 @@ func TestDemandUnderChange(t *testing.T) {
 	}
 }
 
+// TestPlainOfAnotherNode: a publication that came by another node has the frames that it would have there.
+func TestPlainOfAnotherNode(t *testing.T) {
+	var cluster hub.Cluster
+	here := newCrowd(t, hub.Options{Adapter: cluster.Adapter(), Node: "here"})
+	there := newCrowd(t, hub.Options{Adapter: cluster.Adapter(), Node: "there"})
+	b := listen(t, here.hub, Options{Pub: anyPort, PubStyle: Plain})
+	s := subscribe(t, b, "room")
+	if _, err := there.hub.Publish(hub.Publication{Room: "room", Event: "e", Args: []any{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, s); got != "room|x" {
+		t.Errorf("heard %q", got)
+	}
+}
+
 // TestFanout: with Cluster a publisher reaches one node and each member hears it once; with Local it reaches all.
 func TestFanout(t *testing.T) {
 	for _, fanout := range []Fanout{Cluster, Local} {
