@@ -90,14 +90,16 @@ func (d *demand) start(w watcher) {
 	}
 }
 
-// close ends run. The subscriptions end with their connections.
+// close ends run, if it was started. The subscriptions end with their connections.
 func (d *demand) close() {
 	d.once.Do(func() {
 		for _, cancel := range d.cancel {
 			cancel()
 		}
-		close(d.quit)
-		<-d.done
+		if len(d.cancel) > 0 { // it has been started
+			close(d.quit)
+			<-d.done
+		}
 	})
 }
 

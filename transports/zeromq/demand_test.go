@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -354,6 +355,23 @@ func TestDemandInOtherWords(t *testing.T) {
 				t.Errorf("told %q", got)
 			}
 		})
+	}
+}
+
+// TestDemandThatNeverBegan: an endpoint that cannot be bound is an error, also with what has not been started.
+func TestDemandThatNeverBegan(t *testing.T) {
+	c := newCrowd(t, hub.Options{})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := "tcp://" + taken.Addr().String()
+	for _, o := range []Options{{Pull: at}, {Pub: at}, {Workers: at}, {Pub: anyPort, Workers: anyPort, Control: at}} {
+		o.Demand, o.Connect, o.Logger = true, []string{at}, quiet
+		if _, err := Listen(c.hub, o); err == nil {
+			t.Error("two listen at one port")
+		}
 	}
 }
 
