@@ -50,6 +50,7 @@ type NodeRequest struct {
 	Except    []string // and who is not, beside
 
 	Payload    Payload // ["event", arg…]
+	Published  bool    // with OpEmit: it is a publication, whose last argument is its meta
 	Volatile   bool
 	NoCompress bool // as in [Message]
 	Room       string
@@ -135,7 +136,9 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	switch r.Op {
 	case OpEmit:
 		if event, err := r.Payload.event(); err == nil {
-			t.send(t.message(event, r.Payload))
+			m := t.message(event, r.Payload)
+			m.Foreign = r.Published
+			t.send(m)
 		}
 	case OpJoin:
 		_ = t.Join(r.Room) // it was checked where it comes from
@@ -186,6 +189,6 @@ func (h *Hub) spread(ns *Namespace, m *Message, payload Payload, p *Publication)
 		except = append(slices.Clip(except), p.skip.id)
 	}
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Volatile: m.Volatile, NoCompress: m.NoCompress,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Published: true, Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

@@ -21,6 +21,10 @@ type Message struct {
 	Via    string    // the transport it came by, when that is not Socket.IO
 	At     time.Time // when it was sequenced, for publications only
 
+	// Foreign says that it is a publication of another node: its last argument is the meta from there, and it has
+	// neither ID nor Seq here.
+	Foreign bool
+
 	place uint64 // the message's place in what is kept for recovery, 0 when it is not
 }
 

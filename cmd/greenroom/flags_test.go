@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"greenroom/transports/zeromq"
 )
 
 // parse is what the program understands of a command line.
@@ -351,5 +353,16 @@ func TestMisuse(t *testing.T) {
 	t.Setenv("GREENROOM_LOOPS", "many")
 	if code, _, said := command(t); code != 2 || !strings.Contains(said, "GREENROOM_LOOPS") {
 		t.Errorf("a wrong environment variable: exit %d, said %q", code, said)
+	}
+}
+
+// TestSubscriberFlags: each reaches the option that it is about, and none of the publishers'.
+func TestSubscriberFlags(t *testing.T) {
+	c := parse(t, "serve", "--zmq-pub-style", "plain", "--zmq-pub-slow", "drop", "--zmq-pub-lag", "3s", "--zmq-pub-welcome", "hello", "--zmq-pub-heartbeat=-1s").Serve
+	var got zeromq.Options
+	c.Subscribers.apply(&got)
+	want := zeromq.Options{PubStyle: zeromq.Plain, Slow: zeromq.SlowDrop, MaxLag: 3 * time.Second, Welcome: []string{"hello"}, PubHeartbeat: -time.Second}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

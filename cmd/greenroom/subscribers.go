@@ -23,5 +23,5 @@ func (f *subscriberFlags) apply(o *zeromq.Options) {
 	if f.ZmqPubSlow == "drop" {
 		o.Slow = zeromq.SlowDrop
 	}
-	o.MaxLag, o.Welcome, o.Heartbeat = f.ZmqPubLag, f.ZmqPubWelcome, f.ZmqPubHeartbeat
+	o.MaxLag, o.Welcome, o.PubHeartbeat = f.ZmqPubLag, f.ZmqPubWelcome, f.ZmqPubHeartbeat
 }

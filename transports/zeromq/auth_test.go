@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -432,6 +433,45 @@ func TestCurvePublisherElsewhere(t *testing.T) {
 	eventually(t, "the subscription", func() bool { return upstream.egress.topics.size() == 1 })
 	upstream.hub.(*fakeHub).emit(t, "lobby", "news", "from afar")
 	h.waitPub(t, "lobby", "from afar")
+}
+
+// TestPyzmqCurvePublishers: libzmq's PUB with CURVE is subscribed to by who has its key, also after it has been
+// restarted, and not by who has another or none.
+func TestPyzmqCurvePublishers(t *testing.T) {
+	keys, at := t.TempDir(), "tcp://"+testenv.FreeAddr(t)
+	pair, _, secret := pairOf(t, keys, "feed", nil)
+	other, err := NewSecretKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CURVE_KEY", secret)
+	p := startPublisher(t, at, "lobby")
+	h := newFakeHub()
+	o := quick(Options{Connect: []string{at}, SubTopics: []string{"lobby"}})
+	o.Security.ServerKeys = map[string]PublicKey{at: pair.Public()}
+	b := listen(t, h, o)
+	for n := range 2 {
+		waitOutput(t, p, "+lobby\n")
+		eventually(t, "the connection", func() bool { return b.Publishers()[0].Connects == n+1 })
+		h.change(func() { h.pubs = nil })
+		h.wait(t, "its messages", func() bool { return len(h.pubs) > 2 && h.pubs[2].Room == "lobby" })
+		if n == 0 {
+			p.Kill()
+			p = startPublisher(t, at, "lobby")
+		}
+	}
+	for name, keys := range map[string]map[string]PublicKey{"another key": {at: other.Public()}, "no key": nil} {
+		o := quick(Options{Connect: []string{at}, SubTopics: []string{"never"}})
+		o.Security.ServerKeys = keys
+		b := listen(t, newFakeHub(), o)
+		eventually(t, name+": the refusal", func() bool { return b.Publishers()[0].Err != nil })
+		if b.Publishers()[0].Connects > 0 {
+			t.Errorf("%s: connected", name)
+		}
+	}
+	if got := subscriptions(p); !slices.Equal(got, []string{"+lobby"}) {
+		t.Errorf("told %q", got)
+	}
 }
 
 // TestIPv6 binds and connects over IPv6, with libzmq as well.

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// demand keeps the upstream subscriptions equal to what somebody here hears: rooms with members, and what subscribers
-// of our own XPUB ask for. Who tells it of a change holds the lock of a room, so that it only notes it; one goroutine
+// demand keeps the upstream subscriptions equal to what somebody here hears: rooms with members, prefixes that
+// sessions have joined, and what subscribers of our own XPUB ask for. Who tells it of a change holds the lock of a room, so that it only notes it; one goroutine
 // does the rest. A topic that nobody wants any more is cancelled when it has not been wanted for the linger time,
 // because browsers reload pages.
 type demand struct {
@@ -25,9 +25,9 @@ type demand struct {
 
 	mu       sync.RWMutex // a leaf
 	wants    map[string]*want
-	prefixes [maxTopic + 2]int // wants with prefix, by the length of their topic
-	longest  int               // of prefixes, an upper bound
-	changed  []string          // topics to look at, each once
+	prefixes [maxUpstream + 1]int // wide wants, by the length of their topic
+	longest  int                  // of prefixes, an upper bound
+	changed  []string             // topics to look at, each once
 
 	// run's own.
 	leaving    list.List // of leave, in the order of time
@@ -37,15 +37,27 @@ type demand struct {
 
 // want is one topic in which somebody has, or had, an interest. Guarded by demand.mu, except what is run's.
 type want struct {
-	rooms  bool // a room with members
-	prefix bool // a subscriber here: to all that begins so
-	queued bool // in changed
+	from   interest // who wants it
+	wide   bool     // all that begins so is wanted, or was until a moment ago: counted in demand.prefixes
+	queued bool     // in changed
 
 	subscribed bool          // run's
 	leaving    *list.Element // run's: its place among those that are not wanted any more
 }
 
-func (w *want) wanted() bool { return w.rooms || w.prefix }
+// interest is a set of those who may want a topic. Each tells of itself alone.
+type interest uint8
+
+const (
+	members     interest = 1 << iota // of the room
+	sessions                         // that have joined a prefix
+	subscribing                      // peers of our XPUB
+)
+
+// prefixed are those who want all that begins with the topic.
+const prefixed = sessions | subscribing
+
+func (w *want) wanted() bool { return w.from != 0 }
 
 // leave is a topic that nobody has wanted since.
 type leave struct {
@@ -65,51 +77,91 @@ type watcher interface {
 	WatchRooms(fn func(namespace, room string, live bool)) (cancel func())
 }
 
+// prefixWatcher is one that tells which prefixes sessions have joined.
+type prefixWatcher interface {
+	WatchPrefixes(fn func(namespace, prefix string, live bool)) (cancel func())
+}
+
 func (d *demand) start(w watcher) {
 	go d.run()
 	d.cancel = append(d.cancel, w.WatchRooms(d.room))
+	if p, ok := w.(prefixWatcher); ok {
+		d.cancel = append(d.cancel, p.WatchPrefixes(d.joined))
+	}
 }
 
-// close ends run. The subscriptions end with their connections.
+// close ends run, if it was started. The subscriptions end with their connections.
 func (d *demand) close() {
 	d.once.Do(func() {
 		for _, cancel := range d.cancel {
 			cancel()
 		}
-		close(d.quit)
-		<-d.done
+		if len(d.cancel) > 0 { // it has been started
+			close(d.quit)
+			<-d.done
+		}
 	})
 }
 
 // room notes that a room has members, or none any more. The room is locked.
 func (d *demand) room(namespace, room string, live bool) {
-	var buf [2*maxTopic + 2]byte
+	var buf [maxUpstream]byte
 	if topic, ok := d.format.topic(buf[:0], namespace, room); ok {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.wantLocked(topic).rooms = live
+		d.wantLocked(topic).set(members, live)
 	}
 }
 
-// prefix notes that everything is wanted whose topic here, at our XPUB, begins so, or not any more.
-func (d *demand) prefix(topic string, live bool) {
-	topic, ok := d.format.upstreamPrefix(topic)
-	if !ok {
-		return
+// joined notes that sessions hear all rooms whose names start with prefix, or not any more. The prefix is locked.
+func (d *demand) joined(namespace, prefix string, live bool) {
+	for _, topic := range d.format.topicPrefixes(namespace, prefix) {
+		if len(topic) <= maxUpstream { // else the namespace is longer than any that publishers may name
+			d.wide(topic, sessions, live)
+		}
 	}
+}
+
+// subscribers notes that everything is wanted whose topic here, at our XPUB, begins so, or not any more. The topics of
+// the bridge's own are made here, and no publisher is asked for them.
+func (d *demand) subscribers(topic string, live bool) {
+	if topic, ok := d.format.upstreamPrefix(topic); ok && !ownTopic(topic) {
+		d.wide(topic, subscribing, live)
+	}
+}
+
+// wide notes that all that begins with topic is wanted by one of those who want prefixes, or not any more.
+func (d *demand) wide(topic string, who interest, live bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	w := d.wantLocked([]byte(topic))
-	if w.prefix == live {
-		return
-	}
-	w.prefix = live
+	w.set(who, live)
 	if live {
+		d.widen(topic, w, true)
+	}
+}
+
+func (w *want) set(who interest, live bool) {
+	if live {
+		w.from |= who
+	} else {
+		w.from &^= who
+	}
+}
+
+// widen counts a want among the wide ones, or no longer. One stays wide for as long as it lingers: its publishers send
+// on, and what its rooms retain must be the newest when somebody comes back. mu is held.
+func (d *demand) widen(topic string, w *want, wide bool) {
+	switch {
+	case w.wide == wide:
+		return
+	case wide:
 		d.prefixes[len(topic)]++
 		d.longest = max(d.longest, len(topic))
-	} else {
+	default:
 		d.prefixes[len(topic)]--
 	}
+	w.wide = wide
 }
 
 // wantLocked is the want of a topic, queued for run.
@@ -133,7 +185,7 @@ func (d *demand) wantLocked(topic []byte) *want {
 // hears reports whether anybody wants a room, or has wanted it a moment ago: subscriptions are prefixes, so that room1
 // brings the messages of room10 as well.
 func (d *demand) hears(namespace, room string) bool {
-	var buf [2*maxTopic + 2]byte
+	var buf [maxUpstream]byte
 	topic, ok := d.format.topic(buf[:0], namespace, room)
 	if !ok {
 		return false
@@ -145,7 +197,7 @@ func (d *demand) hears(namespace, room string) bool {
 	}
 	for n := 0; n <= d.longest && n <= len(topic); n++ {
 		if d.prefixes[n] > 0 {
-			if w := d.wants[string(topic[:n])]; w != nil && w.prefix {
+			if w := d.wants[string(topic[:n])]; w != nil && w.wide {
 				return true
 			}
 		}
@@ -183,9 +235,10 @@ func (d *demand) look(now time.Time) (add, cancel []string) {
 		switch {
 		case w.wanted():
 			d.stay(w)
+			d.widen(topic, w, w.from&prefixed != 0)
 			add = d.subscribe(add, topic, w)
 		case !w.subscribed:
-			delete(d.wants, topic)
+			d.forget(topic, w)
 		case w.leaving == nil:
 			w.leaving = d.leaving.PushBack(leave{topic, now})
 		}
@@ -193,7 +246,7 @@ func (d *demand) look(now time.Time) (add, cancel []string) {
 	d.changed = d.changed[:0]
 	for l, ok := d.next(); ok && now.Sub(l.since) >= d.linger; l, ok = d.next() {
 		d.stay(d.wants[l.topic])
-		delete(d.wants, l.topic)
+		d.forget(l.topic, d.wants[l.topic])
 		cancel = append(cancel, l.topic)
 		d.subscribed--
 	}
@@ -206,6 +259,12 @@ func (d *demand) look(now time.Time) (add, cancel []string) {
 		}
 	}
 	return add, cancel
+}
+
+// forget ends what nobody wants. mu is held.
+func (d *demand) forget(topic string, w *want) {
+	d.widen(topic, w, false)
+	delete(d.wants, topic)
 }
 
 // next is the topic that leaves next.
@@ -256,6 +315,26 @@ func (f *Format) topic(dst []byte, namespace, room string) (topic []byte, ok boo
 		dst = append(dst, l.by) // so that the subscription is to this room and no other
 	}
 	return dst, true
+}
+
+// maxUpstream is the longest topic that topic and topicPrefixes make.
+const maxUpstream = maxNamespace + len(topicSeparator) + maxTopic + 1
+
+// topicPrefixes are what the topics begin with of all rooms whose names start with prefix: none when messages cannot
+// name the namespace, two when a room's name may decide about whether its topic has it.
+func (f *Format) topicPrefixes(namespace, prefix string) []string {
+	named := namespace + topicSeparator + prefix
+	switch {
+	case !f.NamespaceInTopic && namespace == f.Namespace:
+		return []string{prefix}
+	case !f.NamespaceInTopic:
+		return nil
+	case namespace != f.Namespace, strings.HasPrefix(prefix, "/") && strings.Contains(prefix, topicSeparator):
+		return []string{named}
+	case strings.HasPrefix(prefix, "/"):
+		return []string{prefix, named}
+	}
+	return []string{prefix}
 }
 
 // upstreamPrefix is what a subscription at our XPUB means at a publisher.

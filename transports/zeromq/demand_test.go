@@ -2,6 +2,7 @@ package zeromq
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -98,6 +99,20 @@ func (c *crowd) join(t *testing.T, namespace string, rooms ...string) {
 func (c *crowd) leave(t *testing.T, namespace, room string) {
 	t.Helper()
 	c.on(t, func() { c.sessions[namespace].Leave(room) })
+}
+
+func (c *crowd) joinPrefix(t *testing.T, namespace, prefix string) {
+	t.Helper()
+	c.on(t, func() {
+		if err := c.sessions[namespace].JoinPrefix(prefix); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func (c *crowd) leavePrefix(t *testing.T, namespace, prefix string) {
+	t.Helper()
+	c.on(t, func() { c.sessions[namespace].LeavePrefix(prefix) })
 }
 
 func (c *crowd) waitHeard(t *testing.T, topic string) {
@@ -217,6 +232,101 @@ func TestDemandOfSubscribers(t *testing.T) {
 	}
 }
 
+// TestDemandOfPrefixes: the first session that joins a prefix subscribes to it, its messages are heard, and the last
+// that leaves it cancels.
+func TestDemandOfPrefixes(t *testing.T) {
+	c := newCrowd(t, hub.Options{})
+	at := "tcp://" + testenv.FreeAddr(t)
+	p := startPublisher(t, at, "prices.a", "other")
+	b := listen(t, c.hub, quick(Options{Connect: []string{at}, Pub: anyPort, Demand: true, Linger: time.Millisecond}))
+	c.joinPrefix(t, "/", "prices.")
+	waitOutput(t, p, "+prices.\n")
+	c.waitHeard(t, "prices.a")
+	s := subscribe(t, b, "prices.") // who wants the same takes nothing from the session when it goes
+	if got := receive(t, s); !strings.HasPrefix(got, "prices.a") {
+		t.Errorf("heard %q", got)
+	}
+	_ = s.Close()
+	eventually(t, "the end of the subscription", func() bool { return b.Topics() == 0 })
+	c.waitHeard(t, "prices.a")
+	c.leavePrefix(t, "/", "prices.")
+	waitOutput(t, p, "-prices.\n")
+	if got, want := subscriptions(p), []string{"+prices.", "-prices."}; !slices.Equal(got, want) || c.hasHeard("other") {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	b.demand.mu.RLock()
+	defer b.demand.mu.RUnlock()
+	for n, wide := range b.demand.prefixes {
+		if wide != 0 {
+			t.Errorf("%d prefixes of %d bytes are left", wide, n)
+		}
+	}
+}
+
+// TestPrefixesLinger: what comes for a prefix while it lingers is retained, as it is for a room.
+func TestPrefixesLinger(t *testing.T) {
+	c := newCrowd(t, hub.Options{})
+	at := "tcp://" + testenv.FreeAddr(t)
+	p := startPublisher(t, at, "prices.a", "other")
+	listen(t, c.hub, quick(Options{Connect: []string{at}, Demand: true, Linger: time.Hour, SubFormat: Format{Retain: true}}))
+	c.joinPrefix(t, "/", "prices.")
+	waitOutput(t, p, "+prices.\n")
+	c.waitHeard(t, "prices.a")
+	c.leavePrefix(t, "/", "prices.")
+	for range 3 {
+		c.waitHeard(t, "prices.a")
+	}
+	// A room of the same name is wanted now, and not what else begins so.
+	c.join(t, "/", "prices.")
+	eventually(t, "the prefix's end", func() bool { return c.hub.Counters()[reasonUndemanded] > 0 })
+}
+
+// TestOwnTopicsAreNotAskedFor: what the bridge makes itself is no business of publishers.
+func TestOwnTopicsAreNotAskedFor(t *testing.T) {
+	c := newCrowd(t, hub.Options{})
+	at := "tcp://" + testenv.FreeAddr(t)
+	p := startPublisher(t, at)
+	b := listen(t, c.hub, quick(Options{Connect: []string{at}, Pub: anyPort, Demand: true}))
+	subscribe(t, b, "$hb", "$room", "room")
+	waitOutput(t, p, "+room\n")
+	if got := subscriptions(p); !slices.Equal(got, []string{"+room"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
+// TestTopicPrefixes: each room that a prefix covers has a topic that begins with what publishers are asked for.
+func TestTopicPrefixes(t *testing.T) {
+	long := strings.Repeat("n", maxNamespace-1)
+	for _, tc := range []struct {
+		format            Format
+		namespace, prefix string
+		want              []string
+	}{
+		{Format{}, "/", "pri", []string{"pri"}},
+		{Format{}, "/chat", "pri", nil},
+		{Format{Namespace: "/chat"}, "/chat", "pri", []string{"pri"}},
+		{Format{Layout: TextSpace}, "/", "pri", []string{"pri"}},
+		{Format{NamespaceInTopic: true}, "/", "pri", []string{"pri"}},
+		{Format{NamespaceInTopic: true}, "/", "/ch", []string{"/ch", "/#/ch"}},
+		{Format{NamespaceInTopic: true}, "/", "/ch#", []string{"/#/ch#"}},
+		{Format{NamespaceInTopic: true}, "/chat", "pri", []string{"/chat#pri"}},
+		{Format{NamespaceInTopic: true}, "/" + long, long, []string{"/" + long + "#" + long}},
+	} {
+		f := tc.format.withDefaults()
+		got := f.topicPrefixes(tc.namespace, tc.prefix)
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%+v: %s %s is %q, want %q", tc.format, tc.namespace, tc.prefix, got, tc.want)
+		}
+		d := newDemand(&Bridge{opts: Options{SubFormat: f}}, newUpstream(nil))
+		d.joined(tc.namespace, tc.prefix, true)
+		for _, rest := range []string{"", "x", "#x"} {
+			if d.hears(tc.namespace, tc.prefix+rest) != (tc.want != nil) {
+				t.Errorf("%+v: %s %s hears %s wrongly", tc.format, tc.namespace, tc.prefix, tc.prefix+rest)
+			}
+		}
+	}
+}
+
 // TestDemandInOtherWords: what a publisher is asked for is what its messages begin with.
 func TestDemandInOtherWords(t *testing.T) {
 	for _, tc := range []struct {
@@ -245,6 +355,23 @@ func TestDemandInOtherWords(t *testing.T) {
 				t.Errorf("told %q", got)
 			}
 		})
+	}
+}
+
+// TestDemandThatNeverBegan: an endpoint that cannot be bound is an error, also with what has not been started.
+func TestDemandThatNeverBegan(t *testing.T) {
+	c := newCrowd(t, hub.Options{})
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	at := "tcp://" + taken.Addr().String()
+	for _, o := range []Options{{Pull: at}, {Pub: at}, {Workers: at}, {Pub: anyPort, Workers: anyPort, Control: at}} {
+		o.Demand, o.Connect, o.Logger = true, []string{at}, quiet
+		if _, err := Listen(c.hub, o); err == nil {
+			t.Error("two listen at one port")
+		}
 	}
 }
 
@@ -280,6 +407,21 @@ func TestDemandUnderChange(t *testing.T) {
 	defer b.demand.mu.RUnlock()
 	if len(b.demand.wants) != len(want) || b.demand.leaving.Len() > 0 || len(want) == 0 {
 		t.Errorf("%d wants, %d leaving, want %d", len(b.demand.wants), b.demand.leaving.Len(), len(want))
+	}
+}
+
+// TestPlainOfAnotherNode: a publication that came by another node has the frames that it would have there.
+func TestPlainOfAnotherNode(t *testing.T) {
+	var cluster hub.Cluster
+	here := newCrowd(t, hub.Options{Adapter: cluster.Adapter(), Node: "here"})
+	there := newCrowd(t, hub.Options{Adapter: cluster.Adapter(), Node: "there"})
+	b := listen(t, here.hub, Options{Pub: anyPort, PubStyle: Plain})
+	s := subscribe(t, b, "room")
+	if _, err := there.hub.Publish(hub.Publication{Room: "room", Event: "e", Args: []any{"x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, s); got != "room|x" {
+		t.Errorf("heard %q", got)
 	}
 }
 

@@ -15,7 +15,7 @@
 //
 // Connect names PUB sockets elsewhere that the bridge connects to, for as long as it lives: each is tried again
 // whenever it is not there, subscribed to anew before anything else, and sent heartbeats. [Bridge.Publishers] tells
-// how they are. With Demand, a room's first member, or a subscriber at Pub, subscribes to it at all publishers,
+// how they are. With Demand, a room's first member, or that of a prefix, or a subscriber at Pub, subscribes to it at all publishers,
 // the last leave cancels after Linger, and what a prefix brings beside is dropped.
 //
 // Pub binds an XPUB socket: SUB and XSUB sockets connect and subscribe to rooms. They hear every

@@ -54,7 +54,7 @@ func (c *encoder) append(dst []byte, topic string, m *hub.Message, retained bool
 }
 
 func (c *encoder) appendPlain(dst []byte, topic string, m *hub.Message, args []json.RawMessage) []byte {
-	if m.ID != "" && len(args) > 0 {
+	if (m.ID != "" || m.Foreign) && len(args) > 0 {
 		args = args[:len(args)-1]
 	}
 	dst = guard.AppendStringFrame(dst, topic, true)

@@ -38,7 +38,7 @@ func (in *ingress) init(b *Bridge) error {
 	in.up = newUpstream(o.SubTopics)
 	if o.Demand {
 		in.demand = newDemand(b, in.up)
-		b.egress.topics.wanted = in.demand.prefix
+		b.egress.topics.wanted = in.demand.subscribers
 	}
 	in.publishers = newPublishers(b)
 	return nil
