@@ -205,11 +205,18 @@ func receive(t testing.TB, s *Subscription) string {
 // rawDial connects without any ZeroMQ.
 func rawDial(t testing.TB, endpoint string) net.Conn {
 	t.Helper()
+	c := rawVisit(t, endpoint)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// rawVisit is rawDial for a caller who closes.
+func rawVisit(t testing.TB, endpoint string) net.Conn {
+	t.Helper()
 	c, err := dial(context.Background(), endpoint)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 

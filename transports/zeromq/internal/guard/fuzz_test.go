@@ -37,7 +37,8 @@ func reference(b []byte, l Limits, subs bool) (out []byte, bad bool) {
 				if len(body) == 0 || body[0] == 0 || int(body[0]) >= len(body) {
 					return out, true
 				}
-				name, data := string(body[1:1+body[0]]), body[1+body[0]:]
+				n := 1 + int(body[0])
+				name, data := string(body[1:n]), body[n:]
 				if len(frames) > 0 {
 					inside++
 				}
