@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -263,16 +264,45 @@ func holdsBinary(a any, depth int) bool {
 
 // appendString appends s as a JSON string: the plain case, nearly all there is, without encoding/json.
 func appendString(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
-			var w bytes.Buffer
-			enc := json.NewEncoder(&w)
-			enc.SetEscapeHTML(false)
-			_ = enc.Encode(s) // a string always encodes
-			return append(dst, bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
-		}
+	if !plainASCII(s) && !plainUnicode(s) {
+		var w bytes.Buffer
+		enc := json.NewEncoder(&w)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(s) // a string always encodes
+		return append(dst, bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
 	}
 	dst = append(dst, '"')
 	dst = append(dst, s...)
 	return append(dst, '"')
+}
+
+// plainASCII reports whether s is of ASCII alone and stands in JSON as it is. It looks at eight bytes at once: of each
+// word a bit stays set when one of its bytes is below 0x20, a quote, a backslash, or above 0x7e.
+func plainASCII(s string) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := w^'"'*ones, w^'\\'*ones
+		if ((w-0x20*ones)|(quote-ones)|(slash-ones)|w|(w+ones))&high != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// plainUnicode reports whether s is valid and has nothing that encoding/json escapes: it escapes the line separators
+// U+2028 and U+2029 too.
+func plainUnicode(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return utf8.ValidString(s) && !strings.Contains(s, "\u2028") && !strings.Contains(s, "\u2029")
 }

@@ -68,6 +68,28 @@ func TestEncodeArgsRefuses(t *testing.T) {
 	}
 }
 
+// TestStringsAreEncodedAsEncodingJSONDoes: at every place of a word and behind it.
+func TestStringsAreEncodedAsEncodingJSONDoes(t *testing.T) {
+	special := []string{"", "é", "\u2028", "\u2029", "\ufffd", "\xff", "日本語"}
+	for c := range 0x100 {
+		special = append(special, string([]byte{byte(c)}))
+	}
+	for _, s := range special {
+		for at := range 17 {
+			in := strings.Repeat("~", at) + s + strings.Repeat(" ", 17-at)
+			var want bytes.Buffer
+			enc := json.NewEncoder(&want)
+			enc.SetEscapeHTML(false)
+			if err := enc.Encode(in); err != nil {
+				t.Fatal(err)
+			}
+			if got := string(appendString(nil, in)) + "\n"; got != want.String() {
+				t.Errorf("%q: %s, want %s", in, got, want.String())
+			}
+		}
+	}
+}
+
 func TestSplit(t *testing.T) {
 	for in, want := range map[string][]string{
 		`[]`:                             nil,

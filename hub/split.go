@@ -11,13 +11,15 @@ var errNotArray = errors.New("not a JSON array")
 
 // Split returns the top-level elements of the payload's array without copying them. The JSON must
 // be valid, as everything is that came through a transport or through [EncodeArgs].
-func (p Payload) Split() ([]json.RawMessage, error) {
+func (p Payload) Split() ([]json.RawMessage, error) { return p.AppendSplit(nil) }
+
+// AppendSplit is Split that appends the elements to dst.
+func (p Payload) AppendSplit(dst []json.RawMessage) ([]json.RawMessage, error) {
 	b := bytes.TrimSpace(p.JSON)
 	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
-		return nil, errNotArray
+		return dst, errNotArray
 	}
 	b = b[1 : len(b)-1]
-	var out []json.RawMessage
 	start, depth := 0, 0
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -28,14 +30,14 @@ func (p Payload) Split() ([]json.RawMessage, error) {
 		case c == ']' || c == '}':
 			depth--
 		case c == ',' && depth == 0:
-			out = append(out, json.RawMessage(bytes.TrimSpace(b[start:i])))
+			dst = append(dst, json.RawMessage(bytes.TrimSpace(b[start:i])))
 			start = i + 1
 		}
 	}
 	if last := bytes.TrimSpace(b[start:]); len(last) > 0 {
-		out = append(out, json.RawMessage(last))
+		dst = append(dst, json.RawMessage(last))
 	}
-	return out, nil
+	return dst, nil
 }
 
 // endOfString is the place of the quote that ends the string that begins at i; len(b) when none does.

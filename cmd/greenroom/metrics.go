@@ -3,12 +3,14 @@ package main
 import (
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"greenroom/coop"
+	"greenroom/transports/zeromq"
 )
 
 // metricsHandler serves the server's state in the Prometheus format. The client library stands here, in
@@ -22,6 +24,9 @@ func metricsHandler(s *server) http.Handler {
 	)
 	if s.bridge != nil {
 		reg.MustRegister(publisherCollector{s.bridge})
+		if s.bridge.Addr("pub") != "" {
+			reg.MustRegister(subscriberCollector{s.bridge})
+		}
 	}
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 }
@@ -102,4 +107,41 @@ func (c loopCollector) Collect(ch chan<- prometheus.Metric) {
 		buckets[bound.Seconds()] = below
 	}
 	ch <- prometheus.MustNewConstHistogram(lagDesc, lag.Count, lag.Sum.Seconds(), buckets)
+}
+
+var (
+	topicsDesc         = prometheus.NewDesc("greenroom_zeromq_topics", "Topics that a ZeroMQ subscriber is subscribed to.", nil, nil)
+	subscriptionsDesc  = prometheus.NewDesc("greenroom_zeromq_subscriptions", "Subscriptions of all ZeroMQ subscribers.", nil, nil)
+	subscribersDesc    = prometheus.NewDesc("greenroom_zeromq_subscribers", "ZeroMQ subscribers connected now.", nil, nil)
+	queuedMessagesDesc = prometheus.NewDesc("greenroom_zeromq_queued_messages", "Messages that wait for ZeroMQ subscribers.", nil, nil)
+	queuedBytesDesc    = prometheus.NewDesc("greenroom_zeromq_queued_bytes", "Bytes that wait for ZeroMQ subscribers.", nil, nil)
+	slowestDesc        = prometheus.NewDesc("greenroom_zeromq_lag_seconds", "The age of the oldest message that waits for a ZeroMQ subscriber.", nil, nil)
+)
+
+// subscriberCollector shows the subscribers of --zmq-pub, all of them together: there may be thousands, who come and go.
+type subscriberCollector struct{ bridge *zeromq.Bridge }
+
+func (c subscriberCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{topicsDesc, subscriptionsDesc, subscribersDesc, queuedMessagesDesc, queuedBytesDesc, slowestDesc} {
+		ch <- d
+	}
+}
+
+func (c subscriberCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	all := c.bridge.SubscriberStats()
+	var topics, messages, bytes int
+	var lag time.Duration
+	for _, s := range all {
+		topics += s.Topics
+		messages += s.QueuedMessages
+		bytes += s.QueuedBytes
+		lag = max(lag, s.Lag)
+	}
+	gauge(topicsDesc, float64(c.bridge.Topics()))
+	gauge(subscriptionsDesc, float64(topics))
+	gauge(subscribersDesc, float64(len(all)))
+	gauge(queuedMessagesDesc, float64(messages))
+	gauge(queuedBytesDesc, float64(bytes))
+	gauge(slowestDesc, lag.Seconds())
 }

@@ -55,6 +55,11 @@ type Plan struct {
 	// Dialing bounds the handshakes under way while the clients connect; 32 by default.
 	Dialing int `json:"dialing"`
 
+	// Publish, if not nil, sends the messages of a Fanout in place of a member of the room: by other ways into the server.
+	// It must have the room's members get the event msg with the text, must not keep the text, and should not wait: the
+	// generator's loop does meanwhile.
+	Publish func(room string, text []byte) error `json:"-"`
+
 	// Progress, if not nil, is told once a second what was measured in it. It must be quick.
 	Progress func(Sample) `json:"-"`
 }
@@ -97,6 +102,8 @@ func (p Plan) filled() (Plan, error) {
 		return p, fmt.Errorf("rooms %d: want 1 to %d, the number of clients", p.Rooms, p.Clients)
 	case p.Rooms > 1 && p.Mode != Fanout:
 		return p, fmt.Errorf("rooms %d: rooms are for the mode fanout", p.Rooms)
+	case p.Publish != nil && p.Mode != Fanout:
+		return p, errors.New("publish is for the mode fanout")
 	case p.Window < 1 || p.Window > maxWindow:
 		return p, fmt.Errorf("window %d: want 1 to %d", p.Window, maxWindow)
 	case p.Size < minSize || p.Size > maxSize:

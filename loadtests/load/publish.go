@@ -101,6 +101,9 @@ func (r *run) send(l *lane, due time.Duration) error {
 	r.open += l.open - before
 	putHex(r.text, seq)
 	copy(r.text[digits:], l.tag[:])
+	if r.plan.Publish != nil {
+		return r.plan.Publish(l.name, r.text)
+	}
 	var space [frameSpace]byte
 	r.buf = append(r.buf[:0], space[:]...)
 	if r.plan.Mode == Echo {

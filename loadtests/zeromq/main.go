@@ -1,198 +1,124 @@
 //go:build unix
 
-// Command zeromq measures what it costs to send a room's messages to ZeroMQ subscribers, against libzmq's own
-// XPUB socket, in one run on one machine: the same subscribers, C programs over libzmq, hear one and then the other.
-// It needs a C compiler and libzmq's headers.
+// Command zeromq measures Greenroom's ZeroMQ sockets beside libzmq's own, in one run on one machine, and writes
+// docs/zeromq-benchmarks.md. It needs a C compiler, libzmq's headers and python3-zmq, and is run from the project's
+// folder.
 //
-//	go run ./loadtests/zeromq [-quick]
+//	go run ./loadtests/zeromq                                   # everything, about three minutes
+//	go run ./loadtests/zeromq -parts egress,browsers -rounds 5  # these anew, the others as they were
+//	go run ./loadtests/zeromq -write docs/zeromq-benchmarks.md
 package main
 
 import (
-	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	_ "embed"
-
-	"greenroom/hub"
-	"greenroom/transports/zeromq"
 )
 
 //go:embed peer/peer.c
 var source []byte
 
-// row is one measurement.
-type row struct {
-	size, subscribers int
-	count             int
-	rate              float64 // messages a second, 0 for as fast as it goes
-}
+// parts of what is measured, in the order of the table.
+var parts = []struct {
+	name string
+	run  func(context.Context, *bench) ([]line, error)
+}{{"egress", egress}, {"ingress", ingress}, {"control", control}, {"curve", curve}, {"browsers", browsers}}
 
-// result is what one publisher has done.
-type result struct {
-	heard   int
-	seconds float64 // at the subscribers
-	cpu     float64 // of the publisher
+// bench is one invocation.
+type bench struct {
+	dir    string // for what is built
+	peer   string // the C program
+	rounds int
 }
 
 func main() {
-	quick := flag.Bool("quick", false, "a tenth of the messages")
+	if len(os.Args) == 4 && os.Args[1] == "serve" { // for browsers
+		if err := serve(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	only := flag.String("parts", "", "what to measure, with commas between: egress, ingress, control, curve, browsers; all if empty")
+	rounds := flag.Int("rounds", 3, "how often; medians count. 0: only make the table again")
+	keep := flag.String("json", filepath.Join("artifacts", "bench-zeromq.json"), "the file that keeps what was measured")
+	write := flag.String("write", "", "also write the document to this file")
 	flag.Parse()
-	if err := run(*quick); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *only, *rounds, *keep, *write)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(quick bool) error {
+func run(ctx context.Context, only string, rounds int, keep, write string) error {
+	rec := record{}
+	if text, err := os.ReadFile(keep); err == nil {
+		if err := json.Unmarshal(text, &rec); err != nil {
+			return fmt.Errorf("%s: %w", keep, err)
+		}
+	}
+	if here := thisMachine(); rec.Machine != here {
+		rec = record{Machine: here, Lines: map[string][]line{}}
+	}
+	if rounds > 0 {
+		if err := measure(ctx, only, rounds, keep, rec); err != nil {
+			return err
+		}
+	}
+	fmt.Print(rec.table())
+	if write == "" {
+		return nil
+	}
+	text, err := rec.document()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(write, text, 0o644)
+}
+
+// measure fills rec and keeps it after each part.
+func measure(ctx context.Context, only string, rounds int, keep string, rec record) error {
 	dir, err := os.MkdirTemp("", "greenroom-zeromq")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	peer := filepath.Join(dir, "peer")
-	if err := os.WriteFile(peer+".c", source, 0o600); err != nil {
+	b := &bench{dir: dir, peer: filepath.Join(dir, "peer"), rounds: rounds}
+	if err := os.WriteFile(b.peer+".c", source, 0o600); err != nil {
 		return err
 	}
-	if out, err := exec.Command("cc", "-O2", "-o", peer, peer+".c", "-lzmq").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "cc", "-O2", "-o", b.peer, b.peer+".c", "-lzmq").CombinedOutput(); err != nil {
 		return fmt.Errorf("compiling the peer: %w\n%s", err, out)
 	}
-	fmt.Printf("%6s %5s %8s  %-9s %12s %14s\n", "bytes", "subs", "rate", "who", "messages/s", "µs CPU/delivery")
-	for _, r := range []row{{64, 1, 1_000_000, 0}, {1024, 1, 300_000, 0}, {64, 100, 10_000, 0}, {64, 100, 4000, 1000}} {
-		if quick {
-			r.count /= 10
+	known := 0
+	for _, p := range parts {
+		if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
+			continue
 		}
-		for _, who := range []struct {
-			name string
-			fn   func(string, row) (result, error)
-		}{{"libzmq", libzmq}, {"emit", func(p string, r row) (result, error) { return greenroom(p, r, false) }},
-			{"publish", func(p string, r row) (result, error) { return greenroom(p, r, true) }}} {
-			got, err := who.fn(peer, r)
-			if err != nil {
-				return fmt.Errorf("%s: %w", who.name, err)
-			}
-			fmt.Printf("%6d %5d %8.0f  %-9s %12.0f %14.3f", r.size, r.subscribers, r.rate, who.name,
-				float64(got.heard/r.subscribers)/got.seconds, got.cpu*1e6/float64(got.heard))
-			if got.heard != r.count*r.subscribers {
-				fmt.Printf("  heard %d of %d", got.heard, r.count*r.subscribers)
-			}
-			fmt.Println()
+		known++
+		if rec.Lines[p.name], err = p.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
+		if err := rec.save(keep); err != nil {
+			return err
+		}
+	}
+	if known == 0 {
+		return errors.New("no such part: " + only)
 	}
 	return nil
-}
-
-// subscribers starts the peer that hears; heard waits for what it says.
-func subscribers(peer, endpoint string, n int) (heard func() (result, error), err error) {
-	cmd := exec.Command(peer, "sub", endpoint, fmt.Sprint(n))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return func() (r result, err error) {
-		line, err := bufio.NewReader(out).ReadString('\n')
-		if err == nil {
-			_, err = fmt.Sscan(line, &r.heard, &r.seconds)
-		}
-		if ended := cmd.Wait(); err == nil {
-			err = ended
-		}
-		return r, err
-	}, nil
-}
-
-func libzmq(peer string, r row) (result, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return result{}, err
-	}
-	endpoint := "tcp://" + ln.Addr().String()
-	if err := ln.Close(); err != nil {
-		return result{}, err
-	}
-	heard, err := subscribers(peer, endpoint, r.subscribers)
-	if err != nil {
-		return result{}, err
-	}
-	out, err := exec.Command(peer, "pub", endpoint, fmt.Sprint(r.size), fmt.Sprint(r.count), fmt.Sprint(r.subscribers), fmt.Sprint(r.rate)).Output()
-	if err != nil {
-		return result{}, err
-	}
-	got, err := heard()
-	if err != nil {
-		return got, err
-	}
-	var seconds float64
-	_, err = fmt.Sscan(string(out), &seconds, &got.cpu)
-	return got, err
-}
-
-func greenroom(peer string, r row, publish bool) (result, error) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	h, err := hub.New(hub.Options{Loops: 1, Logger: log})
-	if err != nil {
-		return result{}, err
-	}
-	defer h.Close()
-	h.Of("/")
-	b, err := zeromq.Listen(h, zeromq.Options{
-		Pub: "tcp://127.0.0.1:0", Logger: log,
-		QueueBytes: 1 << 30, QueueMessages: 1 << 30, SlowAfter: time.Hour, // as libzmq without a high-water mark
-	})
-	if err != nil {
-		return result{}, err
-	}
-	defer b.Close()
-	heard, err := subscribers(peer, b.Addr("pub"), r.subscribers)
-	if err != nil {
-		return result{}, err
-	}
-	for b.Subscribers("/", "room") < r.subscribers {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(200 * time.Millisecond)
-	start, used := time.Now(), cpu()
-	payload := strings.Repeat("x", r.size)
-	send := func(event string, args ...any) error {
-		if !publish {
-			return h.To("room").Emit(event, args...)
-		}
-		_, err := h.Publish(hub.Publication{Room: "room", Event: event, Args: args})
-		return err
-	}
-	for i := range r.count {
-		if r.rate > 0 && i%10 == 0 {
-			time.Sleep(time.Until(start.Add(time.Duration(float64(i) / r.rate * float64(time.Second)))))
-		}
-		if err := send("tick", payload); err != nil {
-			return result{}, err
-		}
-	}
-	if err := send("end"); err != nil {
-		return result{}, err
-	}
-	got, err := heard()
-	got.cpu = cpu() - used
-	return got, err
-}
-
-// cpu is what this process has used, in seconds.
-func cpu() float64 {
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
-		return 0
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
 }

@@ -31,7 +31,8 @@ type encoder struct {
 
 // append appends a message in ZMTP framing. retained says in its meta that it comes because it was retained.
 func (c *encoder) append(dst []byte, topic string, m *hub.Message, retained bool) ([]byte, error) {
-	elements, err := m.Payload.Split()
+	var few [8]json.RawMessage
+	elements, err := m.Payload.AppendSplit(few[:0])
 	if err != nil {
 		return dst, err
 	}

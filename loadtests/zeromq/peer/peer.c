@@ -1,10 +1,11 @@
 /* peer is what Greenroom is compared with: libzmq's own sockets.
  *
  *   peer sub ENDPOINT SUBSCRIBERS            hears "room" until its event is "end"
- *   peer pub ENDPOINT SIZE COUNT SUBSCRIBERS RATE   sends [room, tick, payload], COUNT times, then [room, end]
+ *   peer pub ENDPOINT SIZE COUNT SUBSCRIBERS META   sends [room, tick, payload], COUNT times, then [room, end]
  *
- * Both print one line: sub what it heard in how many seconds, pub the seconds and its seconds of CPU. RATE 0 is as
- * fast as it goes. */
+ * Both print one line: sub what it heard in how many seconds, pub the seconds and its seconds of CPU. META bytes more,
+ * if it is not 0, follow the payload as one more frame. CURVE_SECRET and CURVE_PUBLIC, if they are set, are the keys of
+ * its sockets, CURVE_SERVER that of the server. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,18 @@ static double cpu(void) {
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
     return r.ru_utime.tv_sec + r.ru_stime.tv_sec + (r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+}
+
+static void secure(void *s) {
+    int on = 1;
+    if (!getenv("CURVE_SECRET"))
+        return;
+    zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, getenv("CURVE_SECRET"), 41);
+    zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, getenv("CURVE_PUBLIC"), 41);
+    if (getenv("CURVE_SERVER"))
+        zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, getenv("CURVE_SERVER"), 41);
+    else
+        zmq_setsockopt(s, ZMQ_CURVE_SERVER, &on, sizeof on);
 }
 
 /* hear takes one message, without waiting: 0 when there is none, 2 when it was the end. */
@@ -55,6 +68,7 @@ static int sub(void *ctx, const char *endpoint, int n) {
         zmq_setsockopt(s[i], ZMQ_RCVHWM, &zero, sizeof zero);
         zmq_setsockopt(s[i], ZMQ_LINGER, &zero, sizeof zero);
         zmq_setsockopt(s[i], ZMQ_SUBSCRIBE, "room", 4);
+        secure(s[i]);
         if (zmq_connect(s[i], endpoint) != 0)
             return 1;
         items[i].socket = s[i];
@@ -84,14 +98,16 @@ static int sub(void *ctx, const char *endpoint, int n) {
     return 0;
 }
 
-static int pub(void *ctx, const char *endpoint, int size, long count, int n, double rate) {
+static int pub(void *ctx, const char *endpoint, int size, long count, int n, int meta) {
     void *s = zmq_socket(ctx, ZMQ_XPUB);
     int zero = 0, on = 1, linger = 10000;
-    char topic[64], *payload = calloc(1, size + 1);
+    char topic[64], *payload = calloc(1, size + 1), *more = calloc(1, meta + 1);
     memset(payload, 'x', size);
+    memset(more, 'm', meta);
     zmq_setsockopt(s, ZMQ_SNDHWM, &zero, sizeof zero);
     zmq_setsockopt(s, ZMQ_LINGER, &linger, sizeof linger);
     zmq_setsockopt(s, ZMQ_XPUB_VERBOSE, &on, sizeof on);
+    secure(s);
     if (zmq_bind(s, endpoint) != 0)
         return 1;
     for (int i = 0; i < n; i++)
@@ -99,14 +115,11 @@ static int pub(void *ctx, const char *endpoint, int size, long count, int n, dou
     usleep(200000);
     double start = now(), used = cpu();
     for (long i = 0; i < count; i++) {
-        if (rate > 0 && i % 10 == 0) {
-            double wait = start + i / rate - now();
-            if (wait > 0)
-                usleep(wait * 1e6);
-        }
         zmq_send(s, "room", 4, ZMQ_SNDMORE);
         zmq_send(s, "tick", 4, ZMQ_SNDMORE);
-        zmq_send(s, payload, size, 0);
+        zmq_send(s, payload, size, meta ? ZMQ_SNDMORE : 0);
+        if (meta)
+            zmq_send(s, more, meta, 0);
     }
     zmq_send(s, "room", 4, ZMQ_SNDMORE);
     zmq_send(s, "end", 3, 0);
@@ -122,7 +135,7 @@ int main(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "sub") == 0)
         return sub(ctx, argv[2], atoi(argv[3]));
     if (argc == 7 && strcmp(argv[1], "pub") == 0)
-        return pub(ctx, argv[2], atoi(argv[3]), atol(argv[4]), atoi(argv[5]), atof(argv[6]));
-    fprintf(stderr, "peer sub ENDPOINT N | peer pub ENDPOINT SIZE COUNT N RATE\n");
+        return pub(ctx, argv[2], atoi(argv[3]), atol(argv[4]), atoi(argv[5]), atoi(argv[6]));
+    fprintf(stderr, "peer sub ENDPOINT N | peer pub ENDPOINT SIZE COUNT N META\n");
     return 2;
 }

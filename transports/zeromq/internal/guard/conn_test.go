@@ -231,7 +231,7 @@ func TestQueueIsBounded(t *testing.T) {
 	queued := func() int {
 		c.out.mu.Lock()
 		defer c.out.mu.Unlock()
-		return len(c.out.out) + c.out.flying
+		return c.out.waiting + c.out.flying
 	}
 	refused := false
 	for c.Sending() { // until the system's buffers are full as well, and for WriteTimeout after that

@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// sender is the outgoing half: whole messages gather in out; the flusher takes them all and writes
-// them at once, and while it does the next batch gathers. Every boundary in out is a message
-// boundary, which is why a PONG may be appended at any time.
+// sender is the outgoing half: whole messages gather in blocks, the last of which is out; the flusher takes
+// them all and writes them, and while it does the next batch gathers. Every boundary in a block is a message
+// boundary, which is why a PONG may be appended at any time. Blocks are there because one growing buffer would be
+// copied again and again while a peer is slow, each time to memory that was never touched before.
 type sender struct {
 	raw    net.Conn
 	limits Limits
@@ -19,17 +20,19 @@ type sender struct {
 	ended  chan struct{} // closed when the flusher has ended
 
 	mu        sync.Mutex
-	work      sync.Cond // for the flusher: out is not empty, or stopped
+	work      sync.Cond // for the flusher: something waits, or stopped
 	room      sync.Cond // for who waits: a batch was written, or stopped
 	partial   []byte    // the beginning of a message, from write
 	scanned   int       // of partial: whole frames
 	greeted   int       // bytes of our greeting that went through write
+	blocks    [][]byte  // before out
 	out       []byte
-	messages  int // in out
+	waiting   int // bytes in all blocks
+	messages  int // in them
 	flying    int // bytes in the batch being written
 	flyingMsg int
 
-	// when the oldest message in out came, and that of the batch being written; kept if MaxLag is set
+	// when the oldest message that waits came, and that of the batch being written; kept if MaxLag is set
 	since, flyingSince time.Time
 
 	batchDrop bool      // a message was dropped since the last swap
@@ -48,10 +51,11 @@ func (s *sender) init(raw net.Conn, l Limits, failed func(error)) {
 // run is the flusher.
 func (s *sender) run() {
 	defer close(s.ended)
-	var batch []byte
+	var batch [][]byte
+	var last []byte
 	for {
 		s.mu.Lock()
-		for len(s.out) == 0 && !s.stopped {
+		for s.waiting == 0 && !s.stopped {
 			s.work.Wait()
 		}
 		if s.stopped {
@@ -63,21 +67,28 @@ func (s *sender) run() {
 			s.stale(n)
 			continue
 		}
-		batch, s.out = s.out, batch[:0]
-		s.flying, s.flyingMsg, s.messages = len(batch), s.messages, 0
+		batch, s.blocks = s.blocks, batch[:0]
+		last, s.out = s.out, last[:0]
+		s.flying, s.flyingMsg = s.waiting, s.messages
+		s.waiting, s.messages = 0, 0
 		s.batchDrop = false
 		since := s.since
 		s.flyingSince = since
 		s.mu.Unlock()
 
+		batch = append(batch, last)
 		err := s.writeBatch(batch, since)
-		if cap(batch) > keepBuffer {
+		freeBlocks(batch[:len(batch)-1])
+		if clear(batch); cap(batch) > keepBlocks {
 			batch = nil
+		}
+		if cap(last) > keepBuffer {
+			last = nil
 		}
 		s.mu.Lock()
 		s.lost = s.lost || err != nil
 		s.flying, s.flyingMsg = 0, 0
-		if !s.batchDrop || len(s.out) == 0 {
+		if !s.batchDrop || s.waiting == 0 {
 			s.slowSince = time.Time{}
 		}
 		s.room.Broadcast()
@@ -96,13 +107,15 @@ func (s *sender) dropStale() (messages int) {
 		return 0
 	}
 	messages = s.messages
-	s.out, s.messages = s.out[:0], 0
+	freeBlocks(s.blocks)
+	clear(s.blocks)
+	s.blocks, s.out, s.waiting, s.messages = s.blocks[:0], s.out[:0], 0, 0
 	s.room.Broadcast()
 	return messages
 }
 
 // writeBatch writes what has waited since then, in time.
-func (s *sender) writeBatch(batch []byte, since time.Time) error {
+func (s *sender) writeBatch(batch [][]byte, since time.Time) error {
 	var deadline time.Time
 	late := false
 	if s.stale == nil {
@@ -114,7 +127,12 @@ func (s *sender) writeBatch(batch []byte, since time.Time) error {
 	if err := s.raw.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
-	_, err := s.raw.Write(batch)
+	var err error
+	for _, b := range batch {
+		if _, err = s.raw.Write(b); err != nil {
+			break
+		}
+	}
 	if late && errors.Is(err, os.ErrDeadlineExceeded) {
 		return violation(ReasonLate, "the oldest message for it has waited for %v", s.limits.MaxLag)
 	}
@@ -125,11 +143,11 @@ func (s *sender) writeBatch(batch []byte, since time.Time) error {
 func (s *sender) load() (bytes, messages int, since time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	bytes, messages = len(s.out)+s.flying, s.messages+s.flyingMsg
+	bytes, messages = s.waiting+s.flying, s.messages+s.flyingMsg
 	switch {
 	case s.flying > 0:
 		since = s.flyingSince
-	case len(s.out) > 0:
+	case s.waiting > 0:
 		since = s.since
 	}
 	return bytes, messages, since
@@ -146,19 +164,24 @@ func (s *sender) stop() {
 // full reports whether size more bytes are too many. A message larger than the whole queue is
 // taken when nothing else waits, for it would never go otherwise. mu is held.
 func (s *sender) full(size int) bool {
-	queued, messages := len(s.out)+s.flying, s.messages+s.flyingMsg
+	queued, messages := s.waiting+s.flying, s.messages+s.flyingMsg
 	return messages > 0 && (queued+size > s.limits.QueueBytes || messages >= s.limits.QueueMessages)
 }
 
-// push appends messages to out. mu is held.
+// push appends messages to what waits. mu is held.
 func (s *sender) push(b []byte, messages int) {
-	if len(s.out) == 0 {
+	if s.waiting == 0 {
 		s.work.Signal()
 		if s.limits.MaxLag > 0 {
 			s.since = time.Now()
 		}
 	}
+	if len(s.out) > 0 && len(s.out)+len(b) > blockBytes {
+		s.blocks = append(s.blocks, s.out)
+		s.out = newBlock()
+	}
 	s.out = append(s.out, b...)
+	s.waiting += len(b)
 	s.messages += messages
 }
 
@@ -183,7 +206,7 @@ func (s *sender) trySend(msg []byte) bool {
 func (s *sender) urgent(cmd []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.out) > s.limits.QueueBytes+s.limits.QueueBytes/4 {
+	if s.waiting > s.limits.QueueBytes+s.limits.QueueBytes/4 {
 		return false
 	}
 	if !s.stopped {
@@ -246,10 +269,10 @@ func (s *sender) write(p []byte) error {
 func (s *sender) drained() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.stopped && len(s.out)+s.flying > 0 {
+	for !s.stopped && s.waiting+s.flying > 0 {
 		s.room.Wait()
 	}
-	return len(s.out)+s.flying == 0 && !s.lost
+	return s.waiting+s.flying == 0 && !s.lost
 }
 
 func (s *sender) slowFor() time.Duration {
