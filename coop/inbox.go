@@ -74,14 +74,30 @@ func (in *inbox) posted() uint64 {
 	return in.posts
 }
 
-// keptJobs is the capacity up to which a batch's memory is kept for the next batch in any case.
-const keptJobs = 4096
+const (
+	// keptJobs is the capacity up to which a batch's memory is kept for the next batch in any case.
+	keptJobs = 4096
+	// keptFor is how many small batches in a row a large one's memory is kept for: some seconds of heartbeats.
+	keptFor = 4096
+)
 
-// spare empties a batch, to be filled again. The memory of a large one is kept while batches are large: a message to ten
-// thousand would otherwise begin with growing the list of those who have something to write.
-func spare[T any](batch []T) []T {
-	if cap(batch) > keptJobs && len(batch) < cap(batch)/4 {
-		return nil
+// A thrift counts the small batches since a large one, of one kind.
+type thrift uint16
+
+// spare empties a batch, to be filled again. The memory of a large one is kept while large ones keep coming: a message to ten
+// thousand would otherwise begin with growing the list of those who have something to write. Between two such messages
+// there are many batches of a heartbeat or two.
+func spare[T any](batch []T, small *thrift) []T {
+	switch {
+	case cap(batch) <= keptJobs:
+		return batch[:0] // and no word about the large ones, which take turns with it
+	case len(batch) >= cap(batch)/4:
+		*small = 0
+	default:
+		if *small++; *small >= keptFor {
+			*small = 0
+			return nil
+		}
 	}
 	return batch[:0]
 }
@@ -113,5 +129,5 @@ func (l *Loop) runJobs() {
 		}
 		j.RunOn(l)
 	}
-	l.jobs, l.jobAt = spare(l.jobs), 0
+	l.jobs, l.jobAt = spare(l.jobs, &l.fewJobs), 0
 }

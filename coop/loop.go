@@ -75,12 +75,16 @@ type Loop struct {
 	timers   timerHeap
 	timerSeq uint64
 
-	jobs  []Job // the batch being run
-	jobAt int
+	jobs    []Job // the batch being run
+	jobAt   int
+	fewJobs thrift
 
 	flushers []Flusher
 	flushing []Flusher // the batch being run
 	flushAt  int
+
+	fewFlushers thrift
+	fewStreams  thrift
 
 	ticks   uint64
 	doing   activity
@@ -341,7 +345,7 @@ func (l *Loop) runFlushers() {
 		l.flushAt++
 		f.Flush()
 	}
-	l.flushing, l.flushAt = spare(l.flushing), 0
+	l.flushing, l.flushAt = spare(l.flushing, &l.fewFlushers), 0
 }
 
 // While greenlets are ready, polling can wait a few short ticks: a system call costs several switches.

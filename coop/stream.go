@@ -272,7 +272,7 @@ func (l *Loop) serveStreams() {
 		s.flags &^= streamQueued
 		s.serve()
 	}
-	l.fetching, l.fetchAt = spare(l.fetching), 0
+	l.fetching, l.fetchAt = spare(l.fetching, &l.fewStreams), 0
 }
 
 func (s *Stream) serve() {

@@ -79,7 +79,7 @@ func (s *Stream) register(t poll.Token) error { return s.loop.poller.Add(int(s.f
 func (s *Stream) drainFD() {
 	var buf [4 << 10]byte
 	for budget := readBudget; budget > 0; {
-		n, err := unix.Read(int(s.fd), buf[:])
+		n, err := sysRead(int(s.fd), buf[:])
 		if n <= 0 && err != unix.EINTR {
 			return
 		}

@@ -1,4 +1,4 @@
-//go:build ((linux && race) || darwin || dragonfly || freebsd || netbsd || openbsd) && !coop_portable
+//go:build ((linux && (race || msan || asan)) || darwin || dragonfly || freebsd || netbsd || openbsd) && !coop_portable
 
 package coop
 

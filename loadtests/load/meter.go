@@ -9,6 +9,7 @@ import (
 // A meter counts and samples. Loop only.
 type meter struct {
 	on    bool
+	tail  bool // what arrives was due before the end: it has a latency, and counts no more
 	count uint64
 	began time.Duration
 	last  time.Duration // end of the last sample
@@ -39,13 +40,18 @@ func newMeter() meter {
 
 // add counts one. known: how long it took is known.
 func (m *meter) add(took time.Duration, known bool) {
-	if !m.on {
+	if !m.on && !m.tail {
 		return
 	}
-	m.count++
+	into := m.second
+	if m.tail {
+		into = m.total
+	} else {
+		m.count++
+	}
 	if known {
 		// Cannot fail: the value is within the histogram's bounds.
-		_ = m.second.RecordValue(min(max(took, 0), maxLatency).Microseconds())
+		_ = into.RecordValue(min(max(took, 0), maxLatency).Microseconds())
 	}
 }
 

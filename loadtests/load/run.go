@@ -185,6 +185,9 @@ func (r *run) main(ctx context.Context, g *coop.Greenlet) error {
 	if err := r.wait(g, r.plan.WarmUp); err != nil {
 		return err
 	}
+	if r.interrupted {
+		return errInterrupted
+	}
 	if err := r.measure(g); err != nil {
 		return err
 	}
@@ -258,6 +261,8 @@ func (r *run) stalled() error {
 // drain lets arrive what is under way.
 func (r *run) drain(g *coop.Greenlet) {
 	r.idle = true
+	r.meter.tail = true
+	defer func() { r.result.Latency = latencyOf(r.meter.total) }()
 	const look = 5 * time.Millisecond
 	for quiet := r.arrived; r.open > 0 && r.now()-max(quiet, r.arrived) < stalledAfter && r.err == nil; {
 		if g.Sleep(look) != nil {

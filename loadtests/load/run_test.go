@@ -239,6 +239,47 @@ func TestNoCoordinatedOmission(t *testing.T) {
 	}
 }
 
+// The same at the end: what was due in the measurement and arrives behind it has been waited for as well.
+func TestNoCoordinatedOmissionAtTheEnd(t *testing.T) {
+	t.Parallel()
+	const pause = 1500 * time.Millisecond
+	addr := newLiar(t, func(m, n int, push string) []string {
+		if m == 0 && n == 20 {
+			time.Sleep(pause) // beyond the end of the measurement
+		}
+		return []string{push}
+	})
+	r, err := Run(within(t), short(func(p *Plan) {
+		p.Clients, p.Rate, p.WarmUp, p.Duration = 2, 100, -1, time.Second
+	}), Peer{Addr: addr, Protocol: Centrifuge})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slow := time.Duration(r.Latency.P90) * time.Microsecond; slow < pause/2 {
+		t.Errorf("the slowest tenth waited %s at least, although the server paused for %s", slow, pause)
+	}
+	if most := r.Latency.Max; most < (pause / 2).Microseconds() {
+		t.Errorf("the slowest waited %d µs", most)
+	}
+}
+
+// Before anything is measured there is no result to believe.
+func TestInterruptedWhileWarmingUp(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(within(t))
+	addr := newLiar(t, func(_, n int, push string) []string {
+		if n == 10 {
+			cancel()
+		}
+		return []string{push}
+	})
+	defer cancel()
+	r, err := Run(ctx, short(func(p *Plan) { p.WarmUp = time.Hour }), Peer{Addr: addr, Protocol: Centrifuge})
+	if !errors.Is(err, errInterrupted) || r.Seconds > 0 {
+		t.Errorf("%v after %g s", err, r.Seconds)
+	}
+}
+
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	addr := greenroom(t, nil)

@@ -36,7 +36,6 @@ type memoryCrowd struct {
 	r         *http.Request
 	connected atomic.Int64
 	heard     atomic.Int64
-	streams   []*coop.Stream
 }
 
 // The client's frames are masked with zeros.
