@@ -115,7 +115,7 @@ func TestFrameReader(t *testing.T) {
 			if err != nil || fmt.Sprint(got) != fmt.Sprint(c.want) {
 				t.Errorf("%s, %s: got %q, %v; wanted %q", c.name, how, got, err, c.want)
 			}
-			if r.unfinished() || r.msg != nil || r.ctl != nil {
+			if r.frameParts != nil {
 				t.Errorf("%s, %s: the reader keeps something", c.name, how)
 			}
 		}
