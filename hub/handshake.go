@@ -2,9 +2,11 @@ package hub
 
 import (
 	"encoding/json"
+	"hash/maphash"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,48 +35,75 @@ type Request struct {
 
 // NewRequest keeps what an application may ask of r. Headers of the connection itself are left out.
 func NewRequest(r *http.Request) *Request {
-	var b strings.Builder
-	add := func(name, value string) {
-		b.WriteString(name)
-		b.WriteString(": ")
-		b.WriteString(value)
-		b.WriteByte('\n')
-	}
-	add("Host", r.Host)
-	for name, values := range r.Header {
+	var space [512]byte
+	b := appendHeader(space[:0], "Host", r.Host)
+	var names [16]string
+	for _, name := range sortedNames(names[:0], r.Header) { // in one order, so that equal ones are found equal
 		switch name {
 		case "Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version", "Sec-Websocket-Extensions",
 			"Accept-Encoding", "Cache-Control", "Pragma":
 			continue
 		}
-		for _, v := range values {
-			add(name, v)
+		for _, v := range r.Header[name] {
+			b = appendHeader(b, name, v)
 		}
 	}
 	return &Request{
 		RemoteAddr: r.RemoteAddr,
 		LocalAddr:  localAddr(r),
-		URL:        strings.Clone(r.RequestURI), // else all of the request's text stays
+		URL:        common.text(r.RequestURI),
 		Issued:     time.Now(),
 		Secure:     r.TLS != nil,
 		XDomain:    r.Header.Get("Origin") != "",
-		headers:    strings.Clone(b.String()),
+		headers:    common.text(string(b)),
 	}
 }
 
-// lastLocal is the address that the last request came in at. Most come in at the same one, and share its text.
-var lastLocal atomic.Pointer[string]
+func appendHeader(b []byte, name, value string) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), '\n')
+}
+
+func sortedNames(names []string, h http.Header) []string {
+	for name := range h {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
 
 func localAddr(r *http.Request) string {
 	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if !ok {
 		return ""
 	}
-	s := a.String()
-	if last := lastLocal.Load(); last != nil && *last == s {
+	return common.text(a.String())
+}
+
+// common has what requests have lately said.
+var common = texts{seed: maphash.MakeSeed()}
+
+// texts lets requests share equal texts: thousands come from the same page in the same browser. It remembers the
+// last text for each of 256 hashes, 256 KB at most. Any goroutine.
+type texts struct {
+	seed  maphash.Seed
+	slots [256]atomic.Pointer[string]
+}
+
+// maxCommon is the longest text worth remembering. Long ones hold somebody's cookies.
+const maxCommon = 1 << 10
+
+// text is a copy of s, perhaps one that others have as well. It never holds on to what s was part of.
+func (t *texts) text(s string) string {
+	if len(s) > maxCommon {
+		return strings.Clone(s)
+	}
+	slot := &t.slots[maphash.String(t.seed, s)%uint64(len(t.slots))]
+	if last := slot.Load(); last != nil && *last == s {
 		return *last
 	}
-	lastLocal.Store(&s)
+	s = strings.Clone(s)
+	slot.Store(&s)
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestRequestKeepsHeadersAndQuery(t *testing.T) {
@@ -26,5 +27,25 @@ func TestRequestKeepsHeadersAndQuery(t *testing.T) {
 	}
 	if r.XDomain || r.Secure || r.URL != "/socket.io/?EIO=4&room=a%20b&room=c&bad=%zz" {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Sessions of one page share its texts, in whatever order a map has the headers.
+func TestEqualRequestsShareTexts(t *testing.T) {
+	h := http.Header{"Origin": {"https://a.example"}, "User-Agent": {"x"}, "Accept-Language": {"en"}, "Sec-Fetch-Mode": {"websocket"}}
+	request := func() *Request {
+		return NewRequest(&http.Request{RequestURI: "/shared/?EIO=4", Host: "a.example", Header: h})
+	}
+	first := request()
+	for range 20 {
+		r := request()
+		if r.headers != first.headers || unsafe.StringData(r.headers) != unsafe.StringData(first.headers) ||
+			unsafe.StringData(r.URL) != unsafe.StringData(first.URL) {
+			t.Fatalf("%q and %q are two texts", first.headers, r.headers)
+		}
+	}
+	long := &http.Request{RequestURI: "/" + strings.Repeat("a", maxCommon), Host: "a.example"}
+	if a, b := NewRequest(long).URL, NewRequest(long).URL; a != b || unsafe.StringData(a) == unsafe.StringData(b) {
+		t.Error("a long text is remembered")
 	}
 }

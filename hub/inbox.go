@@ -14,20 +14,12 @@ const eventOverhead = 160
 
 // inbox holds the events that a session's handler has not taken yet. // loop
 type inbox struct {
-	queue   *coop.Queue[*Event]
-	stash   []*Event // passed over by Wait, taken first by Events
-	count   int
-	bytes   int
-	full    bool
-	onRoom  func()
-	maxN    int
-	maxSoft int
-	maxHard int
-}
-
-func (in *inbox) init(o Options) {
-	in.queue = coop.NewQueue[*Event](-1)
-	in.maxN, in.maxSoft, in.maxHard = o.InboxEvents, o.InboxBytes, o.InboxMax
+	queue  *coop.Queue[*Event]
+	stash  []*Event // passed over by Wait, taken first by Events
+	count  int
+	bytes  int
+	onRoom func()
+	full   bool
 }
 
 func (in *inbox) close() { in.queue.Close() }
@@ -46,10 +38,12 @@ func (in *inbox) discard(h *Hub, reason string) {
 	}
 }
 
-func (in *inbox) took(ev *Event) {
+// took notes that the handler has taken an event.
+func (s *Session) took(ev *Event) {
+	in, o := &s.inbox, &s.ns.hub.opts
 	in.count--
 	in.bytes -= ev.cost()
-	if in.full && in.count <= in.maxN/2 && in.bytes <= in.maxSoft/2 {
+	if in.full && in.count <= o.InboxEvents/2 && in.bytes <= o.InboxBytes/2 {
 		in.full = false
 		if in.onRoom != nil {
 			in.onRoom()
@@ -63,21 +57,21 @@ func (in *inbox) took(ev *Event) {
 // beyond saving, or the client has been far too fast for long: the transport closes the connection. [ErrGone] when the
 // session is over.
 func (s *Session) Deliver(ev *Event) error {
-	in := &s.inbox
+	in, o := &s.inbox, &s.ns.hub.opts
 	if !s.Connected() {
 		return ErrGone
 	}
 	ev.session = s
-	if rate := s.ns.hub.opts.EventRate; rate > 0 && !s.pace.allow(s.loop.Now(), rate, s.ns.hub.opts.EventBurst) {
+	if o.EventRate > 0 && !s.pace.allow(s.loop.Now(), o.EventRate, o.EventBurst) {
 		return s.tooFast(ev)
 	}
-	if in.bytes+ev.cost() > in.maxHard {
+	if in.bytes+ev.cost() > o.InboxMax {
 		s.ns.hub.Count("inbox_overloaded")
 		return ErrOverloaded
 	}
 	in.count++
 	in.bytes += ev.cost()
-	if in.count >= in.maxN || in.bytes >= in.maxSoft {
+	if in.count >= o.InboxEvents || in.bytes >= o.InboxBytes {
 		in.full = true
 	}
 	if !in.queue.TryPut(ev) {
@@ -117,7 +111,7 @@ func (s *Session) next() (*Event, error) {
 		ev := in.stash[0]
 		in.stash[0] = nil
 		in.stash = in.stash[1:]
-		in.took(ev)
+		s.took(ev)
 		return ev, nil
 	}
 	for {
@@ -125,7 +119,7 @@ func (s *Session) next() (*Event, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.took(ev)
+		s.took(ev)
 		if s.listeners == nil || s.hear(ev) {
 			return ev, nil
 		}
@@ -140,7 +134,7 @@ func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
 	for i, ev := range in.stash {
 		if ev.Name == name {
 			in.stash = append(in.stash[:i:i], in.stash[i+1:]...)
-			in.took(ev)
+			s.took(ev)
 			return ev, nil
 		}
 	}
@@ -152,11 +146,11 @@ func (s *Session) Wait(name string, d time.Duration) (*Event, error) {
 				return err
 			}
 			if s.listeners != nil && !s.hear(ev) {
-				in.took(ev)
+				s.took(ev)
 				continue
 			}
 			if ev.Name == name {
-				in.took(ev)
+				s.took(ev)
 				found = ev
 				return nil
 			}

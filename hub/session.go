@@ -48,7 +48,7 @@ func newSession(ns *Namespace, c Conn, hs *Handshake) *Session {
 	if hs != nil {
 		s.handshake = *hs
 	}
-	s.inbox.init(ns.hub.opts)
+	s.inbox.queue = coop.NewQueue[*Event](-1)
 	return s
 }
 

@@ -12,8 +12,8 @@ func TestSizesOfSessions(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"Session", unsafe.Sizeof(Session{}), 304},
-		{"inbox", unsafe.Sizeof(inbox{}), 96},
+		{"Session", unsafe.Sizeof(Session{}), 288},
+		{"inbox", unsafe.Sizeof(inbox{}), 64},
 		{"Handshake", unsafe.Sizeof(Handshake{}), 32},
 		{"Request", unsafe.Sizeof(Request{}), 96},
 		{"Outbox", unsafe.Sizeof(Outbox{}), 96},

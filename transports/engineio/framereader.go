@@ -50,8 +50,18 @@ var (
 // interface, so one pair per loop keeps the read path free of allocations
 // (ws.ReadHeader makes 12 bytes for each frame; see BenchmarkFrameReader).
 type headerReader struct {
-	src bytes.Reader
-	buf [ws.MaxHeaderSize]byte
+	src   bytes.Reader
+	buf   [ws.MaxHeaderSize]byte
+	spare *frameParts // for the next reader that needs one
+}
+
+// parts is what a reader needs while it reads. It gives it back unless a message is left unfinished.
+func (r *headerReader) parts() *frameParts {
+	f := r.spare
+	if r.spare = nil; f == nil {
+		f = new(frameParts)
+	}
+	return f
 }
 
 // parse reads the header at the start of p and returns its size.
@@ -75,6 +85,13 @@ func (r *headerReader) parse(p []byte) (h ws.Header, size int, err error) {
 // (RFC 6455, sections 5 and 7). It is fed whatever arrived and keeps a copy only
 // of an unfinished frame or fragmented message. It belongs to one loop.
 type frameReader struct {
+	*frameParts      // nil between messages: most connections are idle
+	deflate     bool // compressed messages are allowed
+	packed      bool // the message is compressed, also the one just returned
+}
+
+// frameParts is what has come of a message or control frame.
+type frameParts struct {
 	header ws.Header // of the frame being read, when inFrame
 	left   int64     // bytes of it to come
 	msg    []byte    // payload of the unfinished message so far, unmasked
@@ -85,14 +102,14 @@ type frameReader struct {
 	op        ws.OpCode // of the unfinished message, 0 when there is none
 	inFrame   bool
 	headLen   uint8
-	deflate   bool                   // compressed messages are allowed
-	packed    bool                   // the message is compressed, also the one just returned
 	unchecked uint8                  // bytes at the end of msg that may begin a character
 	head      [ws.MaxHeaderSize]byte // the first bytes of an incomplete header
 }
 
 // unfinished reports whether the reader holds a part of something.
-func (r *frameReader) unfinished() bool { return r.inFrame || r.op != 0 || r.headLen > 0 }
+func (r *frameReader) unfinished() bool { return r.frameParts != nil && r.begun() }
+
+func (f *frameParts) begun() bool { return f.inFrame || f.op != 0 || f.headLen > 0 }
 
 // next reads up to the next whole message or control frame. op is 0 when p was
 // used up before. data is a part of p, unmasked in place, or a buffer that the
@@ -100,12 +117,23 @@ func (r *frameReader) unfinished() bool { return r.inFrame || r.op != 0 || r.hea
 // came. now starts the clock of an unfinished message; max bounds
 // a message's bytes, and is checked before anything is stored.
 func (r *frameReader) next(hr *headerReader, p []byte, max int, now time.Duration) (op ws.OpCode, data, rest []byte, err error) {
+	if r.frameParts == nil {
+		r.frameParts = hr.parts()
+	}
+	op, data, rest, err = r.read(hr, p, max, now)
+	if err == nil && !r.begun() {
+		hr.spare, r.frameParts = r.frameParts, nil
+	}
+	return op, data, rest, err
+}
+
+func (r *frameReader) read(hr *headerReader, p []byte, max int, now time.Duration) (op ws.OpCode, data, rest []byte, err error) {
 	for {
 		if !r.inFrame {
 			if len(p) == 0 {
 				return 0, nil, nil, nil
 			}
-			idle := !r.unfinished()
+			idle := !r.begun()
 			p, err = r.readHeader(hr, p, max)
 			if err != nil {
 				return 0, nil, nil, err

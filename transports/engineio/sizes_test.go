@@ -13,8 +13,8 @@ func TestSizesOfSessions(t *testing.T) {
 		size, max uintptr
 	}{
 		{"Socket", unsafe.Sizeof(Socket{}), 256},
-		{"wsConn", unsafe.Sizeof(wsConn{}), 192},
-		{"frameReader", unsafe.Sizeof(frameReader{}), 112},
+		{"wsConn", unsafe.Sizeof(wsConn{}), 96},
+		{"frameReader", unsafe.Sizeof(frameReader{}), 16},
 	} {
 		t.Logf("%s: %d", c.name, c.size)
 		if c.size > c.max && unsafe.Sizeof(uintptr(0)) == 8 {

@@ -29,8 +29,8 @@ type wsConn struct {
 
 	inflating *inflating // a message that is, or was, inflated beside the loop
 
-	pings    int32 // tokens left of the rate limit
 	pingsAt  time.Duration
+	pings    int32 // tokens left of the rate limit
 	probes   uint8 // "2probe"s answered
 	probed   bool  // the client has been told that this WebSocket works
 	base64   bool  // the client of protocol 3 takes no binary frames

@@ -33,14 +33,19 @@ type conn struct {
 	spaces    []space
 	left      []departure
 	partial   *partial
-	timer     coop.Timer    // until a namespace is joined, and of the partial
-	connectBy time.Duration // on the loop's clock, when a namespace must be joined
-	connected bool          // one was joined, once
+	owing     *owing // until a namespace is joined, and with a partial
+	connected bool   // one was joined, once
 	closed    bool
 	v4        bool  // the client speaks protocol 4, see v4.go
 	opened    int32 // namespaces joined since openedFrom
 
 	openedFrom time.Duration
+}
+
+// owing bounds the time for what a client owes. Most connections owe nothing, and have none.
+type owing struct {
+	timer     coop.Timer
+	connectBy time.Duration // on the loop's clock, when a namespace must be joined
 }
 
 // space is one namespace of a connection.
@@ -57,9 +62,9 @@ type departure struct {
 
 // open makes the handler of a new Engine.IO session.
 func (srv *Server) open(s *engineio.Socket) engineio.Handler {
-	c := &conn{srv: srv, sock: s, connectBy: s.Loop().Now() + srv.opts.ConnectTimeout}
-	c.timer.Init(s.Loop(), c.timeout)
-	c.timer.Reset(srv.opts.ConnectTimeout)
+	c := &conn{srv: srv, sock: s}
+	c.wait(srv.opts.ConnectTimeout)
+	c.owing.connectBy = s.Loop().Now() + srv.opts.ConnectTimeout
 	srv.unconnected.Add(1)
 	if s.Protocol() == 3 {
 		c.v4 = true
@@ -70,26 +75,44 @@ func (srv *Server) open(s *engineio.Socket) engineio.Handler {
 
 // timeout ends connections that join nothing, or leave a packet incomplete.
 func (c *conn) timeout() {
-	if c.connected || c.sock.Loop().Now() < c.connectBy {
+	if c.connected || c.sock.Loop().Now() < c.owing.connectBy {
 		c.sock.Refuse(refusePartial)
 		return
 	}
 	c.sock.Refuse(refuseNoConnect)
 }
 
+// wait sets the timer.
+func (c *conn) wait(d time.Duration) {
+	if c.owing == nil {
+		c.owing = new(owing)
+		c.owing.timer.Init(c.sock.Loop(), c.timeout)
+	}
+	c.owing.timer.Reset(d)
+}
+
+// stopTimer is for a client that owes nothing.
+func (c *conn) stopTimer() {
+	if c.owing != nil {
+		c.owing.timer.Stop()
+		c.owing = nil
+	}
+}
+
 // setTimer sets the timer for the partial, if there is one, and for the first
 // namespace, if none was joined: whichever comes first.
 func (c *conn) setTimer() {
-	left := max(0, c.connectBy-c.sock.Loop().Now())
 	switch {
 	case c.partial != nil && c.connected:
-		c.timer.Reset(c.srv.opts.PartialTimeout)
-	case c.partial != nil:
-		c.timer.Reset(min(c.srv.opts.PartialTimeout, left))
+		c.wait(c.srv.opts.PartialTimeout)
 	case c.connected:
-		c.timer.Stop()
+		c.stopTimer()
 	default:
-		c.timer.Reset(left)
+		left := max(0, c.owing.connectBy-c.sock.Loop().Now())
+		if c.partial != nil {
+			left = min(c.srv.opts.PartialTimeout, left)
+		}
+		c.wait(left)
 	}
 }
 
@@ -99,7 +122,7 @@ func (c *conn) OnClose(_ *engineio.Socket, reason string) {
 	if !c.connected {
 		c.srv.unconnected.Add(-1)
 	}
-	c.timer.Stop()
+	c.stopTimer()
 	c.partial = nil
 	spaces := c.spaces
 	c.spaces, c.left = nil, nil
@@ -182,7 +205,7 @@ func (c *conn) Accepted(s *hub.Session) {
 		c.connected = true
 		c.srv.unconnected.Add(-1)
 		if c.partial == nil {
-			c.timer.Stop()
+			c.stopTimer()
 		}
 	}
 	var reply hub.Payload

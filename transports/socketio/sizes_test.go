@@ -11,7 +11,7 @@ func TestSizesOfSessions(t *testing.T) {
 		name      string
 		size, max uintptr
 	}{
-		{"conn", unsafe.Sizeof(conn{}), 128},
+		{"conn", unsafe.Sizeof(conn{}), 96},
 		{"space", unsafe.Sizeof(space{}), 16},
 	} {
 		t.Logf("%s: %d", c.name, c.size)
