@@ -257,3 +257,31 @@ func readMessage(t testing.TB, c net.Conn) string {
 	}
 	return string(got)
 }
+
+// TestRequestsArePrincipals: who has shaken hands as somebody is that one to the endpoints that answer.
+func TestRequestsArePrincipals(t *testing.T) {
+	domains := make(chan string, 2)
+	_, b := controlled(t, Options{Workers: anyPort, Security: Security{Authenticator: func(_ context.Context, r AuthRequest) (Principal, error) {
+		domains <- r.Domain
+		return Principal{User: "feed", Publish: Patterns{"in.*"}}, nil
+	}}})
+	a := ask(t, b.Addr("control"), zmq4.Dealer)
+	if got := a.must("publish", map[string]any{"room": "in.a"}); !strings.Contains(got, `"seq":1`) {
+		t.Errorf("published: %s", got)
+	}
+	for method, params := range map[string]map[string]any{
+		"publish": {"room": "out"}, "history": {"room": "in.a"}, "snapshot": {"room": "in.a"}, "kick": {"user": "u"}, "stats": nil,
+	} {
+		if code := a.call(method, params).Code; code != "forbidden" {
+			t.Errorf("%s: %q", method, code)
+		}
+	}
+	w := ask(t, b.Addr("workers"), zmq4.Dealer)
+	w.send("READY", `{"version":1,"events":["*"]}`)
+	if got := w.receive(); got[0] != "ERROR" || !strings.Contains(got[1], `"code":"forbidden"`) {
+		t.Errorf("registered: %q", got)
+	}
+	if first, second := <-domains, <-domains; first != "control" || second != "workers" {
+		t.Errorf("domains %s, %s", first, second)
+	}
+}
