@@ -30,9 +30,13 @@ type keepsake struct {
 func (e *emptyRooms) keep(r *Room, now time.Time, o *Options) (over []*Room) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.forgetLocked(r)
-	r.kept = keepsake{at: e.list.PushBack(r), since: now, bytes: r.history.bytes}
-	e.bytes += r.kept.bytes
+	at := r.kept.at
+	if at == nil {
+		at = e.list.PushBack(r)
+	}
+	e.list.MoveToBack(at)
+	e.bytes += r.history.bytes - r.kept.bytes
+	r.kept = keepsake{at: at, since: now, bytes: r.history.bytes}
 	for e.list.Len() > 0 {
 		oldest := e.list.Front().Value.(*Room)
 		if e.list.Len() <= o.MaxEmptyRooms && e.bytes <= o.EmptyRoomBytes && now.Sub(oldest.kept.since) <= o.HistoryTTL {

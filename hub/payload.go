@@ -18,6 +18,8 @@ import (
 type Payload struct {
 	JSON        []byte
 	Attachments [][]byte
+
+	meta int // where the meta that the hub has appended begins in JSON, 0 for none: Split need not read it
 }
 
 // Binary is a byte string that travels as a binary attachment. A []byte argument is treated the same.

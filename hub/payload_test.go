@@ -115,6 +115,26 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestSplitKnowsMeta: what is found with the mark of where meta begins is what is found without.
+func TestSplitKnowsMeta(t *testing.T) {
+	m := &Message{Room: `a,"b]`, ID: "x-1", Seq: 1, From: &Sender{ID: "i", Name: "[{,"}}
+	for _, args := range [][]any{nil, {"x"}, {[]any{1, "],"}, nil}} {
+		p, err := EncodeArgs("e", args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		marked := p.withMeta(m, "")
+		got, err := marked.Split()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Payload{JSON: marked.JSON}.Split()
+		if err != nil || marked.meta == 0 || len(got) != len(args)+2 || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q, want %q, %v", got, want, err)
+		}
+	}
+}
+
 // FuzzSplit compares Split with encoding/json on every valid array: the elements are the same, decode to
 // the same, and joined again they are the array. On anything else it must not panic.
 func FuzzSplit(f *testing.F) {

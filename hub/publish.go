@@ -174,7 +174,7 @@ func (p Payload) withMeta(m *Message, epoch string) Payload {
 		b = append(b, `,"epoch":`...)
 		b = appendString(b, epoch)
 	}
-	return Payload{JSON: append(b, '}', ']'), Attachments: p.Attachments}
+	return Payload{JSON: append(b, '}', ']'), Attachments: p.Attachments, meta: len(p.JSON)}
 }
 
 // maxBinary is how many binary values a publication or an answer may hold: official Socket.IO clients

@@ -9,6 +9,9 @@ import (
 
 var errNotArray = errors.New("not a JSON array")
 
+// metaStart is how meta begins, with the comma in front of it.
+var metaStart = []byte(`,{"room":`)
+
 // Split returns the top-level elements of the payload's array without copying them. The JSON must
 // be valid, as everything is that came through a transport or through [EncodeArgs].
 func (p Payload) Split() ([]json.RawMessage, error) { return p.AppendSplit(nil) }
@@ -19,7 +22,12 @@ func (p Payload) AppendSplit(dst []json.RawMessage) ([]json.RawMessage, error) {
 	if len(b) < 2 || b[0] != '[' || b[len(b)-1] != ']' {
 		return dst, errNotArray
 	}
-	b = b[1 : len(b)-1]
+	end := len(b) - 1
+	marked := p.meta > 0 && len(b) == len(p.JSON) && p.meta < end && bytes.HasPrefix(b[p.meta-1:], metaStart)
+	if marked {
+		end = p.meta - 1
+	}
+	b = b[1:end]
 	start, depth := 0, 0
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -36,6 +44,9 @@ func (p Payload) AppendSplit(dst []json.RawMessage) ([]json.RawMessage, error) {
 	}
 	if last := bytes.TrimSpace(b[start:]); len(last) > 0 {
 		dst = append(dst, json.RawMessage(last))
+	}
+	if marked {
+		dst = append(dst, json.RawMessage(p.JSON[p.meta:len(p.JSON)-1]))
 	}
 	return dst, nil
 }

@@ -91,7 +91,7 @@ func control(ctx context.Context, b *bench) ([]line, error) {
 	}
 	return []line{
 		{Title: "control: ping by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Theirs: median(m["libzmq_router_us"]), Ours: median(m["ping_us"]), Bar: 1.5, Most: true},
-		{Title: "control: ping by a pyzmq REQ, to pyzmq's REP", Unit: "µs, p50", Theirs: median(m["libzmq_rep_us"]), Ours: median(m["ping_us"]), Bar: 1.5, Most: true},
+		{Title: "control: ping by a pyzmq REQ, to pyzmq's REP", Unit: "µs, p50", Theirs: median(m["libzmq_rep_us"]), Ours: median(m["ping_us"])},
 		{Title: "control: publish by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Theirs: median(m["libzmq_router_us"]), Ours: median(m["publish_us"]), Bar: 1.5, Most: true},
 	}, nil
 }
