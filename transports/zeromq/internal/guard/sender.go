@@ -29,7 +29,7 @@ type sender struct {
 	slowSince time.Time // first drop of an unbroken series
 	stopped   bool
 	wrote     func() // see Conn.OnRoom; nil for nobody
-	lost      bool // a batch was not written, or not all of it
+	lost      bool   // a batch was not written, or not all of it
 }
 
 func (s *sender) init(raw net.Conn, l Limits, failed func(error)) {
