@@ -526,3 +526,16 @@ func TestPoller(t *testing.T) {
 		return nil
 	})
 }
+
+// A peer that has gone, of which something waits that nobody will receive, does not keep the socket from closing.
+func TestCloseWithUnread(t *testing.T) {
+	r, s := pairOf(t, zmq.XPUB, zmq.Options{}, zmq.SUB, zmq.Options{})
+	if err := s.Subscribe("x"); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, r, "\x01x")
+	if err := s.CloseContext(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the cancellation", func() bool { return zmq.Waiting(r) == 1 })
+}

@@ -246,11 +246,11 @@ func (s *Socket) beginClose() {
 	s.pattern.close()
 	s.receivers.everybody()
 	s.senders.everybody()
-	for _, p := range s.peers {
-		p.room.Signal()
+	for s.ready.len() > 0 { // whoever waits for room, or has gone and waits to be forgotten
+		s.ready.pop().room.Signal()
 	}
 	listeners, pending, peers := s.listeners, s.pending, slices.Clone(s.peers)
-	s.listeners, s.pending, s.ready = nil, nil, fifo[*peer]{}
+	s.listeners, s.pending = nil, nil
 	s.mu.Unlock()
 
 	for _, ln := range listeners {
