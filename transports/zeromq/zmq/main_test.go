@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	// patience is how long a test waits for what must happen. Nothing is decided by its length.
-	patience = 20 * time.Second
+	patience = time.Minute
 	anyPort  = "tcp://127.0.0.1:0"
 )
 
