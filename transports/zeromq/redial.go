@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/go-zeromq/zmq4"
 
+	"greenroom/transports/zeromq/internal/addr"
 	"greenroom/transports/zeromq/internal/guard"
 )
 
@@ -102,7 +102,7 @@ func (b *Bridge) UpstreamTopics() int { return b.up.size() }
 
 func (p *publisher) run() {
 	o := p.set.bridge.opts
-	pause := o.RedialMin
+	pauses := addr.Backoff{Min: o.RedialMin, Max: o.RedialMax}
 	for {
 		began := time.Now()
 		err := p.once()
@@ -111,13 +111,11 @@ func (p *publisher) run() {
 		}
 		p.lost(err)
 		if time.Since(began) > o.RedialMax {
-			pause = o.RedialMin // it was a good one: a restart, most likely
+			pauses.Reset() // it was a good one: a restart, most likely
 		}
-		// Half of the pause is random, so that many nodes do not come back to a restarted publisher at once.
-		if !p.sleep(pause/2 + rand.N(pause/2+1)) {
+		if !p.sleep(pauses.Next()) {
 			return
 		}
-		pause = min(2*pause, o.RedialMax)
 	}
 }
 

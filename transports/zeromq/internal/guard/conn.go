@@ -25,6 +25,7 @@ type Conn struct {
 
 	beats  sync.WaitGroup // of Heartbeat
 	reads  atomic.Int64   // that brought something
+	asking atomic.Bool    // the owner is reading: silence is the peer's
 	ponged atomic.Bool    // the peer has answered a PING
 
 	errMu  sync.Mutex // also held while the read deadline is set
@@ -48,6 +49,9 @@ func New(raw net.Conn, local string, l Limits) *Conn {
 
 // PeerType is the socket type that the peer named in its READY. Owner, after the handshake.
 func (c *Conn) PeerType() string { return c.in.peerType }
+
+// Identity is what the peer called itself in its READY; nobody has checked that it is true. Owner, after the handshake.
+func (c *Conn) Identity() string { return c.in.identity }
 
 // Heard reports whether anything has come from the peer. Owner, or when the owner has ended.
 func (c *Conn) Heard() bool {
@@ -141,7 +145,9 @@ func (c *Conn) fill() error {
 	if err := c.heartbeat(); err != nil {
 		return err
 	}
+	c.asking.Store(true)
 	n, err := c.raw.Read(c.in.space())
+	c.asking.Store(false)
 	c.in.filled(n)
 	c.reads.Add(1)
 	switch {
@@ -232,6 +238,13 @@ func (c *Conn) Send(msg []byte) error {
 	}
 	return nil
 }
+
+// Room reports whether TrySend would take a small message.
+func (c *Conn) Room() bool { return c.out.hasRoom() }
+
+// OnRoom has fn called after every batch that was handed to the network: there is room in the queue. It is called on
+// the flusher's goroutine and must not wait for it.
+func (c *Conn) OnRoom(fn func()) { c.out.onRoom(fn) }
 
 // Flush waits until all that was queued is handed to the network, or the connection ends.
 func (c *Conn) Flush() error {

@@ -19,7 +19,8 @@ func (c *Conn) Heartbeat(interval, timeout time.Duration) {
 		var seen int64
 		at := time.Now() // when something was last noticed
 		for {
-			if n := c.reads.Load(); n != seen {
+			// An owner that does not read, because it has no room for more, hears nothing.
+			if n := c.reads.Load(); n != seen || !c.asking.Load() {
 				seen, at = n, time.Now()
 			} else if c.ponged.Load() && time.Since(at) >= timeout {
 				c.fail(violation(ReasonHeartbeat, "nothing came for %v, not even an answer to a PING", timeout))

@@ -10,6 +10,9 @@ func (c *Conn) Next(frames [][]byte) ([][]byte, error) {
 	return c.in.message(frames[:0]), nil
 }
 
+// Buffered reports whether Next has a message without reading from the network. Owner.
+func (c *Conn) Buffered() bool { return c.in.r < c.in.d }
+
 // message takes one cleared message.
 func (p *parser) message(frames [][]byte) [][]byte {
 	for p.r < p.d {

@@ -11,6 +11,11 @@ import (
 // looks at the peer's READY before it sends its own, so that an ERROR can stand in its place (RFC 23). The
 // error is why the peer was refused; the caller closes c then.
 func Open(c *Conn, local zmq4.SocketType, server bool) (conn *zmq4.Conn, err error) {
+	return OpenAs(c, local, "", server)
+}
+
+// OpenAs is Open for a socket that has an identity, at most 255 bytes of which the first is not zero.
+func OpenAs(c *Conn, local zmq4.SocketType, identity string, server bool) (conn *zmq4.Conn, err error) {
 	defer func() {
 		// Nothing is known to be left that makes zmq4 panic; a peer shall not find what is not known.
 		if v := recover(); v != nil {
@@ -22,7 +27,7 @@ func Open(c *Conn, local zmq4.SocketType, server bool) (conn *zmq4.Conn, err err
 		security = acceptor{security}
 		c.explains = true
 	}
-	conn, err = zmq4.Open(c, security, local, nil, server, nil)
+	conn, err = zmq4.Open(c, security, local, zmq4.SocketIdentity(identity), server, nil)
 	if own := c.Err(); own != nil {
 		return nil, own
 	}

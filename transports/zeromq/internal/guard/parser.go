@@ -24,7 +24,8 @@ type parser struct {
 	local    string // our socket type
 	subs     bool   // hand SUBSCRIBE and CANCEL up as messages
 	phase    phase
-	peerType string // set when READY has passed
+	peerType string // set when READY has passed, and so is
+	identity string
 	pong     func(context []byte) error
 	ponged   func()                      // a PONG has come; nil when nobody asks
 	admit    func(identity string) error // decides on a NULL peer; nil lets everyone in
@@ -142,13 +143,22 @@ func (p *parser) ready() (progress bool, err error) {
 	if end > p.w {
 		return false, nil
 	}
-	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local, p.admit); err != nil {
+	if p.peerType, err = parseReady(p.buf[p.s+h.len:end], p.local, p.meet); err != nil {
 		return false, err
 	}
 	p.r = p.s + canonicalReady(p.buf[p.s:end], p.peerType)
 	p.d, p.s = end, end
 	p.phase = phaseTraffic
 	return true, nil
+}
+
+// meet is told who the peer says it is.
+func (p *parser) meet(identity string) error {
+	p.identity = identity
+	if p.admit == nil {
+		return nil
+	}
+	return p.admit(identity)
 }
 
 // traffic clears as many whole messages as are there, or deals with one command. What comes before a

@@ -38,7 +38,8 @@ type sender struct {
 	batchDrop bool      // a message was dropped since the last swap
 	slowSince time.Time // first drop of an unbroken series
 	stopped   bool
-	lost      bool // a batch was not written, or not all of it
+	wrote     func() // see Conn.OnRoom; nil for nobody
+	lost      bool   // a batch was not written, or not all of it
 }
 
 func (s *sender) init(raw net.Conn, l Limits, failed func(error)) {
@@ -92,10 +93,14 @@ func (s *sender) run() {
 			s.slowSince = time.Time{}
 		}
 		s.room.Broadcast()
+		wrote := s.wrote
 		s.mu.Unlock()
 		if err != nil {
 			s.failed(err)
 			return
+		}
+		if wrote != nil {
+			wrote()
 		}
 	}
 }
@@ -200,6 +205,18 @@ func (s *sender) trySend(msg []byte) bool {
 	}
 	s.push(msg, 1)
 	return true
+}
+
+func (s *sender) hasRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.stopped && !s.full(1)
+}
+
+func (s *sender) onRoom(fn func()) {
+	s.mu.Lock()
+	s.wrote = fn
+	s.mu.Unlock()
 }
 
 // urgent queues a command past the message bound, but not without a bound.
