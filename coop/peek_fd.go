@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,18 @@ func (s *Stream) unregister() {
 	if s.flags&streamStarted != 0 {
 		s.loop.poller.Remove(int(s.fd))
 	}
+}
+
+// connFD makes a connection of the descriptor again. It is nil if that fails, and the descriptor closed.
+func (s *Stream) connFD() net.Conn {
+	f := os.NewFile(uintptr(s.fd), "")
+	s.fd = -1
+	defer f.Close() // the connection has a duplicate
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil
+	}
+	return c
 }
 
 // peekFD copies what has arrived into the loop's buffer and leaves it in the system's. Nothing and no error: there is

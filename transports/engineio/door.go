@@ -21,6 +21,9 @@ const (
 	doorLooks = 8
 	// doorQueue is how many connections may wait for Accept before no more are taken from the system.
 	doorQueue = 128
+	// doorIdle is how long a connection whose polls were answered at the door may be idle there. Then it is net/http's, which
+	// knows what the application allows.
+	doorIdle = 30 * time.Second
 	// farewellTime is how long a client that was refused gets to read why, as from net/http.
 	farewellTime = 500 * time.Millisecond
 )
@@ -58,10 +61,11 @@ type door struct {
 
 	mu      sync.Mutex
 	changed sync.Cond
-	guests  map[*guest]struct{} // undecided
-	passed  []net.Conn          // for Accept
-	err     error               // the same
-	over    bool                // nothing will be accepted any more
+	guests  map[*guest]struct{}
+	kept    int        // how many of them are kept
+	passed  []net.Conn // for Accept
+	err     error      // the same
+	over    bool       // nothing will be accepted any more
 }
 
 // Accept implements [net.Listener]: it returns the next connection that is not for this server alone.
@@ -174,7 +178,7 @@ func (d *door) look(c net.Conn) bool {
 	if d.srv.wrapped.Load() {
 		return false
 	}
-	g := &guest{door: d, conn: c, loop: d.srv.hub.Loops().Least()}
+	g := &guest{door: d, loop: d.srv.hub.Loops().Least(), local: c.LocalAddr(), remote: c.RemoteAddr().String()}
 	if !d.enter(g) {
 		return false
 	}
@@ -189,29 +193,55 @@ func (d *door) look(c net.Conn) bool {
 func (d *door) enter(g *guest) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over || len(d.guests) >= d.srv.opts.MaxPending {
+	if d.over || len(d.guests)-d.kept >= d.srv.opts.MaxPending {
 		return false
 	}
 	d.guests[g] = struct{}{}
 	return true
 }
 
+// keep has a guest stay for more than one request, unless there are too many: one for each session, and as many that are
+// between two sessions.
+func (d *door) keep(g *guest) bool {
+	if g.kept {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kept/2 >= d.srv.opts.MaxSessions {
+		return false
+	}
+	g.kept = true
+	d.kept++
+	return true
+}
+
 func (d *door) forget(g *guest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, ok := d.guests[g]; ok && g.kept {
+		d.kept--
+	}
 	delete(d.guests, g)
 }
 
 // guest is a connection at the door. It implements [coop.PeekHandler]. // loop
 type guest struct {
-	door  *door
-	conn  net.Conn // for its addresses
-	loop  *coop.Loop
-	peek  *coop.Peek
-	timer coop.Timer
-	looks uint8
-	known bool // its request is being served
-	gone  bool // it is somebody else's, or has ended
+	door   *door
+	local  net.Addr
+	remote string
+	loop   *coop.Loop
+	peek   *coop.Peek
+	timer  coop.Timer
+	looks  uint8
+	known  bool // its request is being served
+	gone   bool // it is somebody else's, or has ended
+	kept   bool // it polls
+
+	// Of the poll that is being answered, or was last:
+	request *http.Request
+	reply   *doorAnswer
+	poll    *pollRequest // nil for a handshake, and when it is refused
 }
 
 // OnPeek implements [coop.PeekHandler].
@@ -219,7 +249,7 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 	switch {
 	case g.peek == nil:
 		g.peek = p
-		g.timer.Init(g.loop, g.pass)
+		g.timer.Init(g.loop, g.due)
 		g.timer.Reset(doorPatience)
 		if g.door.closed() {
 			g.leave() // it was closed before the guest could be told
@@ -230,22 +260,70 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 	}
 	g.looks++
 	r, size, ok := readHead(head)
+	if r == nil {
+		switch {
+		case !ok || over || g.looks >= doorLooks:
+			g.pass()
+		case g.kept && g.looks == 1:
+			g.timer.Reset(doorPatience)
+		}
+		return
+	}
+	upgrade := isUpgrade(r)
+	l := g.door.takes(r, upgrade, g.loop)
 	switch {
-	case r != nil && g.door.takes(r):
-		g.serve(r, size)
-	case r == nil && ok && !over && g.looks < doorLooks:
-		// There is more to come.
-	default:
+	case l == nil, !upgrade && !g.door.keep(g):
 		g.pass()
+	case l != g.loop:
+		g.move(l)
+	case upgrade:
+		g.serve(r, size)
+	default:
+		g.serveGet(r, size)
 	}
 }
 
-// takes reports whether a request is one for the loops.
-func (d *door) takes(r *http.Request) bool {
-	if r.URL.Path != d.srv.opts.Path || r.URL.RawPath != "" || !isUpgrade(r) || parseParams(r.URL).sid != "" {
-		return false
+// takes returns the loop that a request is for, here if it is for any. nil: it is for net/http.
+func (d *door) takes(r *http.Request, upgrade bool, here *coop.Loop) *coop.Loop {
+	srv := d.srv
+	if r.URL.Path != srv.opts.Path || r.URL.RawPath != "" || srv.wrapped.Load() {
+		return nil
 	}
-	return d.mine == nil || d.mine(r)
+	p := parseParams(r.URL)
+	switch {
+	case upgrade && p.sid != "":
+		return nil
+	case !upgrade && (p.transport != Polling || p.version != 4 || r.Header["Upgrade"] != nil || srv.opts.pollsWait()):
+		return nil
+	case d.mine != nil && !d.mine(r):
+		return nil
+	case p.sid == "":
+		return here
+	}
+	if s := srv.sessions.get(p.sid); s != nil {
+		return s.loop
+	}
+	return nil
+}
+
+// pollsWait reports whether polls call functions of the application, which may.
+func (o *Options) pollsWait() bool {
+	return o.OnHeaders != nil || o.OnConnectionError != nil || o.CORS.AllowOrigin != nil
+}
+
+// move takes the connection to the loop of the session that it has a request for.
+func (g *guest) move(l *coop.Loop) {
+	c := g.peek.Return()
+	next := &guest{door: g.door, loop: l, local: g.local, remote: g.remote}
+	g.left()
+	switch {
+	case c == nil:
+	case !g.door.enter(next):
+		g.door.pass(c)
+	case l.Peek(c, next) != nil:
+		g.door.forget(next)
+		g.door.pass(c)
+	}
 }
 
 // pass lets the connection through to the HTTP server.
@@ -255,9 +333,22 @@ func (g *guest) pass() {
 	}
 }
 
+// due is the end of the time that the connection had, to say something or to take an answer.
+func (g *guest) due() {
+	if g.peek.Unsent() {
+		g.peek.Close()
+		return
+	}
+	g.pass()
+}
+
 // leave ends the connection, because the door is closed, unless a request is being served already.
 func (g *guest) leave() {
 	if g.gone || g.known || g.peek == nil {
+		return
+	}
+	if g.peek.Unsent() {
+		g.peek.CloseBehind()
 		return
 	}
 	if c := g.out(); c != nil {
@@ -280,17 +371,34 @@ func (g *guest) left() {
 }
 
 // OnPeekClose implements [coop.PeekHandler].
-func (g *guest) OnPeekClose(*coop.Peek, error) { g.left() }
+func (g *guest) OnPeekClose(p *coop.Peek, _ error) {
+	g.left()
+	if g.known || p.Unsent() {
+		g.lost()
+	}
+}
 
-// serve answers a request whose head has size bytes, as net/http would have it answered.
+// lost tells a session that its client has not got an answer.
+func (g *guest) lost() {
+	switch {
+	case g.poll != nil:
+		g.poll.s.pollLost(g.poll)
+	case g.reply != nil && g.reply.opened != nil:
+		s := g.reply.opened
+		s.later(func() { s.kill(ReasonTransportError) }) // its start may be posted only
+	}
+}
+
+// serve answers a handshake whose head has size bytes, as net/http would have it answered.
 func (g *guest) serve(r *http.Request, size int) {
 	g.known = true
 	g.timer.Stop()
-	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, g.conn.LocalAddr())
+	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, g.local)
 	r = r.WithContext(ctx)
-	r.RemoteAddr = g.conn.RemoteAddr().String()
+	r.RemoteAddr = g.remote
 	srv := g.door.srv
-	a := &doorAnswer{loop: g.loop}
+	a := &doorAnswer{loop: g.loop, guest: g}
+	g.request, g.reply, g.poll = r, nil, nil
 	if !srv.opts.waits() {
 		srv.ServeHTTP(a, r)
 		g.finish(a, size)
@@ -298,8 +406,8 @@ func (g *guest) serve(r *http.Request, size int) {
 	}
 	go func() {
 		g.ask(a, r)
-		if !g.loop.Post(func() { g.finish(a, size) }) && a.socket != nil {
-			a.socket.s.orphaned()
+		if !g.loop.Post(func() { g.finish(a, size) }) {
+			a.orphaned()
 		}
 	}()
 }
@@ -327,10 +435,17 @@ func (g *guest) ask(a *doorAnswer, r *http.Request) {
 // finish sends the answer. The answer that makes the connection a WebSocket leaves together with the first packet.
 func (g *guest) finish(a *doorAnswer, size int) {
 	c := a.socket
+	g.reply = a
 	switch {
 	case g.gone: // the client, or the loop
+		g.lost()
 	case a.aborted:
 		g.peek.Close()
+	case !isUpgrade(g.request):
+		if g.peek.Skip(size) == nil { // else OnPeekClose follows
+			g.send()
+		}
+		return
 	case c != nil:
 		stream, err := g.peek.Take(size, c)
 		if err != nil {
@@ -347,7 +462,7 @@ func (g *guest) finish(a *doorAnswer, size int) {
 		stream, err := g.peek.Take(size, w)
 		if err == nil {
 			g.left()
-			w.say(stream, a.bytes())
+			w.say(stream, a.bytes(true))
 		}
 	}
 	if c != nil {

@@ -295,7 +295,7 @@ func (s *server) looked(a net.Addr) int {
 	d.mu.Lock()
 	var at *guest
 	for g := range d.guests {
-		if g.conn.RemoteAddr().String() == a.String() {
+		if g.remote == a.String() {
 			at = g
 		}
 	}

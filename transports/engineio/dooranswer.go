@@ -13,7 +13,7 @@ import (
 	"greenroom/coop"
 )
 
-// doorAnswer is the [http.ResponseWriter] of a handshake at the door, and gathers what is to be sent. One goroutine at
+// doorAnswer is the [http.ResponseWriter] of a request at the door, and gathers what is to be sent. One goroutine at
 // a time.
 type doorAnswer struct {
 	loop    *coop.Loop
@@ -21,7 +21,9 @@ type doorAnswer struct {
 	status  int
 	body    []byte
 	raw     []byte  // what was written after Hijack
+	guest   *guest  // whose request it is
 	socket  *wsConn // what the connection becomes
+	opened  *Socket // the session that begins by polling
 	aborted bool    // a function of the application's has panicked
 }
 
@@ -47,15 +49,39 @@ func (a *doorAnswer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// bytes is the answer as net/http would send it.
-func (a *doorAnswer) bytes() []byte {
+// orphaned ends the session that there is, because its loop has ended.
+func (a *doorAnswer) orphaned() {
+	switch {
+	case a.socket != nil:
+		a.socket.s.orphaned()
+	case a.opened != nil:
+		a.opened.orphaned()
+	}
+}
+
+// SetWriteDeadline is asked for by way of [http.ResponseController]; the guest bounds what it writes by itself.
+func (a *doorAnswer) SetWriteDeadline(time.Time) error { return nil }
+
+// FlushError is the same: the answer leaves when it is complete.
+func (a *doorAnswer) FlushError() error { return nil }
+
+// closes reports whether the handler wants the connection to end behind the answer.
+func (a *doorAnswer) closes() bool { return hasToken(a.header["Connection"], "close") }
+
+// bytes is the answer as net/http would send it; ends, that it is the connection's last.
+func (a *doorAnswer) bytes(ends bool) []byte {
 	if a.raw != nil {
 		return a.raw
 	}
 	var b bytes.Buffer
+	b.Grow(256 + len(a.body))
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status) + "\r\n")
 	_ = a.header.Write(&b) // a buffer takes all
-	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n\r\n")
+	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n")
+	if ends && !a.closes() {
+		b.WriteString("Connection: close\r\n")
+	}
+	b.WriteString("\r\n")
 	b.Write(a.body)
 	return b.Bytes()
 }

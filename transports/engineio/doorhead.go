@@ -72,6 +72,7 @@ func readHead(p []byte) (r *http.Request, size int, ok bool) {
 	r.Method, r.URL, r.RequestURI, r.Host, r.Header = http.MethodGet, u, target, host, h
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	r.Body = http.NoBody
+	r.Close = hasToken(h["Connection"], "close")
 	return r, size, true
 }
 

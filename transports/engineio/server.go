@@ -128,9 +128,14 @@ func isUpgrade(r *http.Request) bool {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		return false
 	}
-	for _, line := range r.Header["Connection"] {
+	return hasToken(r.Header["Connection"], "upgrade")
+}
+
+// hasToken reports whether a header with a list of tokens has one.
+func hasToken(header []string, want string) bool {
+	for _, line := range header {
 		for token := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+			if strings.EqualFold(strings.TrimSpace(token), want) {
 				return true
 			}
 		}
