@@ -48,7 +48,7 @@ func (s *Stream) peekFD() ([]byte, error) {
 	l := s.loop
 	l.readBuf = made(l.readBuf, readSize)
 	for {
-		n, _, err := unix.Recvfrom(int(s.fd), l.readBuf, unix.MSG_PEEK)
+		n, err := sysPeek(int(s.fd), l.readBuf)
 		switch {
 		case n > 0:
 			return l.readBuf[:n], nil
@@ -68,7 +68,7 @@ func (s *Stream) skipFD(n int) error {
 	l := s.loop
 	l.readBuf = made(l.readBuf, readSize)
 	for n > 0 {
-		m, err := unix.Read(int(s.fd), l.readBuf[:min(n, len(l.readBuf))])
+		m, err := sysRead(int(s.fd), l.readBuf[:min(n, len(l.readBuf))])
 		switch {
 		case m > 0:
 			n -= m

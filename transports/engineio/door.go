@@ -240,6 +240,7 @@ type guest struct {
 
 	// Of the poll that is being answered, or was last:
 	request *http.Request
+	headers string // the request's, when it may be used again
 	reply   *doorAnswer
 	poll    *pollRequest // nil for a handshake, and when it is refused
 }
@@ -259,7 +260,7 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 		return
 	}
 	g.looks++
-	r, size, ok := readHead(head)
+	r, size, ok := rereadHead(head, g.request, g.headers)
 	if r == nil {
 		switch {
 		case !ok || over || g.looks >= doorLooks:
@@ -269,27 +270,30 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 		}
 		return
 	}
-	upgrade := isUpgrade(r)
-	l := g.door.takes(r, upgrade, g.loop)
+	upgrade, query := isUpgrade(r), parseParams(r.URL)
+	l := g.door.takes(r, query, upgrade, g.loop)
 	switch {
 	case l == nil, !upgrade && !g.door.keep(g):
 		g.pass()
 	case l != g.loop:
 		g.move(l)
-	case upgrade:
+	case query.sid == "":
+		g.headers = "" // of what a session keeps nothing may be changed
 		g.serve(r, size)
 	default:
+		if r != g.request {
+			g.headers = headersOf(head[:size])
+		}
 		g.serveGet(r, size)
 	}
 }
 
 // takes returns the loop that a request is for, here if it is for any. nil: it is for net/http.
-func (d *door) takes(r *http.Request, upgrade bool, here *coop.Loop) *coop.Loop {
+func (d *door) takes(r *http.Request, p params, upgrade bool, here *coop.Loop) *coop.Loop {
 	srv := d.srv
 	if r.URL.Path != srv.opts.Path || r.URL.RawPath != "" || srv.wrapped.Load() {
 		return nil
 	}
-	p := parseParams(r.URL)
 	switch {
 	case upgrade && p.sid != "":
 		return nil
@@ -462,7 +466,7 @@ func (g *guest) finish(a *doorAnswer, size int) {
 		stream, err := g.peek.Take(size, w)
 		if err == nil {
 			g.left()
-			w.say(stream, a.bytes(true))
+			w.say(stream, a.bytes())
 		}
 	}
 	if c != nil {

@@ -42,11 +42,21 @@ func (a *doorAnswer) WriteHeader(status int) {
 	}
 }
 
-// Write implements [http.ResponseWriter].
+// Write implements [http.ResponseWriter]. It keeps p: all that is answered is made for that answer, and written at once.
 func (a *doorAnswer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
-	a.body = append(a.body, p...)
+	if a.body == nil {
+		a.body = p
+	} else {
+		a.body = append(a.body[:len(a.body):len(a.body)], p...)
+	}
 	return len(p), nil
+}
+
+// reset makes a ready for another answer.
+func (a *doorAnswer) reset() {
+	clear(a.header)
+	a.status, a.body = 0, nil
 }
 
 // orphaned ends the session that there is, because its loop has ended.
@@ -68,22 +78,32 @@ func (a *doorAnswer) FlushError() error { return nil }
 // closes reports whether the handler wants the connection to end behind the answer.
 func (a *doorAnswer) closes() bool { return hasToken(a.header["Connection"], "close") }
 
-// bytes is the answer as net/http would send it; ends, that it is the connection's last.
-func (a *doorAnswer) bytes(ends bool) []byte {
+// bytes is the answer as net/http would send it.
+func (a *doorAnswer) bytes() []byte {
 	if a.raw != nil {
 		return a.raw
 	}
 	var b bytes.Buffer
-	b.Grow(256 + len(a.body))
-	b.WriteString("HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status) + "\r\n")
-	_ = a.header.Write(&b) // a buffer takes all
-	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n")
+	a.write(&b, false)
+	return b.Bytes()
+}
+
+// write writes the answer to b; ends, that it is the connection's last.
+func (a *doorAnswer) write(b *bytes.Buffer, ends bool) {
+	if a.status == http.StatusOK {
+		b.WriteString("HTTP/1.1 200 OK\r\n")
+	} else {
+		b.WriteString("HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status) + "\r\n")
+	}
+	_ = a.header.Write(b) // a buffer takes all
+	b.WriteString("Date: ")
+	b.Write(time.Now().UTC().AppendFormat(b.AvailableBuffer(), http.TimeFormat))
+	b.WriteString("\r\n")
 	if ends && !a.closes() {
 		b.WriteString("Connection: close\r\n")
 	}
 	b.WriteString("\r\n")
 	b.Write(a.body)
-	return b.Bytes()
 }
 
 // upgradeBuffers are the buffers of WebSocket handshakes; what they hold goes into a doorAnswer.

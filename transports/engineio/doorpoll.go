@@ -1,17 +1,30 @@
 package engineio
 
-import "net/http"
+import (
+	"bytes"
+	"net/http"
+)
 
-// serveGet answers a request of a polling client whose head has size bytes. The connection stays at the door.
+// maxKeptAnswer bounds what a loop keeps of the memory for an answer.
+const maxKeptAnswer = 64 << 10
+
+// headersOf is a head without its first line.
+func headersOf(head []byte) string {
+	_, headers, _ := bytes.Cut(head, []byte("\r\n"))
+	return string(headers)
+}
+
+// serveGet answers a poll whose head has size bytes. The connection stays at the door.
 func (g *guest) serveGet(r *http.Request, size int) {
-	if parseParams(r.URL).sid == "" {
-		g.serve(r, size)
-		return
-	}
 	g.known = true
 	g.timer.Stop()
 	r.RemoteAddr = g.remote
-	g.request, g.reply, g.poll = r, &doorAnswer{loop: g.loop, guest: g}, nil
+	if g.reply == nil || g.reply.opened != nil {
+		g.reply = &doorAnswer{loop: g.loop, guest: g}
+	} else {
+		g.reply.reset()
+	}
+	g.request, g.poll = r, nil
 	if g.peek.Skip(size) != nil {
 		return // OnPeekClose follows
 	}
@@ -64,7 +77,14 @@ func (g *guest) send() {
 	}
 	ends := g.request.Close || g.reply.closes() || g.door.closed()
 	g.known, g.looks = false, 0
-	g.peek.Write(g.reply.bytes(ends))
+	b := &g.door.srv.locals[g.loop.ID()].answer
+	if b.Cap() > maxKeptAnswer {
+		*b = bytes.Buffer{}
+	}
+	b.Reset()
+	g.reply.write(b, ends)
+	g.peek.Write(b.Bytes())
+	g.reply.body = nil
 	switch {
 	case ends:
 		g.peek.CloseBehind()
