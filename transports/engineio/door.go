@@ -28,10 +28,10 @@ const (
 	farewellTime = 500 * time.Millisecond
 )
 
-// Listener puts a door in front of an HTTP server: WebSocket handshakes for this server are taken from the connections
-// that l accepts and served on the hub's loops, and everything else that comes is what Accept returns. What a client sees
-// is the same, but a handshake costs neither a goroutine nor the buffers of net/http, which are most of what connecting
-// costs.
+// Listener puts a door in front of an HTTP server: WebSocket handshakes and polls for this server are taken from the
+// connections that l accepts and served on the hub's loops, and everything else that comes is what Accept returns. What a client sees
+// is the same, but neither a handshake nor a poll that waits costs a goroutine or the buffers of net/http, which are most of
+// what connecting and polling cost.
 //
 //	l, err := net.Listen("tcp", ":3000")
 //	…
@@ -39,13 +39,15 @@ const (
 //
 // The HTTP server does not see what was taken: neither its ConnState hook nor handlers around this server are called. So
 // nothing is taken once a middleware was added with [Server.Use]; and mine, when it is not nil, is asked, on a loop, where it
-// must not block, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
+// must not block or keep r, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
 // has no value but [http.LocalAddrContextKey], and does not end with the connection. The functions of [Options] are called
 // on a goroutine, as by net/http, and may wait.
 //
-// Taken is what asks for exactly [Options].Path, without a session's id, in a head of at most 4 KB that arrives within a
-// second. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
-// whatever has not been decided; sessions go on.
+// Taken is what asks for exactly [Options].Path, in a head of at most 4 KB that arrives within a second: handshakes, and
+// GETs of polling sessions unless they are of protocol 3 or there is an [Options].OnHeaders, OnConnectionError or
+// CORS.AllowOrigin. A connection that polls stays until it asks for anything else, or is idle for half a minute; then the HTTP
+// server has it. The HTTP server's Shutdown does not wait for polls, and Close of [Server] does. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
+// whatever has not been decided or is idle; sessions go on.
 func (srv *Server) Listener(l net.Listener, mine func(r *http.Request) bool) net.Listener {
 	d := &door{Listener: l, srv: srv, mine: mine, guests: make(map[*guest]struct{})}
 	d.changed.L = &d.mu
