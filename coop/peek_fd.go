@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,13 +30,25 @@ func (s *Stream) unregister() {
 	}
 }
 
+// connFD makes a connection of the descriptor again. It is nil if that fails, and the descriptor closed.
+func (s *Stream) connFD() net.Conn {
+	f := os.NewFile(uintptr(s.fd), "")
+	s.fd = -1
+	defer f.Close() // the connection has a duplicate
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
 // peekFD copies what has arrived into the loop's buffer and leaves it in the system's. Nothing and no error: there is
 // nothing for now.
 func (s *Stream) peekFD() ([]byte, error) {
 	l := s.loop
 	l.readBuf = made(l.readBuf, readSize)
 	for {
-		n, _, err := unix.Recvfrom(int(s.fd), l.readBuf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		n, err := sysPeek(int(s.fd), l.readBuf)
 		switch {
 		case n > 0:
 			return l.readBuf[:n], nil

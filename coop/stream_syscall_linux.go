@@ -25,6 +25,10 @@ func sysWrite(fd int, p []byte) (int, error) {
 	return rawIO(unix.SYS_SENDTO, fd, p, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
+func sysPeek(fd int, p []byte) (int, error) {
+	return rawIO(unix.SYS_RECVFROM, fd, p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+}
+
 func rawIO(call uintptr, fd int, p []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(call, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 	if e != 0 {

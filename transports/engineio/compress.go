@@ -66,15 +66,20 @@ func (e *encoding) compress(body []byte) []byte {
 
 // compressed returns body as r's client is to get it, and sets Content-Encoding when it is compressed.
 func (o *HTTPCompression) compressed(h http.Header, r *http.Request, body []byte) []byte {
-	if o.Off || len(body) < o.Threshold {
-		return body
-	}
-	e := accepted(r.Header["Accept-Encoding"])
+	e := o.coding(r, body)
 	if e == nil {
 		return body
 	}
 	h.Set("Content-Encoding", e.name)
 	return e.compress(body)
+}
+
+// coding is the one in which r's client is to get body, or nil.
+func (o *HTTPCompression) coding(r *http.Request, body []byte) *encoding {
+	if o.Off || len(body) < o.Threshold {
+		return nil
+	}
+	return accepted(r.Header["Accept-Encoding"])
 }
 
 // accepted chooses a coding by the client's header (RFC 9110, section 12.5.3): the one of greater weight, of

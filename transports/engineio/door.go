@@ -21,14 +21,17 @@ const (
 	doorLooks = 8
 	// doorQueue is how many connections may wait for Accept before no more are taken from the system.
 	doorQueue = 128
+	// doorIdle is how long a connection whose polls were answered at the door may be idle there. Then it is net/http's, which
+	// knows what the application allows.
+	doorIdle = 30 * time.Second
 	// farewellTime is how long a client that was refused gets to read why, as from net/http.
 	farewellTime = 500 * time.Millisecond
 )
 
-// Listener puts a door in front of an HTTP server: WebSocket handshakes for this server are taken from the connections
-// that l accepts and served on the hub's loops, and everything else that comes is what Accept returns. What a client sees
-// is the same, but a handshake costs neither a goroutine nor the buffers of net/http, which are most of what connecting
-// costs.
+// Listener puts a door in front of an HTTP server: WebSocket handshakes and polls for this server are taken from the
+// connections that l accepts and served on the hub's loops, and everything else that comes is what Accept returns. What a client sees
+// is the same, but neither a handshake nor a poll that waits costs a goroutine or the buffers of net/http, which are most of
+// what connecting and polling cost.
 //
 //	l, err := net.Listen("tcp", ":3000")
 //	…
@@ -36,13 +39,15 @@ const (
 //
 // The HTTP server does not see what was taken: neither its ConnState hook nor handlers around this server are called. So
 // nothing is taken once a middleware was added with [Server.Use]; and mine, when it is not nil, is asked, on a loop, where it
-// must not block, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
+// must not block or keep r, and leaves those to the HTTP server for which it returns false. The context of a request that was taken
 // has no value but [http.LocalAddrContextKey], and does not end with the connection. The functions of [Options] are called
 // on a goroutine, as by net/http, and may wait.
 //
-// Taken is what asks for exactly [Options].Path, without a session's id, in a head of at most 4 KB that arrives within a
-// second. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
-// whatever has not been decided; sessions go on.
+// Taken is what asks for exactly [Options].Path, in a head of at most 4 KB that arrives within a second: handshakes, and
+// GETs of polling sessions unless they are of protocol 3 or there is an [Options].OnHeaders, OnConnectionError or
+// CORS.AllowOrigin. A connection that polls stays until it asks for anything else, or is idle for half a minute; then the HTTP
+// server has it. The HTTP server's Shutdown does not wait for polls, and Close of [Server] does. TLS connections, and on systems where loops do not poll descriptors all, go by as they came. Close closes l and
+// whatever has not been decided or is idle; sessions go on.
 func (srv *Server) Listener(l net.Listener, mine func(r *http.Request) bool) net.Listener {
 	d := &door{Listener: l, srv: srv, mine: mine, guests: make(map[*guest]struct{})}
 	d.changed.L = &d.mu
@@ -58,10 +63,11 @@ type door struct {
 
 	mu      sync.Mutex
 	changed sync.Cond
-	guests  map[*guest]struct{} // undecided
-	passed  []net.Conn          // for Accept
-	err     error               // the same
-	over    bool                // nothing will be accepted any more
+	guests  map[*guest]struct{}
+	kept    int        // how many of them are kept
+	passed  []net.Conn // for Accept
+	err     error      // the same
+	over    bool       // nothing will be accepted any more
 }
 
 // Accept implements [net.Listener]: it returns the next connection that is not for this server alone.
@@ -174,7 +180,7 @@ func (d *door) look(c net.Conn) bool {
 	if d.srv.wrapped.Load() {
 		return false
 	}
-	g := &guest{door: d, conn: c, loop: d.srv.hub.Loops().Least()}
+	g := &guest{door: d, loop: d.srv.hub.Loops().Least(), local: c.LocalAddr(), remote: c.RemoteAddr().String()}
 	if !d.enter(g) {
 		return false
 	}
@@ -189,29 +195,56 @@ func (d *door) look(c net.Conn) bool {
 func (d *door) enter(g *guest) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over || len(d.guests) >= d.srv.opts.MaxPending {
+	if d.over || len(d.guests)-d.kept >= d.srv.opts.MaxPending {
 		return false
 	}
 	d.guests[g] = struct{}{}
 	return true
 }
 
+// keep has a guest stay for more than one request, unless there are too many: one for each session, and as many that are
+// between two sessions.
+func (d *door) keep(g *guest) bool {
+	if g.kept {
+		return true
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.kept/2 >= d.srv.opts.MaxSessions {
+		return false
+	}
+	g.kept = true
+	d.kept++
+	return true
+}
+
 func (d *door) forget(g *guest) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if _, ok := d.guests[g]; ok && g.kept {
+		d.kept--
+	}
 	delete(d.guests, g)
 }
 
 // guest is a connection at the door. It implements [coop.PeekHandler]. // loop
 type guest struct {
-	door  *door
-	conn  net.Conn // for its addresses
-	loop  *coop.Loop
-	peek  *coop.Peek
-	timer coop.Timer
-	looks uint8
-	known bool // its request is being served
-	gone  bool // it is somebody else's, or has ended
+	door   *door
+	local  net.Addr
+	remote string
+	loop   *coop.Loop
+	peek   *coop.Peek
+	timer  coop.Timer
+	looks  uint8
+	known  bool // its request is being served
+	gone   bool // it is somebody else's, or has ended
+	kept   bool // it polls
+
+	// Of the poll that is being answered, or was last:
+	request *http.Request
+	headers string // the request's, when it may be used again
+	reply   *doorAnswer
+	poll    *pollRequest // nil for a handshake, and when it is refused
 }
 
 // OnPeek implements [coop.PeekHandler].
@@ -219,7 +252,7 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 	switch {
 	case g.peek == nil:
 		g.peek = p
-		g.timer.Init(g.loop, g.pass)
+		g.timer.Init(g.loop, g.due)
 		g.timer.Reset(doorPatience)
 		if g.door.closed() {
 			g.leave() // it was closed before the guest could be told
@@ -229,23 +262,74 @@ func (g *guest) OnPeek(p *coop.Peek, head []byte, over bool) {
 		return
 	}
 	g.looks++
-	r, size, ok := readHead(head)
+	r, size, ok := rereadHead(head, g.request, g.headers)
+	if r == nil {
+		switch {
+		case !ok || over || g.looks >= doorLooks:
+			g.pass()
+		case g.kept && g.looks == 1:
+			g.timer.Reset(doorPatience)
+		}
+		return
+	}
+	upgrade, query := isUpgrade(r), parseParams(r.URL)
+	l := g.door.takes(r, query, upgrade, g.loop)
 	switch {
-	case r != nil && g.door.takes(r):
-		g.serve(r, size)
-	case r == nil && ok && !over && g.looks < doorLooks:
-		// There is more to come.
-	default:
+	case l == nil, !upgrade && !g.door.keep(g):
 		g.pass()
+	case l != g.loop:
+		g.move(l)
+	case query.sid == "":
+		g.headers = "" // of what a session keeps nothing may be changed
+		g.serve(r, size)
+	default:
+		if r != g.request {
+			g.headers = headersOf(head[:size])
+		}
+		g.serveGet(r, size)
 	}
 }
 
-// takes reports whether a request is one for the loops.
-func (d *door) takes(r *http.Request) bool {
-	if r.URL.Path != d.srv.opts.Path || r.URL.RawPath != "" || !isUpgrade(r) || parseParams(r.URL).sid != "" {
-		return false
+// takes returns the loop that a request is for, here if it is for any. nil: it is for net/http.
+func (d *door) takes(r *http.Request, p params, upgrade bool, here *coop.Loop) *coop.Loop {
+	srv := d.srv
+	if r.URL.Path != srv.opts.Path || r.URL.RawPath != "" || srv.wrapped.Load() {
+		return nil
 	}
-	return d.mine == nil || d.mine(r)
+	switch {
+	case upgrade && p.sid != "":
+		return nil
+	case !upgrade && (p.transport != Polling || p.version != 4 || r.Header["Upgrade"] != nil || srv.opts.pollsWait()):
+		return nil
+	case d.mine != nil && !d.mine(r):
+		return nil
+	case p.sid == "":
+		return here
+	}
+	if s := srv.sessions.get(p.sid); s != nil {
+		return s.loop
+	}
+	return nil
+}
+
+// pollsWait reports whether polls call functions of the application, which may.
+func (o *Options) pollsWait() bool {
+	return o.OnHeaders != nil || o.OnConnectionError != nil || o.CORS.AllowOrigin != nil
+}
+
+// move takes the connection to the loop of the session that it has a request for.
+func (g *guest) move(l *coop.Loop) {
+	c := g.peek.Return()
+	next := &guest{door: g.door, loop: l, local: g.local, remote: g.remote}
+	g.left()
+	switch {
+	case c == nil:
+	case !g.door.enter(next):
+		g.door.pass(c)
+	case l.Peek(c, next) != nil:
+		g.door.forget(next)
+		g.door.pass(c)
+	}
 }
 
 // pass lets the connection through to the HTTP server.
@@ -255,9 +339,22 @@ func (g *guest) pass() {
 	}
 }
 
+// due is the end of the time that the connection had, to say something or to take an answer.
+func (g *guest) due() {
+	if g.peek.Unsent() {
+		g.peek.Close()
+		return
+	}
+	g.pass()
+}
+
 // leave ends the connection, because the door is closed, unless a request is being served already.
 func (g *guest) leave() {
 	if g.gone || g.known || g.peek == nil {
+		return
+	}
+	if g.peek.Unsent() {
+		g.peek.CloseBehind()
 		return
 	}
 	if c := g.out(); c != nil {
@@ -280,17 +377,34 @@ func (g *guest) left() {
 }
 
 // OnPeekClose implements [coop.PeekHandler].
-func (g *guest) OnPeekClose(*coop.Peek, error) { g.left() }
+func (g *guest) OnPeekClose(p *coop.Peek, _ error) {
+	g.left()
+	if g.known || p.Unsent() {
+		g.lost()
+	}
+}
 
-// serve answers a request whose head has size bytes, as net/http would have it answered.
+// lost tells a session that its client has not got an answer.
+func (g *guest) lost() {
+	switch {
+	case g.poll != nil:
+		g.poll.s.pollLost(g.poll)
+	case g.reply != nil && g.reply.opened != nil:
+		s := g.reply.opened
+		s.later(func() { s.kill(ReasonTransportError) }) // its start may be posted only
+	}
+}
+
+// serve answers a handshake whose head has size bytes, as net/http would have it answered.
 func (g *guest) serve(r *http.Request, size int) {
 	g.known = true
 	g.timer.Stop()
-	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, g.conn.LocalAddr())
+	ctx := context.WithValue(context.Background(), http.LocalAddrContextKey, g.local)
 	r = r.WithContext(ctx)
-	r.RemoteAddr = g.conn.RemoteAddr().String()
+	r.RemoteAddr = g.remote
 	srv := g.door.srv
-	a := &doorAnswer{loop: g.loop}
+	a := &doorAnswer{loop: g.loop, guest: g}
+	g.request, g.reply, g.poll = r, nil, nil
 	if !srv.opts.waits() {
 		srv.ServeHTTP(a, r)
 		g.finish(a, size)
@@ -298,8 +412,8 @@ func (g *guest) serve(r *http.Request, size int) {
 	}
 	go func() {
 		g.ask(a, r)
-		if !g.loop.Post(func() { g.finish(a, size) }) && a.socket != nil {
-			a.socket.s.orphaned()
+		if !g.loop.Post(func() { g.finish(a, size) }) {
+			a.orphaned()
 		}
 	}()
 }
@@ -327,10 +441,17 @@ func (g *guest) ask(a *doorAnswer, r *http.Request) {
 // finish sends the answer. The answer that makes the connection a WebSocket leaves together with the first packet.
 func (g *guest) finish(a *doorAnswer, size int) {
 	c := a.socket
+	g.reply = a
 	switch {
 	case g.gone: // the client, or the loop
+		g.lost()
 	case a.aborted:
 		g.peek.Close()
+	case !isUpgrade(g.request):
+		if g.peek.Skip(size) == nil { // else OnPeekClose follows
+			g.send()
+		}
+		return
 	case c != nil:
 		stream, err := g.peek.Take(size, c)
 		if err != nil {

@@ -214,8 +214,10 @@ func TestDoorLetsThrough(t *testing.T) {
 		bytes  string
 		status int
 	}{
-		"polling":          {get, 200},
-		"two at once":      {get + get, 200},
+		"POST":             {strings.Replace(get, "GET", "POST", 1), 400},
+		"protocol 3":       {strings.Replace(get, "EIO=4", "EIO=3", 1), 400},
+		"no such poll":     {strings.Replace(get, "polling", "polling&sid=x", 1), 400},
+		"other upgrade":    {strings.Replace(get, "Host", "Upgrade: h2c\r\nConnection: Upgrade\r\nHost", 1), 200},
 		"other page":       {strings.Replace(get, "socket.io", "page", 1), 404},
 		"below":            {strings.Replace(shake, "/socket.io/", "/socket.io/x", 1), 101},
 		"escaped path":     {strings.Replace(shake, "/socket.io/", "/socket%2eio/", 1), 101},
@@ -295,7 +297,7 @@ func (s *server) looked(a net.Addr) int {
 	d.mu.Lock()
 	var at *guest
 	for g := range d.guests {
-		if g.conn.RemoteAddr().String() == a.String() {
+		if g.remote == a.String() {
 			at = g
 		}
 	}
@@ -511,6 +513,7 @@ func FuzzDoorHead(f *testing.F) {
 	f.Add(upgradeRequest(wsTarget, "Origin", "http://x", "Cookie", "a=b", "x-twice", "1", "X-Twice", "2"))
 	f.Add([]byte("GET /socket.io/?a=b#c HTTP/1.1\r\nHost: [::1]:80\r\n\r\nrest"))
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\nX:\r\nY: \t z \t\r\n\r\n"))
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: x\r\nConnection: a, Close\r\n\r\n"))
 	f.Add([]byte("GET //h/p HTTP/1.1\r\nHost: x\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		got, size, ok := readHead(p)
@@ -530,7 +533,7 @@ func FuzzDoorHead(f *testing.F) {
 			t.Errorf("%d bytes, net/http reads %d", size, read)
 		}
 		if got.Method != want.Method || got.RequestURI != want.RequestURI || got.Host != want.Host || got.Proto != want.Proto ||
-			got.ContentLength != want.ContentLength || !reflect.DeepEqual(got.URL, want.URL) || !reflect.DeepEqual(got.Header, want.Header) {
+			got.ContentLength != want.ContentLength || got.Close != want.Close || !reflect.DeepEqual(got.URL, want.URL) || !reflect.DeepEqual(got.Header, want.Header) {
 			t.Errorf("%+v, net/http has %+v", got, want)
 		}
 	})

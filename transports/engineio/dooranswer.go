@@ -13,7 +13,7 @@ import (
 	"greenroom/coop"
 )
 
-// doorAnswer is the [http.ResponseWriter] of a handshake at the door, and gathers what is to be sent. One goroutine at
+// doorAnswer is the [http.ResponseWriter] of a request at the door, and gathers what is to be sent. One goroutine at
 // a time.
 type doorAnswer struct {
 	loop    *coop.Loop
@@ -21,7 +21,9 @@ type doorAnswer struct {
 	status  int
 	body    []byte
 	raw     []byte  // what was written after Hijack
+	guest   *guest  // whose request it is
 	socket  *wsConn // what the connection becomes
+	opened  *Socket // the session that begins by polling
 	aborted bool    // a function of the application's has panicked
 }
 
@@ -40,12 +42,41 @@ func (a *doorAnswer) WriteHeader(status int) {
 	}
 }
 
-// Write implements [http.ResponseWriter].
+// Write implements [http.ResponseWriter]. It keeps p: all that is answered is made for that answer, and written at once.
 func (a *doorAnswer) Write(p []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
-	a.body = append(a.body, p...)
+	if a.body == nil {
+		a.body = p
+	} else {
+		a.body = append(a.body[:len(a.body):len(a.body)], p...)
+	}
 	return len(p), nil
 }
+
+// reset makes a ready for another answer.
+func (a *doorAnswer) reset() {
+	clear(a.header)
+	a.status, a.body = 0, nil
+}
+
+// orphaned ends the session that there is, because its loop has ended.
+func (a *doorAnswer) orphaned() {
+	switch {
+	case a.socket != nil:
+		a.socket.s.orphaned()
+	case a.opened != nil:
+		a.opened.orphaned()
+	}
+}
+
+// SetWriteDeadline is asked for by way of [http.ResponseController]; the guest bounds what it writes by itself.
+func (a *doorAnswer) SetWriteDeadline(time.Time) error { return nil }
+
+// FlushError is the same: the answer leaves when it is complete.
+func (a *doorAnswer) FlushError() error { return nil }
+
+// closes reports whether the handler wants the connection to end behind the answer.
+func (a *doorAnswer) closes() bool { return hasToken(a.header["Connection"], "close") }
 
 // bytes is the answer as net/http would send it.
 func (a *doorAnswer) bytes() []byte {
@@ -53,11 +84,26 @@ func (a *doorAnswer) bytes() []byte {
 		return a.raw
 	}
 	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status) + "\r\n")
-	_ = a.header.Write(&b) // a buffer takes all
-	b.WriteString("Date: " + time.Now().UTC().Format(http.TimeFormat) + "\r\n\r\n")
-	b.Write(a.body)
+	a.write(&b, false)
 	return b.Bytes()
+}
+
+// write writes the answer to b; ends, that it is the connection's last.
+func (a *doorAnswer) write(b *bytes.Buffer, ends bool) {
+	if a.status == http.StatusOK {
+		b.WriteString("HTTP/1.1 200 OK\r\n")
+	} else {
+		b.WriteString("HTTP/1.1 " + strconv.Itoa(a.status) + " " + http.StatusText(a.status) + "\r\n")
+	}
+	_ = a.header.Write(b) // a buffer takes all
+	b.WriteString("Date: ")
+	b.Write(time.Now().UTC().AppendFormat(b.AvailableBuffer(), http.TimeFormat))
+	b.WriteString("\r\n")
+	if ends && !a.closes() {
+		b.WriteString("Connection: close\r\n")
+	}
+	b.WriteString("\r\n")
+	b.Write(a.body)
 }
 
 // upgradeBuffers are the buffers of WebSocket handshakes; what they hold goes into a doorAnswer.

@@ -2,7 +2,6 @@ package engineio
 
 import (
 	"bytes"
-	"context"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -27,12 +26,8 @@ func readHead(p []byte) (r *http.Request, size int, ok bool) {
 	size = at + len(end)
 	text := string(p[:at])
 	line, rest, more := strings.Cut(text, "\r\n")
-	target, plain := strings.CutSuffix(line[len("GET "):], " HTTP/1.1")
-	if !plain || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-		return nil, 0, false
-	}
-	u, err := url.ParseRequestURI(target)
-	if err != nil || u.Host != "" {
+	target, u := readTarget(line)
+	if u == nil {
 		return nil, 0, false
 	}
 	h := make(http.Header, 8)
@@ -68,11 +63,50 @@ func readHead(p []byte) (r *http.Request, size int, ok bool) {
 	if host == "" {
 		return nil, 0, false
 	}
-	r = new(http.Request).WithContext(context.Background())
+	r = new(http.Request)
 	r.Method, r.URL, r.RequestURI, r.Host, r.Header = http.MethodGet, u, target, host, h
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	r.Body = http.NoBody
+	r.Close = hasToken(h["Connection"], "close")
 	return r, size, true
+}
+
+// readTarget reads a request's first line. u is nil for one that readHead does not take.
+func readTarget(line string) (target string, u *url.URL) {
+	target, get := strings.CutPrefix(line, "GET ")
+	target, plain := strings.CutSuffix(target, " HTTP/1.1")
+	if !get || !plain || !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		return "", nil
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil || u.Host != "" {
+		return "", nil
+	}
+	return target, u
+}
+
+// rereadHead is readHead for a connection's next request, behind last, whose headers were the text behind its first line.
+// Clients hardly ever change them. It may change last and return it.
+func rereadHead(p []byte, last *http.Request, headers string) (r *http.Request, size int, ok bool) {
+	line, rest, _ := bytes.Cut(p, []byte("\r\n"))
+	if len(headers) == 0 || len(rest) < len(headers) || string(rest[:len(headers)]) != headers {
+		return readHead(p)
+	}
+	size = len(line) + len("\r\n") + len(headers)
+	if size > maxDoorHead {
+		return nil, 0, false
+	}
+	const before, behind = "GET ", " HTTP/1.1"
+	if n := len(line) - len(behind); n > len(before) && string(line[len(before):n]) == last.RequestURI &&
+		string(line[:len(before)]) == before && string(line[n:]) == behind {
+		return last, size, true
+	}
+	target, u := readTarget(string(line))
+	if u == nil {
+		return nil, 0, false
+	}
+	last.RequestURI, last.URL = target, u
+	return last, size, true
 }
 
 // isToken reports whether s is a header's name (RFC 9110, section 5.6.2).

@@ -22,18 +22,33 @@ type pollRequest struct {
 	s     *Socket
 	index string        // of JSONP
 	reply chan response // buffered: the loop never waits
+	guest *guest        // in its place, when the GET was taken at a door
 	taken bool          // the answer holds packets // loop
 }
 
 // RunOn implements [coop.Job].
 func (p *pollRequest) RunOn(*coop.Loop) { p.s.onPoll(p) }
 
+// send is the answer.
+func (p *pollRequest) send(a response) {
+	if p.guest != nil {
+		p.guest.answer(p, a)
+		return
+	}
+	p.reply <- a
+}
+
 // answer answers with packets that have no data.
-func (p *pollRequest) answer(body string) { p.reply <- response{body: p.s.pollBody(body)} }
+func (p *pollRequest) answer(body string) { p.send(response{body: p.s.pollBody(body)}) }
 
 // openPolling opens a session by its first GET.
 func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params) {
-	s := srv.newSocket(srv.hub.Loops().Least(), r, p, StatePolling)
+	l := srv.hub.Loops().Least()
+	door, atDoor := w.(*doorAnswer)
+	if atDoor {
+		l = door.loop
+	}
+	s := srv.newSocket(l, r, p, StatePolling)
 	body := s.pollBody(string(PacketOpen) + string(s.openData(srv.opts.upgrades())))
 	if f := srv.greeting; f != nil {
 		if s.version != 3 { // whose packets carry their lengths
@@ -53,6 +68,9 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params)
 		return
 	}
 	s.known.Store(true)
+	if atDoor {
+		door.opened = s
+	}
 	srv.setCookie(w.Header(), s.sid)
 	if srv.writePoll(w, r, response{body: s.script(p.index, body)}) != nil {
 		s.later(func() { s.kill(ReasonTransportError) }) // its client does not know it
@@ -61,6 +79,10 @@ func (srv *Server) openPolling(w http.ResponseWriter, r *http.Request, p params)
 
 // servePoll waits for something to send to the client.
 func (srv *Server) servePoll(w http.ResponseWriter, r *http.Request, s *Socket, query params) {
+	if door, ok := w.(*doorAnswer); ok {
+		door.guest.wait(r, s)
+		return
+	}
 	p := &pollRequest{s: s, index: query.index, reply: make(chan response, 1)}
 	if !s.loop.PostJob(p) {
 		s.orphaned()
@@ -133,22 +155,22 @@ func (srv *Server) writePoll(w http.ResponseWriter, r *http.Request, a response)
 func (s *Socket) onPoll(p *pollRequest) {
 	switch s.State() {
 	case StateWebSocket:
-		p.reply <- response{err: errTransportMismatch}
+		p.send(response{err: errTransportMismatch})
 		return
 	case StateClosed:
-		p.reply <- response{err: errUnknownSID}
+		p.send(response{err: errUnknownSID})
 		return
 	case StateClosing:
 		s.onLastPoll(p)
 		return
 	}
 	if s.expired() {
-		p.reply <- response{err: errUnknownSID}
+		p.send(response{err: errUnknownSID})
 		return
 	}
 	if s.poll != nil {
 		s.srv.hub.Count("engineio_poll_overlap")
-		p.reply <- response{err: errPollOverlap}
+		p.send(response{err: errPollOverlap})
 		s.end(ReasonTransportError, ending{poll: pollClose})
 		return
 	}
@@ -160,7 +182,7 @@ func (s *Socket) onPoll(p *pollRequest) {
 func (s *Socket) onLastPoll(p *pollRequest) {
 	switch {
 	case s.ws != nil:
-		p.reply <- response{err: errTransportMismatch}
+		p.send(response{err: errTransportMismatch})
 	case s.grace:
 		p.answer(pollNoop)
 		s.gone()
@@ -194,7 +216,7 @@ func (s *Socket) answerPoll() {
 func (s *Socket) answerPackets(p *pollRequest) {
 	p.taken = true
 	plain := !s.out.Compressible()
-	p.reply <- response{body: s.takePackets(), plain: plain}
+	p.send(response{body: s.takePackets(), plain: plain})
 }
 
 // pollLost ends the session because the connection of a GET has gone, and the

@@ -103,6 +103,7 @@ func TestTooManyHandshakes(t *testing.T) {
 			if s.limits.perAddress > 0 {
 				s.limits.perAddress = rate.Every(time.Hour)
 			}
+			s.settle(t.Context()) // the loops see it
 			p := s.poll(t)
 			s.poll(t)
 			refused := s.do("GET", pollTarget, "")

@@ -54,6 +54,7 @@ type Server struct {
 type local struct {
 	headers  headerReader
 	inflater inflater
+	answer   bytes.Buffer // of a poll at the door, being written
 }
 
 // New makes a server whose sessions live on h's loops. onOpen makes the handler
@@ -107,18 +108,39 @@ type params struct {
 }
 
 func parseParams(u *url.URL) params {
-	q := u.Query()
-	last := func(key string) string {
-		if v := q[key]; len(v) > 0 {
-			return v[len(v)-1]
+	p := params{version: 3} // as Node.js has it: without a version, too
+	b64 := ""
+	set := func(key, value string) {
+		switch key {
+		case "transport":
+			p.transport = Transport(value)
+		case "sid":
+			p.sid = value
+		case "EIO":
+			p.version = 3
+			if value == "4" {
+				p.version = 4
+			}
+		case "b64":
+			b64 = value
+		case "j":
+			p.jsonp, p.index = true, value
 		}
-		return ""
 	}
-	p := params{transport: Transport(last("transport")), sid: last("sid"), version: 4}
-	if last("EIO") != "4" { // as Node.js has it: without a version, too
-		p.version = 3
-		p.jsonp, p.index = q.Has("j"), last("j")
-		p.base64 = last("b64") != "" || p.jsonp
+	if strings.ContainsAny(u.RawQuery, "%+;") {
+		for key, values := range u.Query() {
+			set(key, values[len(values)-1])
+		}
+	} else { // without a map: this is asked for every poll
+		for pair := range strings.SplitSeq(u.RawQuery, "&") {
+			key, value, _ := strings.Cut(pair, "=")
+			set(key, value)
+		}
+	}
+	if p.version == 4 {
+		p.jsonp, p.index = false, ""
+	} else {
+		p.base64 = b64 != "" || p.jsonp
 	}
 	return p
 }
@@ -128,9 +150,14 @@ func isUpgrade(r *http.Request) bool {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		return false
 	}
-	for _, line := range r.Header["Connection"] {
+	return hasToken(r.Header["Connection"], "upgrade")
+}
+
+// hasToken reports whether a header with a list of tokens has one.
+func hasToken(header []string, want string) bool {
+	for _, line := range header {
 		for token := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+			if strings.EqualFold(strings.TrimSpace(token), want) {
 				return true
 			}
 		}

@@ -75,6 +75,7 @@ func (f *fixture) listen(t testing.TB, a *testenv.Authority) {
 		web.TLS, web.EnableHTTP2, web.Listener = a.Server(), true, coop.Detachable(web.Listener)
 		web.StartTLS()
 	} else {
+		web.Listener = f.sio.Listener(web.Listener, nil) // as most applications have it
 		web.Start()
 	}
 	f.url = web.URL

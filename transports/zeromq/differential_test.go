@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,13 +21,12 @@ func (r recorder) Parse(frames [][]byte, _ Format) ([]hub.Publication, error) {
 	for _, f := range frames {
 		parts = append(parts, hex.EncodeToString(f))
 	}
-	r.got <- strings.Join(parts, ",")
+	r.got <- "m" + strings.Join(parts, ",") // a message of one empty frame is something, too
 	return nil, nil
 }
 
 // TestDifferential: of the same bytes a PULL of libzmq and ours deliver the same messages. Where ours ends the connection
-// because of a violation, one of the two may have delivered only the first of them: libzmq tolerates some violations,
-// and may lose what came just before a message that is cut off.
+// because of a violation, it may have delivered only the first of them: libzmq tolerates some violations.
 func TestDifferential(t *testing.T) {
 	n := 1000
 	if testing.Short() {
@@ -77,10 +77,7 @@ func TestDifferential(t *testing.T) {
 		play(b.Addr("pull"), body)
 		play(at[0], body)
 		theirs.send("", "")
-		want := strings.Split(theirs.receive()[1], " ")
-		if want[0] == "" && len(want) == 1 {
-			want = nil
-		}
+		want := strings.Fields(theirs.receive()[1])
 		eventually(t, "the end of ours", func() bool { return b.Peers("pull") == 0 })
 		var got []string
 		for len(rec.got) > 0 {
@@ -90,8 +87,10 @@ func TestDifferential(t *testing.T) {
 		refused := len(h.counts) > 0
 		clear(h.counts)
 		h.mu.Unlock()
-		same := min(len(got), len(want))
-		if strings.Join(got[:same], " ") != strings.Join(want[:same], " ") || len(got) != len(want) && !refused {
+		if refused && len(got) < len(want) {
+			want = want[:len(got)]
+		}
+		if !slices.Equal(got, want) {
 			t.Fatalf("stream %d, %x: ours delivered %q, libzmq %q", i, body, got, want)
 		}
 		delivered += len(got)

@@ -1,5 +1,5 @@
 """PULL at a port it prints: to each request at the REP socket, whose port it prints as well, it answers what the PULL
-has received since the last one, each message as hexadecimal frames joined by commas."""
+has received since the last one, each message as "m" and hexadecimal frames joined by commas."""
 import zmq
 
 ctx = zmq.Context.instance()
@@ -14,7 +14,7 @@ while True:
     got = []
     while True:
         try:
-            got.append(",".join(f.hex() for f in pull.recv_multipart(zmq.NOBLOCK)))
+            got.append("m" + ",".join(f.hex() for f in pull.recv_multipart(zmq.NOBLOCK)))
         except zmq.Again:
             break
     rep.send(" ".join(got).encode())

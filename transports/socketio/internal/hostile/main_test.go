@@ -25,7 +25,21 @@ import (
 	"greenroom/transports/socketio"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(bothWays{m}) }
+
+// atDoor has servers accept through [socketio.Server.Listener].
+var atDoor bool
+
+// bothWays runs all tests with servers that net/http alone accepts for, and again with a door in front.
+type bothWays struct{ m *testing.M }
+
+func (b bothWays) Run() int {
+	if code := b.m.Run(); code != 0 {
+		return code
+	}
+	atDoor = true
+	return b.m.Run()
+}
 
 // patience bounds every wait of these tests. Nothing is decided by its length.
 const patience = time.Minute
@@ -127,6 +141,9 @@ func (s *site) with(t *testing.T, o socketio.Options) *site {
 		web.Config.ReadHeaderTimeout = o.Engine.BodyTimeout
 	}
 	web.Config.ErrorLog = log.New(io.Discard, "", 0) // of what is no HTTP
+	if atDoor {
+		web.Listener = next.sio.Listener(web.Listener, nil)
+	}
 	web.Start()
 	next.addr = web.Listener.Addr().String()
 	t.Cleanup(func() {
