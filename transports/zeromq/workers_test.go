@@ -538,7 +538,7 @@ func TestWorkersREQBye(t *testing.T) {
 		b.workers.mu.Lock()
 		defer b.workers.mu.Unlock()
 		for l := range b.workers.links {
-			if l.w.jobs != nil && len(l.w.jobs) > 0 {
+			if len(l.w.jobs) > 0 {
 				return l.bye
 			}
 		}

@@ -28,8 +28,7 @@ func (c *CurveServer) Secure(raw net.Conn, l Limits) net.Conn {
 type curveServer struct {
 	conf *CurveServer
 	*session
-	out, in uint64 // counters until the session begins
-	key     Key    // of the session
+	key Key // of the session
 }
 
 func (*curveServer) name() string { return "CURVE" }
