@@ -37,6 +37,8 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--zmq-pub", "GREENROOM_ZMQ_PUB", "tcp://127.0.0.1:5561", "ipc:///tmp/x", "ipc:///tmp/x", func(c *cli) any { return c.Serve.ZmqPub }},
 		{"serve", "--zmq-sub", "GREENROOM_ZMQ_SUB", "tcp://127.0.0.1:5562", "tcp://127.0.0.1:9", "tcp://127.0.0.1:9", func(c *cli) any { return c.Serve.ZmqSub }},
 		{"serve", "--zmq-connect", "GREENROOM_ZMQ_CONNECT", []string(nil), []string{"tcp://a:1", "ipc:///b"}, "tcp://a:1,ipc:///b", func(c *cli) any { return c.Serve.Feeds.Connect }},
+		{"serve", "--zmq-server-key", "GREENROOM_ZMQ_SERVER_KEY", map[string]string(nil), map[string]string{"tcp://a:1": "x.key"}, "tcp://a:1=x.key", func(c *cli) any { return c.Serve.Zmq.ServerKey }},
+		{"serve", "--zmq-server-user", "GREENROOM_ZMQ_SERVER_USER", map[string]string(nil), map[string]string{"tcp://a:1": "x"}, "tcp://a:1=x", func(c *cli) any { return c.Serve.Zmq.ServerUser }},
 		{"serve", "--zmq-sub-topic", "GREENROOM_ZMQ_SUB_TOPIC", []string(nil), []string{"a", "b"}, "a,b", func(c *cli) any { return c.Serve.Feeds.SubTopic }},
 		{"serve", "--zmq-subscribe", "GREENROOM_ZMQ_SUBSCRIBE", "all", "demand", "demand", func(c *cli) any { return c.Serve.Feeds.Subscribe }},
 		{"serve", "--zmq-linger", "GREENROOM_ZMQ_LINGER", time.Minute, time.Second, "1s", func(c *cli) any { return c.Serve.Feeds.Linger }},

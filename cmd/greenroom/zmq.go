@@ -24,6 +24,7 @@ type zmqFlags struct {
 	AllowFrom  []string          `name:"zmq-allow-from" placeholder:"ADDRESS" help:"Address or network from which ZeroMQ peers may come. Repeatable. Default all."`
 	Handshakes int               `name:"zmq-handshake-rate" default:"250" help:"Most CURVE handshakes in a second; each costs 0.4 ms."`
 	ServerKey  map[string]string `name:"zmq-server-key" placeholder:"ENDPOINT=FILE" help:"The .key file of a publisher of --zmq-connect that speaks CURVE. Repeatable."`
+	ServerUser map[string]string `name:"zmq-server-user" placeholder:"ENDPOINT=FILE" help:"File with the user and password for a publisher of --zmq-connect that speaks PLAIN, in the form of --zmq-plain. Repeatable."`
 }
 
 // secure reports whether the endpoints may be reached from other machines.
@@ -69,6 +70,16 @@ func (c *zmqFlags) security() (zeromq.Security, error) {
 			s.ServerKeys = make(map[string]zeromq.PublicKey)
 		}
 		s.ServerKeys[endpoint] = k
+	}
+	for endpoint, file := range c.ServerUser {
+		u, err := zeromq.ReadPlainUser(file)
+		if err != nil {
+			return s, fmt.Errorf("--zmq-server-user: %w", err)
+		}
+		if s.ServerUsers == nil {
+			s.ServerUsers = make(map[string]zeromq.PlainUser)
+		}
+		s.ServerUsers[endpoint] = u
 	}
 	return s, nil
 }

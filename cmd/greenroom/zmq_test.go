@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"greenroom/transports/zeromq"
 )
@@ -55,6 +56,29 @@ func TestKeysAndCurve(t *testing.T) {
 	}
 	if _, body := get(t, r.url+"/metrics"); !strings.Contains(body, `greenroom_events_total{reason="zeromq_denied"} 1`) {
 		t.Error(body)
+	}
+}
+
+// TestServerUser: a server subscribes to another one that asks for PLAIN.
+func TestServerUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users")
+	if err := os.WriteFile(file, []byte("ann\n    password = \"wonder\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	feed := serve(t, "--zmq-plain", file)
+	r := serve(t, "--zmq-connect", feed.pub, "--zmq-server-user", feed.pub+"="+file)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		_, body := get(t, r.url+"/metrics")
+		if strings.Contains(body, `greenroom_zeromq_publisher_up{publisher="`+feed.pub+`"} 1`) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(body)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	if code, _, said := command(t, "--listen", "127.0.0.1:0", "--zmq-server-user", feed.pub+"="+none); code != 1 || !strings.Contains(said, "--zmq-server-user: ") || !strings.Contains(said, "none") {
+		t.Errorf("%d, %s", code, said)
 	}
 }
 

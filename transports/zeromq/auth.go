@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,7 +68,19 @@ type Security struct {
 	// ServerKeys are the public keys of those publishers of Options.Connect that speak CURVE. They are shown CurveKey,
 	// or one that is made for this process.
 	ServerKeys map[string]PublicKey
+	// ServerUsers are what those publishers of Options.Connect are shown that speak PLAIN. The password crosses the network
+	// as it is.
+	ServerUsers map[string]PlainUser
 }
+
+// PlainUser is who a bridge is for a publisher that speaks PLAIN; both are at most 255 bytes.
+type PlainUser struct{ User, Password string }
+
+// String does not tell the password.
+func (u PlainUser) String() string { return u.User }
+
+// GoString does not either.
+func (u PlainUser) GoString() string { return fmt.Sprintf("%q", u.User) }
 
 // AuthRequest is what is known of a peer when it is to be let in. The fields are those of ZAP.
 type AuthRequest struct {
@@ -195,6 +208,17 @@ func (s *security) check() error {
 	case s.curve == nil && (o.AllowDir != "" || o.AllowAny):
 		return errors.New("AllowDir and AllowAny are for CURVE, which needs the server's key")
 	}
+	for endpoint, u := range o.ServerUsers {
+		_, curve := o.ServerKeys[endpoint]
+		switch {
+		case curve:
+			return fmt.Errorf("%s has a key and a user: a publisher speaks CURVE or PLAIN, not both", endpoint)
+		case !slices.Contains(s.bridge.opts.Connect, endpoint):
+			return fmt.Errorf("%s has a user and is no publisher of Connect", endpoint)
+		case len(u.User) > 255 || len(u.Password) > 255:
+			return fmt.Errorf("user or password for %s are longer than 255 bytes", endpoint)
+		}
+	}
 	if o.ZAP != "" {
 		if _, _, err := parseEndpoint(o.ZAP); err != nil {
 			return fmt.Errorf("ZAP: %w", err)
@@ -250,6 +274,9 @@ func (s *security) guard(p *peer, raw net.Conn) *guard.Conn {
 func (s *security) dial(endpoint string, raw net.Conn, l guard.Limits) net.Conn {
 	if k, ok := s.opts.ServerKeys[endpoint]; ok {
 		return (&guard.CurveClient{Server: guard.Key(k), Secret: s.client}).Secure(raw, l)
+	}
+	if u, ok := s.opts.ServerUsers[endpoint]; ok {
+		return (&guard.PlainClient{User: u.User, Password: u.Password}).Secure(raw, l)
 	}
 	return raw
 }

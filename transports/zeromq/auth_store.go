@@ -187,6 +187,24 @@ func readUsers(log *slog.Logger, file string) (map[string]*ticket, error) {
 	return tickets, nil
 }
 
+// ReadPlainUser reads the one user of a file like [Security].PlainFile, to be shown to a publisher.
+func ReadPlainUser(file string) (u PlainUser, err error) {
+	z, err := readZPL(file)
+	if err != nil {
+		return u, err
+	}
+	if len(z) != 1 {
+		return u, fmt.Errorf("%s has %d sections: want one, named like the user", file, len(z))
+	}
+	for user, about := range z {
+		u = PlainUser{user, about["password"]}
+	}
+	if u.Password == "" {
+		return u, fmt.Errorf("%s: %s has no password", file, u.User)
+	}
+	return u, nil
+}
+
 // warnReadable warns of a file with secrets that other users can read.
 func warnReadable(b *Bridge, file string) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {

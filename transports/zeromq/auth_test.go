@@ -361,7 +361,11 @@ func TestSecurityRefuses(t *testing.T) {
 		"a public key for the server":   {Security: Security{CurveKeyFile: public, AllowAny: true}},
 		"no address":                    {Security: Security{AllowFrom: []string{"somewhere"}}},
 		"no endpoint":                   {Security: Security{Plain: true, ZAP: "http://x"}},
-		"plain for everyone to hear":    {Pull: "tcp://0.0.0.0:0", Security: Security{Plain: true, Authenticator: ask}},
+		"user and key": {Connect: []string{anyPort}, Security: Security{
+			ServerKeys: map[string]PublicKey{anyPort: k.Public()}, ServerUsers: map[string]PlainUser{anyPort: {"a", "b"}}}},
+		"user of nobody":             {Security: Security{ServerUsers: map[string]PlainUser{anyPort: {"a", "b"}}}},
+		"long user":                  {Connect: []string{anyPort}, Security: Security{ServerUsers: map[string]PlainUser{anyPort: {strings.Repeat("a", 256), "b"}}}},
+		"plain for everyone to hear": {Pull: "tcp://0.0.0.0:0", Security: Security{Plain: true, Authenticator: ask}},
 	} {
 		if o.Pull == "" {
 			o.Pull = anyPort
@@ -471,6 +475,61 @@ func TestPyzmqCurvePublishers(t *testing.T) {
 	}
 	if got := subscriptions(p); !slices.Equal(got, []string{"+lobby"}) {
 		t.Errorf("told %q", got)
+	}
+}
+
+// TestPyzmqPlainPublishers: libzmq's PUB with PLAIN is subscribed to by the user that its ZAP handler knows, also after
+// it has been restarted, and not with another password or none.
+func TestPyzmqPlainPublishers(t *testing.T) {
+	at := "tcp://" + testenv.FreeAddr(t)
+	t.Setenv("PLAIN_USER", "ann won#der")
+	p := startPublisher(t, at, "lobby")
+	h := newFakeHub()
+	o := quick(Options{Connect: []string{at}, SubTopics: []string{"lobby"}})
+	o.Security.ServerUsers = map[string]PlainUser{at: {"ann", "won#der"}}
+	b := listen(t, h, o)
+	for n := range 2 {
+		waitOutput(t, p, "+lobby\n")
+		eventually(t, "the connection", func() bool { return b.Publishers()[0].Connects == n+1 })
+		h.change(func() { h.pubs = nil })
+		h.wait(t, "its messages", func() bool { return len(h.pubs) > 2 && h.pubs[2].Room == "lobby" })
+		if n == 0 {
+			p.Kill()
+			p = startPublisher(t, at, "lobby")
+		}
+	}
+	for name, users := range map[string]map[string]PlainUser{"another password": {at: {"ann", "x"}}, "no user": nil} {
+		o := quick(Options{Connect: []string{at}, SubTopics: []string{"never"}})
+		o.Security.ServerUsers = users
+		b := listen(t, newFakeHub(), o)
+		eventually(t, name+": the refusal", func() bool { return b.Publishers()[0].Err != nil })
+		if b.Publishers()[0].Connects > 0 {
+			t.Errorf("%s: connected", name)
+		}
+	}
+	if got := subscriptions(p); !slices.Equal(got, []string{"+lobby"}) {
+		t.Errorf("told %q", got)
+	}
+}
+
+func TestReadPlainUser(t *testing.T) {
+	for text, want := range map[string]PlainUser{
+		"ann\n    password = \"won#der\"\n":                    {"ann", "won#der"},
+		"ann\n    user = \"b\"\n":                              {},
+		"ann\n    password = \"a\"\nb\n    password = \"b\"\n": {},
+		"": {},
+	} {
+		file := filepath.Join(t.TempDir(), "user")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		u, err := ReadPlainUser(file)
+		if (err == nil) != (want != PlainUser{}) || err == nil && u != want {
+			t.Errorf("%q: %v, %v", text, u, err)
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v %s", PlainUser{"a", "secret"}, PlainUser{"a", "secret"}, PlainUser{"a", "secret"}, PlainUser{"a", "secret"}); strings.Contains(text, "secret") {
+		t.Errorf("a password prints itself: %s", text)
 	}
 }
 

@@ -302,3 +302,25 @@ func TestOffences(t *testing.T) {
 		})
 	}
 }
+
+// TestWholeMessagesAreHeard: what TestOffences sends in parts, and sees that nobody hears, is heard when it is whole.
+func TestWholeMessagesAreHeard(t *testing.T) {
+	for _, r := range roles {
+		if r.whole == nil {
+			continue
+		}
+		t.Run(r.name, func(t *testing.T) {
+			e, conns := guests(t, r, 1, Options{HandshakeTimeout: patience})
+			if _, err := conns[0].Write(concat(r.hello(), r.whole)); err != nil {
+				t.Fatal(err)
+			}
+			if got := receive(t, e.heard); !strings.HasPrefix(got, "evil|e|") || !strings.Contains(got, "done") {
+				t.Errorf("heard %q", got)
+			}
+			e.sound(t, "behind it") // once
+			if got := e.counted(); len(got) > 0 {
+				t.Errorf("counted %v", got)
+			}
+		})
+	}
+}
