@@ -12,7 +12,7 @@ import (
 // A read or write of a socket that never blocks takes some microseconds. It is made without telling the
 // scheduler, which else would look after a loop that writes to thousands of sockets in a row as after one that
 // hangs: that is up to 4 % of a delivery to 1000 clients, and 11 % of one to 10 000 (docs/performance.md). With the race
-// detector the calls are those of x/sys, which tell it who happens before whom.
+// detector the calls are those of package syscall, which tell it who happens before whom.
 //
 // One that did block would stand in the way of every collection of garbage. So each call says itself that it must not
 // wait: the descriptor's own mode is shared with every duplicate of it, and os.File.Fd changes it.

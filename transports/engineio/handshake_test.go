@@ -268,28 +268,20 @@ func TestInitialPacket(t *testing.T) {
 
 // Section 1.4: generateId, and what it may get wrong.
 func TestGenerateID(t *testing.T) {
-	var mu sync.Mutex // the door asks on a goroutine of which a request over a socket is no order that the detector sees
 	var next string
 	var fail error
-	answer := func(id string, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		next, fail = id, err
-	}
 	s := serve(t, Options{GenerateID: func(r *http.Request) (string, error) {
 		if r.URL.Query().Get("transport") == "" {
 			t.Error("asked before the request was checked")
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		return next, fail
 	}})
-	answer("the-first", nil)
+	next = "the-first"
 	p := s.poll(t)
 	if p.sid != next {
 		t.Fatalf("the id is %q", p.sid)
 	}
-	answer("the-second", nil)
+	next = "the-second"
 	if c := s.connect(t); c.sid != next {
 		t.Fatalf("the id is %q", c.sid)
 	}
@@ -302,7 +294,7 @@ func TestGenerateID(t *testing.T) {
 		"too long": {strings.Repeat("x", 129), nil},
 		"error":    {"fine", errors.New("the database is down")},
 	} {
-		answer(c.id, c.err)
+		next, fail = c.id, c.err
 		before := s.count("engineio_id_generation")
 		if a := s.do("GET", pollTarget, ""); a.status != 400 || a.body != `{"code":3,"message":"Bad request"}` {
 			t.Errorf("%s: %v", name, a)
@@ -320,7 +312,7 @@ func TestGenerateID(t *testing.T) {
 	p.wantGet("4still here")
 	p.wantPost("1")
 	s.waitClosed(t, p.sid, ReasonTransportClose)
-	answer("the-first", nil)
+	next, fail = "the-first", nil
 	if again := s.poll(t); again.sid != next {
 		t.Error("an id that is free again is refused")
 	}
