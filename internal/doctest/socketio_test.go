@@ -109,8 +109,13 @@ func TestTheGoOfTheSocketIOPageCompiles(t *testing.T) {
 		fmt.Fprintf(&src, "//line snippet:%d\n\t%s\n", len(all), st)
 	}
 	src.WriteString("}\n")
+	compiles(t, src.String(), all)
+}
 
-	// The file exists for the compiler only.
+// compiles compiles a file of snippets, each of which has the line snippet:N, counted from 1. It exists for the compiler
+// only.
+func compiles(t *testing.T, src string, all []string) {
+	t.Helper()
 	dir := t.TempDir()
 	file, overlay := filepath.Join(dir, "snippets.go"), filepath.Join(dir, "overlay.json")
 	place, err := filepath.Abs(filepath.Join(root, "internal/doctest/snippets/snippets.go"))
@@ -121,7 +126,7 @@ func TestTheGoOfTheSocketIOPageCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{file: []byte(src.String()), overlay: replace} {
+	for name, content := range map[string][]byte{file: []byte(src), overlay: replace} {
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}

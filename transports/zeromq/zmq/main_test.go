@@ -148,11 +148,21 @@ func green(t testing.TB, fn func(g *coop.Greenlet) error) {
 // python starts testdata/peer.py, with pyzmq; see internal/testenv for what happens without.
 func python(t testing.TB, args ...string) *testenv.Process {
 	t.Helper()
+	return pythonWith(t, "", args...)
+}
+
+// pythonWith is python with something in its environment.
+func pythonWith(t testing.TB, env string, args ...string) *testenv.Process {
+	t.Helper()
 	if os.Getenv("GREENROOM_SKIP_PYZMQ") == "1" {
 		t.Skip("GREENROOM_SKIP_PYZMQ is set")
 	}
+	var more []string
+	if env != "" {
+		more = []string{env}
+	}
 	return testenv.Start(t, testenv.Command{
-		Path: testenv.Python(t, "zmq"), Args: append([]string{"-u"}, args...),
+		Path: testenv.Python(t, "zmq"), Args: append([]string{"-u"}, args...), Env: more,
 		Ready: testenv.ReadyOutput("\n"), // bound or connected
 	})
 }

@@ -242,7 +242,14 @@ func (p *peer) shake(accepted bool) error {
 	if err := p.guard.SetReadDeadline(time.Now().Add(p.s.opts.HandshakeTimeout)); err != nil {
 		return err
 	}
-	if _, err := guard.OpenAs(p.guard, p.s.typ.wire(), p.s.opts.Identity, accepted); err != nil {
+	looks := accepted // at the peer's READY before it sends its own
+	switch p.s.opts.Security.(type) {
+	case CurveServer, PlainServer: // which have no key before, or do not know who it is
+		looks = true
+	case CurveClient, PlainClient: // whose servers look
+		looks = false
+	}
+	if _, err := guard.OpenAs(p.guard, p.s.typ.wire(), p.s.opts.Identity, looks); err != nil {
 		return err
 	}
 	return p.guard.SetReadDeadline(time.Time{})

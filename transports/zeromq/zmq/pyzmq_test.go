@@ -11,12 +11,15 @@ import (
 	"greenroom/transports/zeromq/zmq"
 )
 
-// matrix are all legal pairs, with what the libzmq side does.
-var matrix = []struct {
+// couple is a legal pair, with what the libzmq side does.
+type couple struct {
 	ours   zmq.Type
 	theirs string
 	what   string
-}{
+}
+
+// matrix are all legal pairs.
+var matrix = []couple{
 	{zmq.PUSH, "PULL", "recv"}, {zmq.PULL, "PUSH", "send"},
 	{zmq.PUB, "SUB", "recv"}, {zmq.PUB, "XSUB", "recv"}, {zmq.XPUB, "SUB", "recv"}, {zmq.XPUB, "XSUB", "recv"},
 	{zmq.SUB, "PUB", "send"}, {zmq.SUB, "XPUB", "send"}, {zmq.XSUB, "PUB", "send"}, {zmq.XSUB, "XPUB", "send"},
@@ -36,32 +39,38 @@ func TestPyzmqMatrix(t *testing.T) {
 			for _, over := range []string{"tcp", "ipc"} {
 				t.Run(fmt.Sprintf("%s-%s/%s/%s", c.ours, c.theirs, how, over), func(t *testing.T) {
 					endpoint := map[string]string{"tcp": "tcp://127.0.0.1:*", "ipc": "ipc://" + t.TempDir() + "/s"}[over]
-					s := open(t, c.ours, zmq.Options{Identity: "we"})
-					extra := map[zmq.Type]string{zmq.REP: "REP"}[c.ours]
-					if c.theirs == "ROUTER" && c.ours == zmq.ROUTER {
-						extra = "they"
-					}
-					args := []string{"testdata/peer.py", c.theirs, c.what, how, endpoint}
-					if how == "connect" {
-						args[4] = listen(t, s, endpoint)
-					}
-					if extra != "" {
-						args = append(args, extra)
-					}
-					p := python(t, args...)
-					if how == "bind" {
-						dial(t, s, boundAt(t, p))
-					}
-					peers(t, s, 1)
-					green(t, func(g *coop.Greenlet) error {
-						return g.WithTimeout(patience, func() error { return play(g, s, c.theirs, c.what) })
-					})
-					if say, ok := map[string]string{"recv": "all there", "ask": "all answered"}[c.what]; ok {
-						printed(t, p, say)
-					}
+					met(t, c, how, endpoint, "", nil)
 				})
 			}
 		}
+	}
+}
+
+// met has a couple talk. how is what the libzmq side does, env goes to its environment.
+func met(t *testing.T, c couple, how, endpoint, env string, security zmq.Security) {
+	t.Helper()
+	s := open(t, c.ours, zmq.Options{Identity: "we", Security: security})
+	extra := map[zmq.Type]string{zmq.REP: "REP"}[c.ours]
+	if c.theirs == "ROUTER" && c.ours == zmq.ROUTER {
+		extra = "they"
+	}
+	args := []string{"testdata/peer.py", c.theirs, c.what, how, endpoint}
+	if how == "connect" {
+		args[4] = listen(t, s, endpoint)
+	}
+	if extra != "" {
+		args = append(args, extra)
+	}
+	p := pythonWith(t, env, args...)
+	if how == "bind" {
+		dial(t, s, boundAt(t, p))
+	}
+	peers(t, s, 1)
+	green(t, func(g *coop.Greenlet) error {
+		return g.WithTimeout(patience, func() error { return play(g, s, c.theirs, c.what) })
+	})
+	if say, ok := map[string]string{"recv": "all there", "ask": "all answered"}[c.what]; ok {
+		printed(t, p, say)
 	}
 }
 

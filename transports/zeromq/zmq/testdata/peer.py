@@ -2,7 +2,9 @@
 
 WHAT: recv all messages once, send them once (a PUB again and again), echo what comes, or ask and compare the answers.
 HOW: bind or connect.
+PEER_CURVE in the environment has it use CURVE: its secret key and its public one, and as a client also the server's.
 """
+import os
 import signal
 import sys
 import zmq
@@ -12,6 +14,12 @@ ctx = zmq.Context()
 s = ctx.socket(getattr(zmq, kind))
 if len(sys.argv) > 5:
     s.identity = sys.argv[5].encode()
+if keys := os.environ.get("PEER_CURVE", ""):
+    s.curve_secretkey, s.curve_publickey = keys[:40].encode(), keys[40:80].encode()
+    if keys[80:]:
+        s.curve_serverkey = keys[80:].encode()
+    else:
+        s.curve_server = True
 if kind == "SUB":
     s.subscribe(b"")
 if how == "bind":
