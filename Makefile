@@ -14,7 +14,7 @@ run: web ## build the pages when they are missing and serve the chat demo (PORT,
 
 demo-ticker: web ## live prices from a ZeroMQ publisher that sends only what somebody looks at (LISTEN; wants pyzmq)
 	$(GO) build -o bin/greenroom ./cmd/greenroom
-	@LISTEN=$(or $(LISTEN),127.0.0.1:3000) examples/ticker/run
+	@LISTEN=$(or $(LISTEN),127.0.0.1:3000) transports/zeromq/examples/ticker/run
 
 web: web/dist/index.html web/dist/client/version ## build the web assets (npm ci and esbuild), only when something changed
 

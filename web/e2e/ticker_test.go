@@ -16,7 +16,7 @@ import (
 func TestTicker(t *testing.T) {
 	s, feed := newServer(t), "tcp://"+testenv.FreeAddr(t)
 	publisher := testenv.Start(t, testenv.Command{
-		Path: testenv.Python(t, "zmq"), Args: []string{"../../examples/ticker/publisher.py", feed}, Ready: testenv.ReadyOutput("nobody looks yet"),
+		Path: testenv.Python(t, "zmq"), Args: []string{"../../transports/zeromq/examples/ticker/publisher.py", feed}, Ready: testenv.ReadyOutput("nobody looks yet"),
 	})
 	testenv.Start(t, testenv.Command{
 		Path: s.bin,
