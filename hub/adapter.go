@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -11,10 +12,11 @@ import (
 type Adapter interface {
 	// Join connects node, once, by [New]. From then on the adapter gives it the requests of other nodes.
 	Join(node Node) error
-	// Send passes r on to all other nodes, in the order of the calls that one goroutine makes. With a reply, it
-	// returns the names of the nodes that are asked, and calls reply, from any goroutine, for what comes from
-	// them, until cancel is called; without, both are nil. An error means that r may not have reached all.
-	Send(r *NodeRequest, reply func(NodeReply)) (nodes []string, cancel func(), err error)
+	// Send passes r on to all other nodes, in the order of the calls that one goroutine makes. With a reply, it calls
+	// that, from any goroutine, for what comes from them, in the end with Last set, until cancel is called, which
+	// names the nodes that have not answered completely, as well as it can. Without, cancel is nil. An error means
+	// that r may not have reached all.
+	Send(r *NodeRequest, reply func(NodeReply)) (cancel func() (silent []string), err error)
 	// Close leaves the others. [Hub.Close] calls it.
 	Close() error
 }
@@ -26,6 +28,13 @@ type Node interface {
 	// Serve does what another node asks for, and never blocks. With a reply, it calls that, from any goroutine,
 	// for what there is to answer, in the end with Done set.
 	Serve(r *NodeRequest, reply func(NodeReply))
+	// Namespaces lists those there are, by name; Observe tells of those that come and go, and of rooms, as
+	// [Hub.Observe] does.
+	Namespaces() []*Namespace
+	Observe(o Observer) (cancel func())
+	// Count and Logger are the hub's.
+	Count(reason string)
+	Logger() *slog.Logger
 }
 
 // Op is what a [NodeRequest] asks for.
@@ -67,43 +76,44 @@ type NodeReply struct {
 	Answers  []Answer   // what they said, or the node itself, as it comes
 	Missing  []string   // sessions that did not answer in time
 	Sessions []Snapshot // they have no methods until a hub has taken them
-	Done     bool       // nothing follows
+	Done     bool       // nothing follows from that node
+	Last     bool       // nor from any other: no node is waited for any more
 }
 
-// elsewhere asks the other nodes to do what t does here. With g, it collects their replies until cancel.
-func (t Target) elsewhere(g *gather, r *NodeRequest) (cancel func()) {
+// elsewhere asks the other nodes to do what t does here. With g, it collects their replies until it is closed.
+func (t Target) elsewhere(g *gather, r *NodeRequest) {
 	if !t.spreads() {
-		return func() {}
+		return
 	}
 	r.Namespace, r.Rooms, r.Except, r.Timeout = t.ns.name, t.rooms, t.except, t.patience()
 	r.Volatile, r.NoCompress = t.volatile, t.plain
 	if t.skip != nil {
 		r.Except = append(slices.Clip(r.Except), t.skip.id)
 	}
-	return t.ns.hub.request(g, r)
+	t.ns.hub.request(g, r)
 }
 
-// request sends r to the other nodes and has g, if there is one, collect what they reply until cancel. g is not
+// request sends r to the other nodes and has g, if there is one, collect what they reply until it is closed. g is not
 // complete yet: whoever asks has a step to end.
-func (h *Hub) request(g *gather, r *NodeRequest) (cancel func()) {
+func (h *Hub) request(g *gather, r *NodeRequest) {
 	var reply func(NodeReply)
 	if g != nil {
 		reply = g.reply
+		g.mu.Lock()
+		g.elsewhere = true
+		g.mu.Unlock()
 	}
-	nodes, cancel, err := h.opts.Adapter.Send(r, reply)
+	cancel, err := h.opts.Adapter.Send(r, reply)
 	if err != nil {
 		h.Count("adapter_failed")
 		h.log.Warn("other nodes could not be reached", "error", err)
 	}
 	if g != nil {
 		g.mu.Lock()
-		g.nodes = nodes
+		g.cancel = cancel
+		g.elsewhere = g.elsewhere && cancel != nil
 		g.mu.Unlock()
 	}
-	if cancel == nil {
-		cancel = func() {}
-	}
-	return cancel
 }
 
 // spreads reports whether there are other nodes that t is for.
@@ -118,7 +128,11 @@ func (t Target) Local() Target {
 // node is what an adapter sees of a hub.
 type node struct{ hub *Hub }
 
-func (n node) Name() string { return n.hub.opts.Node }
+func (n node) Name() string                       { return n.hub.opts.Node }
+func (n node) Namespaces() []*Namespace           { return n.hub.Namespaces() }
+func (n node) Observe(o Observer) (cancel func()) { return n.hub.Observe(o) }
+func (n node) Count(reason string)                { n.hub.Count(reason) }
+func (n node) Logger() *slog.Logger               { return n.hub.log }
 
 // Serve implements [Node].
 func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {

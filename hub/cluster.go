@@ -2,9 +2,9 @@ package hub
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 )
 
 // Cluster joins the hubs of one process, each by an [Adapter] of its own: for tests of what happens between nodes,
@@ -40,30 +40,58 @@ func (m *clusterMember) Join(node Node) error {
 }
 
 // Send implements [Adapter]. The others do what r says in the caller's goroutine, and so in its order.
-func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (nodes []string, cancel func(), err error) {
+func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (cancel func() (silent []string), err error) {
 	m.cluster.mu.RLock()
 	all := m.cluster.nodes
 	m.cluster.mu.RUnlock()
-	var cancelled atomic.Bool
 	var take func(NodeReply)
 	if reply != nil {
-		take = func(r NodeReply) {
-			if !cancelled.Load() {
-				reply(r)
+		a := &clusterAnswer{reply: reply, silent: make(map[string]bool)}
+		for _, n := range all {
+			if n != m.node {
+				a.silent[n.Name()] = true
 			}
 		}
-		cancel = func() { cancelled.Store(true) }
+		if len(a.silent) == 0 {
+			return nil, nil
+		}
+		take, cancel = a.take, a.cancel
 	}
 	for _, n := range all {
-		if n == m.node {
-			continue
+		if n != m.node {
+			n.Serve(r, take)
 		}
-		if reply != nil {
-			nodes = append(nodes, n.Name())
-		}
-		n.Serve(r, take)
 	}
-	return nodes, cancel, nil
+	return cancel, nil
+}
+
+// clusterAnswer is what the nodes answer to one request.
+type clusterAnswer struct {
+	reply func(NodeReply)
+
+	mu     sync.Mutex
+	silent map[string]bool // nodes that have not answered completely
+	over   bool
+}
+
+func (a *clusterAnswer) take(r NodeReply) {
+	a.mu.Lock()
+	defer a.mu.Unlock() // the last reply comes behind all others
+	if a.over {
+		return
+	}
+	if r.Done {
+		delete(a.silent, r.Node)
+		r.Last = len(a.silent) == 0
+	}
+	a.reply(r)
+}
+
+func (a *clusterAnswer) cancel() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+	return slices.Sorted(maps.Keys(a.silent))
 }
 
 // Close implements [Adapter].

@@ -331,8 +331,8 @@ func TestANodeThatIsClosedIsNotAsked(t *testing.T) {
 // failing is an adapter whose network is gone.
 type failing struct{ Adapter }
 
-func (failing) Send(*NodeRequest, func(NodeReply)) ([]string, func(), error) {
-	return nil, nil, errors.New("no network")
+func (failing) Send(*NodeRequest, func(NodeReply)) (func() []string, error) {
+	return nil, errors.New("no network")
 }
 
 func TestWithoutItsNetworkANodeGoesOn(t *testing.T) {

@@ -52,13 +52,13 @@ type gather struct {
 	sink func(NodeReply) // is told of each step, with the lock held; for the questions of other nodes
 	id   int64           // of the question to clients
 
-	mu       sync.Mutex
-	steps    int                   // that may add to waiting: loops that the question is on its way to, and the one who asks
-	waiting  map[*Session]struct{} // clients that have not answered
-	nodes    []string              // that were asked
-	finished map[string]bool       // nodes that have answered completely
-	asked    int
-	closed   bool // what comes now comes too late
+	mu        sync.Mutex
+	steps     int                   // that may add to waiting: loops that the question is on its way to, and the one who asks
+	waiting   map[*Session]struct{} // clients that have not answered
+	elsewhere bool                  // other nodes have not answered
+	cancel    func() []string       // tells them apart, nil when none was asked
+	asked     int
+	closed    bool // what comes now comes too late
 
 	answers  []Answer
 	sessions []Snapshot
@@ -67,7 +67,7 @@ type gather struct {
 }
 
 func newGather(h *Hub, over func()) *gather {
-	return &gather{hub: h, over: over, steps: 1, waiting: make(map[*Session]struct{}), finished: make(map[string]bool)}
+	return &gather{hub: h, over: over, steps: 1, waiting: make(map[*Session]struct{})}
 }
 
 // begin notes a step, which ends by a call of step.
@@ -90,7 +90,7 @@ func (g *gather) step() {
 
 // checkLocked lets the one who waits go on when nothing is missing.
 func (g *gather) checkLocked() {
-	if g.steps == 0 && len(g.waiting) == 0 && !slices.ContainsFunc(g.nodes, func(n string) bool { return !g.finished[n] }) {
+	if g.steps == 0 && len(g.waiting) == 0 && !g.elsewhere {
 		g.over()
 	}
 }
@@ -160,8 +160,8 @@ func (g *gather) reply(r NodeReply) {
 	}
 	g.missing = append(g.missing, r.Missing...)
 	g.tooLate = g.tooLate || len(r.Missing) > 0
-	if r.Done {
-		g.finished[r.Node] = true
+	if r.Last {
+		g.elsewhere = false
 		g.checkLocked()
 	}
 }
@@ -170,16 +170,17 @@ func (g *gather) reply(r NodeReply) {
 func (g *gather) close() (sessions, nodes []string) {
 	g.mu.Lock()
 	g.closed = true
+	cancel := g.cancel
+	g.mu.Unlock()
+	if cancel != nil {
+		nodes = cancel()
+	}
+	g.mu.Lock()
 	left := g.waiting
 	for s := range left {
 		g.missing = append(g.missing, s.id)
 	}
 	slices.Sort(g.missing)
-	for _, n := range g.nodes {
-		if !g.finished[n] {
-			nodes = append(nodes, n)
-		}
-	}
 	if g.steps > 0 {
 		nodes = append(nodes, g.hub.opts.Node) // a loop of our own is busy
 	}
@@ -249,19 +250,18 @@ func (t Target) Ask(event string, args ...any) ([]Answer, error) {
 		return nil, err
 	}
 	g := newGather(t.ns.hub, m.over)
-	defer t.question(g, event, p)()
+	t.question(g, event, p)
 	err = g.wait(m, t.patience())
 	return g.answers, err
 }
 
 // question sends the question of g, here and elsewhere.
-func (t Target) question(g *gather, event string, p Payload) (cancel func()) {
+func (t Target) question(g *gather, event string, p Payload) {
 	g.id = t.ns.nextAsk()
 	t.ask = g
 	m := t.message(event, p)
 	m.Ack = g.id
 	t.send(m)
-	cancel = t.elsewhere(g, &NodeRequest{Op: OpAsk, Payload: p})
+	t.elsewhere(g, &NodeRequest{Op: OpAsk, Payload: p})
 	g.step()
-	return cancel
 }

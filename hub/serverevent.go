@@ -68,8 +68,7 @@ func (ns *Namespace) ServerAsk(d time.Duration, event string, args ...any) ([]An
 		return nil, err
 	}
 	g := newGather(h, m.over)
-	cancel := h.request(g, &NodeRequest{Op: OpServer, Namespace: ns.name, Payload: p, Timeout: d})
-	defer cancel()
+	h.request(g, &NodeRequest{Op: OpServer, Namespace: ns.name, Payload: p, Timeout: d})
 	g.step()
 	err = g.wait(m, d)
 	return g.answers, err

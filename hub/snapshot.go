@@ -61,22 +61,21 @@ func (t Target) Sessions() ([]Snapshot, error) {
 		return nil, err
 	}
 	g := newGather(t.ns.hub, m.over)
-	defer t.roll(g)()
+	t.roll(g)
 	err = g.wait(m, t.patience())
 	return g.sessions, err
 }
 
 // roll has g gather the sessions addressed, here and elsewhere.
-func (t Target) roll(g *gather) (cancel func()) {
+func (t Target) roll(g *gather) {
 	for _, l := range t.ns.hub.loops.All() {
 		g.begin()
 		if !l.Post(func() { t.rollOn(l, g) }) {
 			g.step()
 		}
 	}
-	cancel = t.elsewhere(g, &NodeRequest{Op: OpSessions})
+	t.elsewhere(g, &NodeRequest{Op: OpSessions})
 	g.step()
-	return cancel
 }
 
 func (t Target) rollOn(l *coop.Loop, g *gather) {

@@ -26,8 +26,8 @@ func layer(path string) (height int, part string) {
 	case "cmd":
 		return 4, top
 	case "internal":
-		if below == "prefix" {
-			return 0, rest // a data structure
+		if below == "prefix" || below == "msgpack" {
+			return 0, rest // a data structure, and an encoding
 		}
 		return 5, top // test helpers
 	}

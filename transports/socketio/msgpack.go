@@ -9,7 +9,7 @@ import (
 
 	"greenroom/hub"
 	"greenroom/transports/engineio"
-	"greenroom/transports/socketio/internal/msgpack"
+	"greenroom/internal/msgpack"
 )
 
 const (
