@@ -27,6 +27,10 @@ type RelayOptions struct {
 	MaxPrefixes int
 }
 
+// RelayHandler is what [Relay] makes: a handler for [Hub.Handle]. A session that it handles needs no stack while the
+// client is silent, unless the function is called by another handler.
+type RelayHandler func(*Session) error
+
 // Relay is the built-in session handler: browsers and other clients meet in rooms without any code
 // on the server. A client calls
 //
@@ -46,7 +50,7 @@ type RelayOptions struct {
 // double to the messages that follow; one whose data is null ends that. A join with prefix is for all rooms whose names
 // start like that, those to come included, if [RelayOptions].MayJoinPrefix lets it: the session gets their messages
 // and is present in none of them. What it gets as retained is then a list.
-func Relay(o RelayOptions) func(*Session) error {
+func Relay(o RelayOptions) RelayHandler {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
 	}
@@ -73,6 +77,11 @@ func Relay(o RelayOptions) func(*Session) error {
 		// No call parks, and all of them decode and encode JSON, which takes more stack than
 		// thousands of sessions should hold on to.
 		s.greenlet.OnLoop(r.introduce)
+		if s.mayRest {
+			s.mayRest = false
+			s.passedOver(r)
+			return s.rest(r)
+		}
 		serve := r.serve
 		for ev := range s.Events() {
 			r.ev = ev
@@ -106,6 +115,14 @@ func (r *relay) introduce() {
 		}
 	}
 }
+
+// handle serves a call in a session that rests, on a stack that is not the session's to keep.
+func (r *relay) handle(ev *Event) {
+	r.ev = ev
+	r.serve()
+}
+
+func (r *relay) over() {}
 
 func (r *relay) serve() {
 	ev := r.ev

@@ -35,6 +35,8 @@ type Session struct {
 
 	accepted  bool
 	recovered bool
+	mayRest   bool // the handler is one of the hub's own, with nothing around it
+	rests     bool // the greenlet goes on without it
 }
 
 // past is what stays readable of a session that has ended.
@@ -89,7 +91,11 @@ func (s *Session) main(handler func(*Session) error) func(*coop.Greenlet) error 
 		if !s.admit() {
 			return nil
 		}
-		if err := handler(s); err != nil {
+		err := handler(s)
+		if s.rests {
+			return err
+		}
+		if err != nil {
 			s.failed(err)
 		}
 		return nil
@@ -179,8 +185,11 @@ func (s *Session) failed(err error) {
 	}
 }
 
-// finish ends the session when its handler has returned, failed or panicked.
+// finish ends the session when its handler has returned, failed or panicked, unless its events are still to be handled.
 func (s *Session) finish() {
+	if s.rests {
+		return
+	}
 	s.dismiss("server namespace disconnect", errMiddlewarePanicked, false)
 	s.ns.remove(s)
 	if s.ticket != nil {
