@@ -25,7 +25,8 @@ import (
 //	"disconnect"     func(*Session): it has ended
 //	"*"              like the others: what has no handler of its own, which is refused otherwise
 //
-// The signatures are checked once, by [Hub.Handle] or [Session.Serve].
+// A session that is handled by a table has no stack while its client is silent, which makes it less than half as
+// large as one whose handler loops over [Session.Events]. The signatures are checked once, by [Hub.Handle] or [Session.Serve].
 type Events map[string]any
 
 var (
@@ -190,7 +191,7 @@ func (r *served) over() {
 }
 
 // Serve runs a table for the rest of the session, whose functions can share the variables of the handler that calls
-// it. It returns when the client has left, or "connect" has failed; an error of [Hub.Handle] says what is wrong with
+// it, and whose stack they leave in place. It returns when the client has left, or "connect" has failed; an error of [Hub.Handle] says what is wrong with
 // the table. Node.js: socket.on in a connection handler.
 //
 //	h.Handle("/", func(s *hub.Session) error {
