@@ -27,6 +27,12 @@ func (n *notes) all() []string {
 	return slices.Clone(n.list)
 }
 
+// waitLeft waits until the server has ended the session.
+func (c *fakeConn) waitLeft(t *testing.T) {
+	t.Helper()
+	c.wait(t, "the end", func() bool { return c.state == "left" })
+}
+
 // TestRestingSessions: whatever happens to a session of a table looks the same, whether it rests between events or waits
 // on its stack, because a function of the application's is around it.
 func TestRestingSessions(t *testing.T) {
@@ -39,24 +45,39 @@ func TestRestingSessions(t *testing.T) {
 			c.call(t, 1, "sync")
 		},
 		"an event passed over at the beginning": func(t *testing.T, c *fakeConn) { c.call(t, 1, "sync") },
-		"sleep":                                 func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "sleep"); c.emit(t, NoAck, "note", "later") },
-		"panic":                                 func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "panic"); c.emit(t, NoAck, "note", "late") },
-		"disconnect":                            func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "leave"); c.emit(t, NoAck, "note", "late") },
+		"sleep": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "sleep")
+			c.emit(t, NoAck, "note", "later")
+			c.call(t, 1, "sync")
+		},
+		"panic": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "panic")
+			c.emit(t, NoAck, "note", "late")
+			c.waitLeft(t)
+		},
+		"disconnect": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "leave")
+			c.emit(t, NoAck, "note", "late")
+			c.waitLeft(t)
+		},
 		"a refused event": func(t *testing.T, c *fakeConn) {
 			c.emit(t, NoAck, "refuse")
 			c.call(t, 1, "note", "refused")
 		},
-		"kill": func(t *testing.T, c *fakeConn) { c.on(func(s *Session) { s.Greenlet().Kill() }) },
+		"kill": func(t *testing.T, c *fakeConn) { c.on(func(s *Session) { s.Greenlet().Kill() }); c.waitLeft(t) },
 		"kill with": func(t *testing.T, c *fakeConn) {
 			c.on(func(s *Session) { s.Greenlet().KillWith(errors.New("enough")) })
+			c.waitLeft(t)
 		},
 		"kill and an event": func(t *testing.T, c *fakeConn) {
 			p, _ := EncodeArgs("note", "at once")
 			c.on(func(s *Session) { s.Greenlet().Kill(); s.Deliver(NewEvent("note", p, NoAck)) })
+			c.waitLeft(t)
 		},
 		"an event and kill": func(t *testing.T, c *fakeConn) {
 			p, _ := EncodeArgs("note", "at once")
 			c.on(func(s *Session) { s.Deliver(NewEvent("note", p, NoAck)); s.Greenlet().Kill() })
+			c.waitLeft(t)
 		},
 		"the client goes":       func(t *testing.T, c *fakeConn) { c.leave("transport close") },
 		"the client goes early": func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "wait"); c.leave("transport close") },
