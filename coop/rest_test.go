@@ -212,31 +212,33 @@ func TestRestThatIsNotReturned(t *testing.T) {
 	})
 }
 
-// TestRestIsToldOfAForcedEnd: a loop that does not wait any longer for a greenlet that had no turn.
+// TestRestIsToldOfAForcedEnd: a loop that closes does not wait for ever for one that rests again after its kill.
 func TestRestIsToldOfAForcedEnd(t *testing.T) {
 	l, err := coop.NewLoop(coop.LoopOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := coop.NewQueue[int](-1)
-	over := make(chan error, 1)
-	rests := make(chan struct{})
+	told, sleeps := 0, make(chan struct{})
+	var c *coop.Greenlet
 	l.Go(func(g *coop.Greenlet) error {
-		resting(g, q, guest{over: func(g *coop.Greenlet, err error) error { over <- err; return err }})
-		close(rests)
+		c = g
+		close(sleeps)
 		g.Sleep(coop.Forever)
-		time.Sleep(1100 * time.Millisecond) // nobody has a turn before the loop's patience has ended
-		return nil
+		if !g.Revive() {
+			t.Error("not killed")
+		}
+		return coop.NewQueue[int](-1).Rest(g, guest{over: func(g *coop.Greenlet, err error) error {
+			told++
+			return err
+		}})
 	})
 	l.Start()
-	<-rests
+	<-sleeps
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
-	select {
-	case <-over:
-	default:
-		t.Error("Over was not called")
+	if told != 1 || !c.Ended() || !c.Successful() {
+		t.Errorf("told %d times of the end, result %v", told, c.Result())
 	}
 }
 
