@@ -93,8 +93,8 @@ func (q *Queue[T]) turn(g *Greenlet, r Rester[T]) (err error) {
 	if err := g.enter(); err != nil {
 		return err
 	}
-	over = false
 	q.getters.push(g)
+	over = false
 	g.rest, g.why = restResting, ParkedRest
 	g.state, g.since = parked, g.loop.now
 	return errRest

@@ -270,7 +270,7 @@ func TestRestModel(t *testing.T) {
 		n := rapid.IntRange(1, 4).Draw(t, "greenlets")
 		var steps []step
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
-			steps = append(steps, step{rapid.IntRange(0, 9).Draw(t, "what"), rapid.IntRange(0, n-1).Draw(t, "who")})
+			steps = append(steps, step{rapid.IntRange(0, 11).Draw(t, "what"), rapid.IntRange(0, n-1).Draw(t, "who")})
 		}
 		max := rapid.SampledFrom([]int{-1, 0, 2}).Draw(t, "max")
 		program := func(rests bool) (log []string) {
@@ -288,6 +288,10 @@ func TestRestModel(t *testing.T) {
 						case 2:
 							if v%10 == 2 {
 								return errBoom
+							}
+						case 3:
+							if v%10 == 3 {
+								g.StartTimeout(2 * time.Second)
 							}
 						}
 						return nil
@@ -332,6 +336,8 @@ func TestRestModel(t *testing.T) {
 					case 5:
 						g.AtMost(time.Second, func() error { return all[s.who].Join(g) })
 						log = append(log, fmt.Sprintf("%d joined %v", s.who, all[s.who].Ended()))
+					case 6:
+						all[s.who].KillWith(errBoom)
 					default:
 						if !q.TryPut(i) {
 							log = append(log, fmt.Sprintf("%d not put", i))

@@ -48,11 +48,11 @@ func handlerFunc(handler any) (func(*Session) error, error) {
 			return nil, errors.New("a nil handler")
 		}
 		return func(s *Session) error { h(s); return nil }, nil
-	case RelayHandler:
+	case *RelayHandler:
 		if h == nil {
 			return nil, errors.New("a nil handler")
 		}
-		return func(s *Session) error { s.mayRest = true; return h(s) }, nil
+		return h.start, nil
 	case Events:
 		t, err := h.compile()
 		if err != nil {
@@ -60,7 +60,7 @@ func handlerFunc(handler any) (func(*Session) error, error) {
 		}
 		return t.start, nil
 	}
-	return nil, fmt.Errorf("%T: want func(*hub.Session) error or hub.Events", handler)
+	return nil, fmt.Errorf("%T: want func(*hub.Session) error, hub.Events or hub.Relay", handler)
 }
 
 // table is an [Events] whose signatures were checked.

@@ -29,7 +29,7 @@ func BenchmarkWake(b *testing.B) {
 		{"table on a stack", func(s *Session) error { return s.Serve(Events{"echo": Reply(echo)}) }, `["echo","hello"]`},
 		{"table", Events{"echo": Reply(echo)}, `["echo","hello"]`},
 		{"table by reflection", Events{"echo": one}, `["echo","hello"]`},
-		{"relay on a stack", func(s *Session) error { return Relay(RelayOptions{Rate: -1})(s) }, `["presence","lobby"]`},
+		{"relay on a stack", func(s *Session) error { return Relay(RelayOptions{Rate: -1}).Serve(s) }, `["presence","lobby"]`},
 		{"relay", Relay(RelayOptions{Rate: -1}), `["presence","lobby"]`},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -79,12 +79,50 @@ func TestRestingSessions(t *testing.T) {
 			c.on(func(s *Session) { s.Deliver(NewEvent("note", p, NoAck)); s.Greenlet().Kill() })
 			c.waitLeft(t)
 		},
+		"disconnected while it rests": func(t *testing.T, c *fakeConn) {
+			c.on(func(s *Session) { s.Disconnect("enough") })
+			c.waitLeft(t)
+		},
+		"an event and disconnect": func(t *testing.T, c *fakeConn) {
+			p, _ := EncodeArgs("note", "at once")
+			c.on(func(s *Session) { s.Deliver(NewEvent("note", p, NoAck)); s.Disconnect("enough") })
+			c.waitLeft(t)
+		},
+		"two events and disconnect": func(t *testing.T, c *fakeConn) {
+			p, _ := EncodeArgs("note", "at once")
+			c.on(func(s *Session) {
+				s.Deliver(NewEvent("note", p, NoAck))
+				s.Deliver(NewEvent("note", p, NoAck))
+				s.Disconnect("enough")
+			})
+			c.waitLeft(t)
+		},
+		"the client goes while it is woken": func(t *testing.T, c *fakeConn) {
+			p, _ := EncodeArgs("note", "last")
+			c.on(func(s *Session) { s.Deliver(NewEvent("note", p, NoAck)); s.Closed("transport close") })
+		},
+		"the client goes while it sleeps": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "doze")
+			c.emit(t, NoAck, "note", "later")
+			c.leave("transport close")
+		},
+		"killed while it sleeps": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "doze")
+			c.emit(t, NoAck, "note", "later")
+			c.on(func(s *Session) { s.Greenlet().Kill() })
+			c.waitLeft(t)
+		},
+		"a timeout around it": func(t *testing.T, c *fakeConn) {
+			c.emit(t, NoAck, "limit")
+			c.waitLeft(t)
+		},
+		"panic at the end":      func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "fuse"); c.leave("transport close") },
 		"the client goes":       func(t *testing.T, c *fakeConn) { c.leave("transport close") },
 		"the client goes early": func(t *testing.T, c *fakeConn) { c.emit(t, NoAck, "wait"); c.leave("transport close") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			scenario := func(rests bool) []string {
-				n := &notes{}
+				n, fuse := &notes{}, false
 				table := Events{
 					"connect": func(s *Session) error {
 						if name == "an event passed over at the beginning" {
@@ -94,12 +132,25 @@ func TestRestingSessions(t *testing.T) {
 						return nil
 					},
 					"disconnecting": func(_ *Session, reason string) { n.add("disconnecting: " + reason) },
-					"disconnect":    func(s *Session) { n.add("disconnect: " + s.Reason()) },
-					"note":          func(text string) { n.add(text) },
-					"sync":          func() string { n.add("sync"); return "" },
-					"panic":         func() { panic("boom") },
-					"leave":         func(s *Session) error { n.add("leave"); return s.Disconnect("thanks") },
-					"sleep":         func(s *Session) error { n.add("sleep"); return s.Sleep(1) },
+					"disconnect": func(s *Session) {
+						n.add("disconnect: " + s.Reason())
+						if fuse {
+							panic("boom")
+						}
+					},
+					"note":  func(text string) { n.add(text) },
+					"sync":  func() string { n.add("sync"); return "" },
+					"panic": func() { panic("boom") },
+					"leave": func(s *Session) error { n.add("leave"); return s.Disconnect("thanks") },
+					"sleep": func(s *Session) error { n.add("sleep"); return s.Sleep(1) },
+					"doze": func(s *Session) error {
+						n.add("doze")
+						err := s.Sleep(patience)
+						n.add("awake: " + err.Error())
+						return err
+					},
+					"limit": func(s *Session) { n.add("limit"); s.Greenlet().StartTimeout(1) },
+					"fuse":  func() { fuse = true },
 					"refuse": func(s *Session) {
 						s.Use(func(ev *Event) error { return errors.New("not " + ev.Name) })
 					},
@@ -167,7 +218,7 @@ func TestRelayWithinAHandler(t *testing.T) {
 	relay := Relay(RelayOptions{})
 	mustHandle(t, h, "/", func(s *Session) error {
 		defer close(done)
-		err := relay(s)
+		err := relay.Serve(s)
 		n.add("behind it: " + s.Reason())
 		return err
 	})
@@ -185,7 +236,7 @@ func TestRelayWithinAHandler(t *testing.T) {
 
 func TestNilRelayHandler(t *testing.T) {
 	h := newTestHub(t, Options{Loops: 1})
-	if err := h.Handle("/", RelayHandler(nil)); err == nil {
+	if err := h.Handle("/", (*RelayHandler)(nil)); err == nil {
 		t.Error("it was taken")
 	}
 }

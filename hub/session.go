@@ -35,7 +35,6 @@ type Session struct {
 
 	accepted  bool
 	recovered bool
-	mayRest   bool // the handler is one of the hub's own, with nothing around it
 	rests     bool // the greenlet goes on without it
 }
 
