@@ -141,7 +141,7 @@ func (h *Hub) SessionCount() int { return int(h.sessions.Load()) }
 func (h *Hub) Saturated() bool { return h.inFlight.Load() > saturation }
 
 // Handle registers what runs for every session of a namespace: a func(*Session) error, straight-line
-// code in the session's own greenlet, or a table of [Events]. The namespace is created if need be.
+// code in the session's own greenlet, a table of [Events], or [Relay]. The namespace is created if need be.
 // A handler of the wrong shape, and a second one for a namespace ([ErrHandled]), is an error and is logged
 // as well.
 func (h *Hub) Handle(namespace string, handler any) error {
