@@ -34,13 +34,15 @@ type Hub struct {
 	families   []*Family
 	children   int // namespaces made for families
 
-	taps          atomic.Pointer[[]*tap]
-	tapsMu        sync.Mutex
-	observers     atomic.Pointer[[]*Observer]
-	watches       atomic.Pointer[[]*roomWatch]
-	prefixWatches atomic.Pointer[[]*roomWatch]
-	counts        atomic.Pointer[[]*countWatch]
-	observersMu   sync.Mutex // for changes of these lists
+	taps           atomic.Pointer[[]*tap]
+	tapsMu         sync.Mutex
+	observers      atomic.Pointer[[]*Observer]
+	watches        atomic.Pointer[[]*roomWatch]
+	prefixWatches  atomic.Pointer[[]*roomWatch]
+	sessionWatches atomic.Pointer[[]*sessionWatch]
+	counts         atomic.Pointer[[]*countWatch]
+	observersMu    sync.Mutex // for changes of these lists
+	wants          wants
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64
