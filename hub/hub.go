@@ -27,7 +27,8 @@ type Hub struct {
 	counters counters
 	dedup    dedup
 	retained retained
-	epoch    string // names this run of the hub
+	epoch    string      // names this run of the hub
+	rooms    RoomAdapter // nil: every message of other nodes comes
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -72,6 +73,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h.loops = loops
 	if o.Adapter != nil {
+		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}
