@@ -81,6 +81,7 @@ func (h *RelayHandler) Serve(s *Session) error {
 	r := h.begin(s)
 	serve := r.serve // on the loop's stack: to decode and encode JSON takes more than thousands of sessions should hold on to
 	for ev := range s.Events() {
+		r.hear(ev)
 		r.ev = ev
 		s.greenlet.OnLoop(serve)
 	}
@@ -125,8 +126,23 @@ func (r *relay) introduce() {
 	}
 }
 
-// handle serves a call in a session that rests, on a stack that is not the session's to keep. No call parks.
+// hear has a join wait until other nodes' messages to its room come, so that none is missed between it and its ack. The
+// session's calls keep their order: they wait behind it.
+func (r *relay) hear(ev *Event) {
+	if ev.Name != "join" || r.s.ns.hub.rooms == nil {
+		return
+	}
+	var room string
+	raw := ev.Raw()
+	if len(raw) == 0 || len(raw) > 1 && bytes.Contains(raw[1], []byte("prefix")) || ev.Args(&room) != nil || CheckRoom(room) != nil {
+		return
+	}
+	_ = r.s.Hear(room) // who waits in vain joins all the same
+}
+
+// handle serves a call in a session that rests, on a stack that is not the session's to keep. Only a join may park.
 func (r *relay) handle(ev *Event) {
+	r.hear(ev)
 	r.ev = ev
 	r.serve()
 }
