@@ -1,10 +1,12 @@
 # The steps of `make test`. Most of them wait more than they work, so .ci/test has make run two at a time, in the order of
 # `all`: the longest begins first. A step's output stands together, and one that fails keeps no other from running.
-# How much is in a step decides when it starts, nothing else: no step needs another's result.
+# No step needs another's result.
+
+# The packages with tests of scale.
 SCALE = $(shell grep -rl --include='*_test.go' '^func Test.*Scale' coop hub transports cmd | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 
 # Sessions on the portable poller, as far as they see a poller: streams, slow clients, ends, upgrades, many.
-PORTABLE = ^Test(OfficialClient|BinaryBothWays|AnswersThatNobodyReads|BusyHandlerHoldsUp|Stalled|Volatile|Shutdown|RecoveryOnTheWire|RoomOverBothKinds|CompressedRoom|Sessions|Sizes)
+PORTABLE = ^Test(OfficialClient$$|BinaryBothWays|AnswersThatNobodyReads|BusyHandlerHoldsUp|Stalled|Volatile|Shutdown|RecoveryOnTheWire|RoomOverBothKinds|CompressedRoom|Sessions|Sizes)
 
 STEPS = race lint chromium frameworks drivers portable scale
 all: $(STEPS)
