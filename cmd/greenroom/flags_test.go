@@ -26,6 +26,19 @@ func parse(t *testing.T, args ...string) (c cli) {
 
 // TestFlagsAndEnvironment: every flag, its environment variable, and its default.
 func TestFlagsAndEnvironment(t *testing.T) {
+	// One parser for all, which begins every time with the defaults: making it takes longer than what it is asked.
+	var c cli
+	parser, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse := func(t *testing.T, args ...string) cli {
+		t.Helper()
+		if _, err := parser.Parse(args); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		return c
+	}
 	for _, f := range []struct {
 		command, flag, env string
 		standard, value    any
