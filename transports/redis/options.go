@@ -2,6 +2,7 @@ package redis
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"time"
 
@@ -111,6 +112,9 @@ func New(o Options) (*Adapter, error) {
 
 // Join implements [hub.Adapter].
 func (a *Adapter) Join(node hub.Node) error {
+	if a.link != nil {
+		return errors.New("redis: the adapter serves a node already")
+	}
 	a.link = newLink(a.topo, linkOptions{
 		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
 		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom",
