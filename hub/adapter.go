@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,13 +29,53 @@ type Node interface {
 	// Serve does what another node asks for, and never blocks. With a reply, it calls that, from any goroutine,
 	// for what there is to answer, in the end with Done set.
 	Serve(r *NodeRequest, reply func(NodeReply))
-	// Namespaces lists those there are, by name; Observe tells of those that come and go, and of rooms, as
-	// [Hub.Observe] does.
+	// Namespaces lists those there are, by name, and Namespace finds one, or nil; Observe tells of those that come and go,
+	// and of rooms, as [Hub.Observe] does.
 	Namespaces() []*Namespace
+	Namespace(name string) *Namespace
 	Observe(o Observer) (cancel func())
+	// WatchDemand tells d what this node wants to hear of others, first of what there is already, until cancel is
+	// called; see [Hub.WatchRooms].
+	WatchDemand(d Demand) (cancel func())
+	// Hears reports whether anybody on this node would get a message to one of rooms, or without any to all. Any
+	// goroutine. It costs a few look-ups, so that what nobody hears need not be decoded.
+	Hears(namespace string, rooms []string) bool
+	// KeepsFor is how long sessions here wait for their clients, whose rooms must be heard meanwhile; 0: they do not.
+	KeepsFor() time.Duration
 	// Count and Logger are the hub's.
 	Count(reason string)
 	Logger() *slog.Logger
+}
+
+// RoomAdapter is an [Adapter] that brings the messages of a room only once it has asked for them: what others send
+// between a session's join and that moment does not come.
+type RoomAdapter interface {
+	Adapter
+	// Hear asks for the messages of a room that somebody here is about to join, and calls heard, from any goroutine and
+	// perhaps at once, when what others send there comes from now on, or cannot come. It returns at once.
+	Hear(namespace, room string, heard func())
+}
+
+// hearWithin bounds how long [Session.Hear] waits.
+const hearWithin = time.Second
+
+// Hear parks until what other nodes send to a room comes to this one, so that a session that then joins misses none of it;
+// at most for a second: [coop.ErrTimeout]. Without a [RoomAdapter] it returns at once. For the session's handler.
+func (s *Session) Hear(room string) error {
+	h := s.ns.hub
+	if h.rooms == nil || s.In(room) {
+		return nil
+	}
+	var now atomic.Bool // it did not take any time
+	m := &meeting{greenlet: s.greenlet}
+	h.rooms.Hear(s.ns.name, room, func() {
+		now.Store(true)
+		m.over()
+	})
+	if now.Load() {
+		return nil
+	}
+	return m.wait(hearWithin)
 }
 
 // Op is what a [NodeRequest] asks for.
@@ -49,6 +90,7 @@ const (
 	OpDisconnect           // end their sessions for Reason, with the whole connection if CloseConn
 	OpSessions             // reply with Sessions
 	OpServer               // Payload is for [Namespace.OnServer]; reply, if there is one, with an answer of its own
+	OpRooms                // reply with Rooms
 )
 
 // NodeRequest is one thing that a hub asks all other nodes to do. Read-only.
@@ -69,15 +111,19 @@ type NodeRequest struct {
 	Timeout   time.Duration
 }
 
+// Unnamed is what a node is called that does not say its name: one of Node.js, with some adapters.
+const Unnamed = "?"
+
 // NodeReply is a part of a node's answer to a [NodeRequest].
 type NodeReply struct {
-	Node     string
+	Node     string     // [Unnamed] if it is not known
 	Asked    int        // how many clients were asked, told once all of them are
 	Answers  []Answer   // what they said, or the node itself, as it comes
 	Missing  []string   // sessions that did not answer in time
 	Sessions []Snapshot // they have no methods until a hub has taken them
-	Done     bool       // nothing follows from that node
-	Last     bool       // nor from any other: no node is waited for any more
+	Rooms    []string
+	Done     bool // nothing follows from that node
+	Last     bool // nor from any other: no node is waited for any more
 }
 
 // elsewhere asks the other nodes to do what t does here. With g, it collects their replies until it is closed.
@@ -130,9 +176,18 @@ type node struct{ hub *Hub }
 
 func (n node) Name() string                       { return n.hub.opts.Node }
 func (n node) Namespaces() []*Namespace           { return n.hub.Namespaces() }
+func (n node) Namespace(name string) *Namespace   { return n.hub.lookup(name) }
 func (n node) Observe(o Observer) (cancel func()) { return n.hub.Observe(o) }
 func (n node) Count(reason string)                { n.hub.Count(reason) }
 func (n node) Logger() *slog.Logger               { return n.hub.log }
+
+// KeepsFor implements [Node].
+func (n node) KeepsFor() time.Duration {
+	if rec := n.hub.opts.Recovery; rec != nil {
+		return rec.MaxDisconnection
+	}
+	return 0
+}
 
 // Serve implements [Node].
 func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
@@ -171,6 +226,11 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	case OpServer:
 		ns.serve(r.Payload, reply)
 		return
+	case OpRooms:
+		if reply != nil {
+			reply(NodeReply{Node: n.Name(), Rooms: ns.roomsHere(), Done: true})
+			return
+		}
 	}
 	if reply != nil {
 		reply(NodeReply{Node: n.Name(), Done: true})

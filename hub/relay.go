@@ -75,6 +75,7 @@ func Relay(o RelayOptions) func(*Session) error {
 		s.greenlet.OnLoop(r.introduce)
 		serve := r.serve
 		for ev := range s.Events() {
+			r.hear(ev)
 			r.ev = ev
 			s.greenlet.OnLoop(serve)
 		}
@@ -105,6 +106,20 @@ func (r *relay) introduce() {
 			r.s.tellJoined(room, joined)
 		}
 	}
+}
+
+// hear has a join wait until other nodes' messages to its room come, so that none is missed between it and its ack. The
+// session's calls keep their order: they wait behind it.
+func (r *relay) hear(ev *Event) {
+	if ev.Name != "join" || r.s.ns.hub.rooms == nil {
+		return
+	}
+	var room string
+	raw := ev.Raw()
+	if len(raw) == 0 || len(raw) > 1 && bytes.Contains(raw[1], []byte("prefix")) || ev.Args(&room) != nil || CheckRoom(room) != nil {
+		return
+	}
+	_ = r.s.Hear(room) // who waits in vain joins all the same
 }
 
 func (r *relay) serve() {

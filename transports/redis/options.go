@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -56,6 +57,10 @@ type Options struct {
 	// "socket.io".
 	Prefix string
 
+	// PersonalAnswers has a [Classic] node answer questions of Node.js nodes on the channel of the one that asks, instead
+	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
+	PersonalAnswers bool
+
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
 	Timeout time.Duration
 	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
@@ -98,6 +103,7 @@ type driver interface {
 func newDriver(o Options) (driver, error) {
 	switch o.Adapter {
 	case Classic:
+		return newClassic(o), nil
 	case Sharded:
 	case Streams:
 	}
@@ -146,6 +152,9 @@ func New(o Options) (*Adapter, error) {
 
 // Join implements [hub.Adapter].
 func (a *Adapter) Join(node hub.Node) error {
+	if a.link != nil {
+		return errors.New("redis: the adapter serves a node already")
+	}
 	a.quit = make(chan struct{})
 	a.twins = newTwins(a.opts.Prefix, node.Name(), a.opts.helloEvery, node.Logger(), node.Count)
 	a.link = newLink(a.topo, linkOptions{
