@@ -200,6 +200,7 @@ func TestClassicFamilies(t *testing.T) {
 		peer.Client(testenv.PeerClient{Name: here, URL: node.url, Space: space, Options: auth})
 		peer.Client(testenv.PeerClient{Name: there, URL: peer.URL, Space: space, Options: auth})
 		node.waitReady(t)
+		peer.Run("ready()")
 		peer.Run(fmt.Sprintf(`io.of(%q).to("r").emit("a")`, space))
 		if err := node.hub.Of(space).To("r").Emit("b"); err != nil {
 			t.Fatal(err)
