@@ -28,6 +28,9 @@ func (serverError) RedisError()     {} // it is a goredis.Error
 
 // code is the first word of what Redis says.
 func code(err error) string {
+	if err == nil {
+		return ""
+	}
 	var said goredis.Error
 	if errors.As(err, &said) {
 		err = said // without what go-redis says around it
@@ -41,6 +44,15 @@ func transient(err error) bool {
 	switch code(err) {
 	case "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF",
 		"NOAUTH", "UNBLOCKED", "ASK":
+		return true
+	}
+	return false
+}
+
+// forbidden reports whether an error is about who we are, and not about the command.
+func forbidden(err error) bool {
+	switch code(err) {
+	case "NOPERM", "WRONGPASS":
 		return true
 	}
 	return false
@@ -64,6 +76,8 @@ const (
 	reasonClosed     = "redis_closed"     // asked for after Close, or not sent before
 	reasonTooBig     = "redis_too_big"    // a message that was received is longer than allowed
 	reasonGap        = "redis_gap"        // a connection with subscriptions was lost, and messages with it perhaps
+	reasonForeign    = "redis_foreign"    // on a channel of Greenroom's own, something that no node sends
+	reasonTwin       = "redis_same_name"  // another node has this node's name
 	reasonReconnect  = "redis_reconnect"  // a connection was lost
 )
 
