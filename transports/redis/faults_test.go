@@ -206,10 +206,13 @@ func TestOutputBufferLimit(t *testing.T) {
 		return !strings.Contains(r.Do("CLIENT", "LIST", "TYPE", "pubsub"), "name=greenroom")
 	})
 	close(release)
-	within(t, "the gap", func() bool { return w.counted(reasonGap) == 1 })
+	within(t, "the gap", func() bool { return w.counted(reasonGap) > 0 })
+	within(t, "the flood to end", func() bool { return fast.stats().Queued == 0 })
 	within(t, "ready again", func() bool { return slow.ready() == nil })
-	fast.publish(false, "c", []byte("last"))
-	within(t, "a message", func() bool { return slices.Contains(w.heard(), "c last") })
+	within(t, "a message", func() bool {
+		fast.publish(false, "c", []byte("last")) // the end of the flood may have thrown it out once more
+		return slices.Contains(w.heard(), "c last")
+	})
 }
 
 // A message that is longer than allowed is skipped, and its neighbours are not.
