@@ -38,6 +38,20 @@ var matrixModes = []matrixMode{
 		name: "classic-personal", options: Options{PersonalAnswers: true, Prefix: "pre"}, adapter: "classic", emitter: true,
 		peer: map[string]any{"publishOnSpecificResponseChannel": true, "key": "pre"}, answers: classicAnswer,
 	},
+	{
+		name: "static", options: Options{Adapter: Sharded, Mode: Static}, adapter: "sharded",
+		peer: map[string]any{"subscriptionMode": "static"}, answers: shardedAnswers,
+	},
+	{name: "dynamic", options: Options{Adapter: Sharded}, adapter: "sharded", answers: shardedAnswers},
+	{
+		name: "dynamic-private", options: Options{Adapter: Sharded, Mode: DynamicPrivate}, adapter: "sharded",
+		peer: map[string]any{"subscriptionMode": "dynamic-private"}, answers: shardedAnswers,
+	},
+}
+
+func shardedAnswers(_, body string) bool {
+	m, err := readMessage([]byte(body))
+	return err == nil && (m.kind == msgFetched || m.kind >= msgServerEmitted)
 }
 
 func classicAnswer(channel, _ string) bool { return strings.Contains(channel, "-response#") }
@@ -285,6 +299,9 @@ func runMatrix(t *testing.T, r *testenv.Redis, mode matrixMode) {
 	wire := make(map[string][]string) // by step, of the Node.js node
 	for _, asker := range []string{"node", "go", "emitter"} {
 		for _, step := range matrixSteps {
+			if asker == "node" && mode.adapter != "classic" && step.name == "all rooms" {
+				continue // Node.js has it with the classic adapter only
+			}
 			if asker == "emitter" && (!mode.emitter || !step.emitter) {
 				continue
 			}
@@ -463,6 +480,9 @@ func normal(s string, ids map[string]string) string {
 
 // serverEvent has all other nodes hear an event.
 func (m *matrix) serverEvent(t *testing.T, asker string) {
+	if asker == "emitter" && !m.mode.emitter {
+		return // it is not heard
+	}
 	m.peer.Forget()
 	for _, n := range m.nodes {
 		n.served.forget()
