@@ -49,6 +49,16 @@ var matrixModes = []matrixMode{
 	},
 }
 
+// unmarked takes the mark off by which Greenroom nodes know each other's requests. In msgpack it changes counts as well:
+// then all is taken off.
+func unmarked(sent []string) (list []string) {
+	for _, s := range sent {
+		s = strings.NewReplacer(`,"greenroom":1`, "", `"greenroom":1`, "", "\u0082§timeoutÍN ©greenroom\x01", "\u0081§timeoutÍN ").Replace(s)
+		list = append(list, s)
+	}
+	return list
+}
+
 func shardedAnswers(_, body string) bool {
 	m, err := readMessage([]byte(body))
 	return err == nil && (m.kind == msgFetched || m.kind >= msgServerEmitted)
@@ -298,6 +308,9 @@ func runMatrix(t *testing.T, r *testenv.Redis, mode matrixMode) {
 	m := newMatrix(t, r, mode)
 	wire := make(map[string][]string) // by step, of the Node.js node
 	for _, asker := range []string{"node", "go", "emitter"} {
+		if asker == "emitter" && !m.mode.emitter {
+			continue // it is not heard
+		}
 		for _, step := range matrixSteps {
 			if asker == "node" && mode.adapter != "classic" && step.name == "all rooms" {
 				continue // Node.js has it with the classic adapter only
@@ -310,7 +323,7 @@ func runMatrix(t *testing.T, r *testenv.Redis, mode matrixMode) {
 				switch {
 				case asker == "node":
 					wire[step.name] = sent
-				case asker == "go" && !step.differs && !slices.Equal(sent, wire[step.name]):
+				case asker == "go" && !step.differs && !slices.Equal(unmarked(sent), wire[step.name]):
 					t.Errorf("a Greenroom node sends\n%q, a Node.js node\n%q", sent, wire[step.name])
 				}
 			})
@@ -480,9 +493,6 @@ func normal(s string, ids map[string]string) string {
 
 // serverEvent has all other nodes hear an event.
 func (m *matrix) serverEvent(t *testing.T, asker string) {
-	if asker == "emitter" && !m.mode.emitter {
-		return // it is not heard
-	}
 	m.peer.Forget()
 	for _, n := range m.nodes {
 		n.served.forget()
