@@ -27,7 +27,11 @@ type Hub struct {
 	counters counters
 	dedup    dedup
 	retained retained
-	epoch    string // names this run of the hub
+	epoch    string      // names this run of the hub
+	shared   SharedRooms // nil where nodes share nothing
+	announce announcer   // of who is here to other nodes
+
+	metaEpoch string // epoch where there are other nodes, else ""
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -72,6 +76,9 @@ func New(o Options) (*Hub, error) {
 	}
 	h.loops = loops
 	if o.Adapter != nil {
+		h.metaEpoch = h.epoch
+		h.shared, _ = o.Adapter.(SharedRooms)
+		h.announce.hub = h
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}
@@ -116,6 +123,7 @@ func (h *Hub) Close() error {
 			<-h.released
 		}
 		if a := h.opts.Adapter; a != nil {
+			h.announce.close()
 			h.closeErr = a.Close()
 		}
 		h.closeErr = errors.Join(h.closeErr, h.loops.Close())

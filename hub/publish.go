@@ -2,7 +2,11 @@ package hub
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
+	"sync/atomic"
+
+	"greenroom/coop"
 )
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
@@ -80,6 +84,15 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 			return first, 0, ErrDuplicate
 		}
 	}
+	once := ""
+	if key != "" && h.shared != nil && !p.Local {
+		once = p.ID
+		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
+			h.dedup.settle(key, first)
+			h.Count("publication_duplicate")
+			return first, 0, ErrDuplicate
+		}
+	}
 	m := &Message{
 		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
@@ -90,9 +103,34 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 		h.dedup.settle(key, id)
 	}
 	if h.opts.Adapter != nil && !p.Local {
-		h.spread(ns, m, payload, &p)
+		h.spread(ns, m, &p, once)
 	}
 	return id, m.Seq, nil
+}
+
+// claim claims a publisher's own id for a publication, on all nodes. When they cannot say, it is this node's to judge:
+// fresh.
+func (h *Hub) claim(namespace, room, id string) (first string, fresh bool) {
+	type answer struct {
+		first string
+		fresh bool
+	}
+	var got atomic.Pointer[answer]
+	err := h.await(func(over func()) {
+		h.shared.Claim(namespace, room, id, h.opts.DedupWindow, func(first string, fresh bool, err error) {
+			if err == nil {
+				got.Store(&answer{first, fresh})
+			}
+			over()
+		})
+	})
+	if a := got.Load(); a != nil {
+		return a.first, a.fresh
+	}
+	if !errors.Is(err, coop.ErrKilled) {
+		h.Count("shared_claim_failed")
+	}
+	return "", true
 }
 
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
@@ -125,7 +163,7 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.withMeta(m, "")
+	m.Payload = m.Payload.withMeta(m, r.ns.hub.metaEpoch)
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
@@ -143,8 +181,8 @@ func (p Payload) with(arg any) Payload {
 	return Payload{JSON: body, Attachments: p.Attachments}
 }
 
-// withMeta appends the last argument of a published event. epoch is whose count seq is, for other nodes, which count for
-// themselves; "" leaves it out. It is written by hand because it is most of what a small publication costs.
+// withMeta appends the last argument of a published event. epoch is whose count seq is, where there are other nodes, which
+// count for themselves; "" leaves it out. It is written by hand because it is most of what a small publication costs.
 func (p Payload) withMeta(m *Message, epoch string) Payload {
 	b := make([]byte, 0, len(p.JSON)+len(m.Room)+160)
 	b = append(b, p.JSON[:len(p.JSON)-1]...)

@@ -18,7 +18,10 @@ type Room struct {
 	seq     uint64 // of the last publication
 	history history
 	watch   *presence // nil while nobody has said that they are here
-	dead    bool      // dropped from its namespace: look it up again
+	holds   int       // it stays, members or not; see hold
+	given   map[string]given
+	updates []presenceChange // of other nodes, while there are holds
+	dead    bool             // dropped from its namespace: look it up again
 
 	kept    keepsake   // guarded by Namespace.empty
 	telling sync.Mutex // held while a presence update is made and sent, so that they keep their order
