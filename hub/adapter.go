@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,28 @@ type RoomAdapter interface {
 	// Hear asks for the messages of a room that somebody here is about to join, and calls heard, from any goroutine and
 	// perhaps at once, when what others send there comes from now on, or cannot come. It returns at once.
 	Hear(namespace, room string, heard func())
+}
+
+// hearWithin bounds how long [Session.Hear] waits.
+const hearWithin = time.Second
+
+// Hear parks until what other nodes send to a room comes to this one, so that a session that then joins misses none of it;
+// at most for a second: [coop.ErrTimeout]. Without a [RoomAdapter] it returns at once. For the session's handler.
+func (s *Session) Hear(room string) error {
+	h := s.ns.hub
+	if h.rooms == nil || s.In(room) {
+		return nil
+	}
+	var now atomic.Bool // it did not take any time
+	m := &meeting{greenlet: s.greenlet}
+	h.rooms.Hear(s.ns.name, room, func() {
+		now.Store(true)
+		m.over()
+	})
+	if now.Load() {
+		return nil
+	}
+	return m.wait(hearWithin)
 }
 
 // Op is what a [NodeRequest] asks for.

@@ -31,7 +31,8 @@ type Hub struct {
 	shared   SharedRooms // nil where nodes share nothing
 	announce announcer   // of who is here to other nodes
 
-	metaEpoch string // epoch where there are other nodes, else ""
+	metaEpoch string      // epoch where there are other nodes, else ""
+	rooms     RoomAdapter // nil: every message of other nodes comes
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -79,6 +80,7 @@ func New(o Options) (*Hub, error) {
 		h.metaEpoch = h.epoch
 		h.shared, _ = o.Adapter.(SharedRooms)
 		h.announce.hub = h
+		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}
@@ -151,7 +153,7 @@ func (h *Hub) SessionCount() int { return int(h.sessions.Load()) }
 func (h *Hub) Saturated() bool { return h.inFlight.Load() > saturation }
 
 // Handle registers what runs for every session of a namespace: a func(*Session) error, straight-line
-// code in the session's own greenlet, or a table of [Events]. The namespace is created if need be.
+// code in the session's own greenlet, a table of [Events], or [Relay]. The namespace is created if need be.
 // A handler of the wrong shape, and a second one for a namespace ([ErrHandled]), is an error and is logged
 // as well.
 func (h *Hub) Handle(namespace string, handler any) error {

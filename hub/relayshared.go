@@ -49,7 +49,7 @@ type joining struct {
 // waits reports whether the join follows once other nodes were asked: for what the room has, or to send what comes.
 func (j *joining) waits() bool {
 	h := j.r.s.ns.hub
-	_, asks := h.opts.Adapter.(RoomAdapter)
+	asks := h.rooms != nil && !j.r.s.In(j.room)
 	shared := h.shared != nil && (j.history > 0 || j.presence || j.retained)
 	if !asks && !shared {
 		return false

@@ -125,15 +125,14 @@ func (r *sharedRead) start(over func()) {
 
 // hear calls fn once this node hears rooms of others.
 func (h *Hub) hear(namespace string, rooms []string, fn func()) {
-	a, ok := h.opts.Adapter.(RoomAdapter)
-	if !ok {
+	if h.rooms == nil {
 		fn()
 		return
 	}
 	var left atomic.Int32
 	left.Store(int32(len(rooms)))
 	for _, room := range rooms {
-		a.Hear(namespace, room, func() {
+		h.rooms.Hear(namespace, room, func() {
 			if left.Add(-1) == 0 {
 				fn()
 			}

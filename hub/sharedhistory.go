@@ -18,33 +18,24 @@ type given struct {
 	until    time.Time
 }
 
-// mergeHistory is a room's history: what nodes have kept, and what this one has seen, ring, oldest first. What came
-// here after the offset since and is not in kept was published behind it. Other publications of the ring that are
-// not in kept stand where the ring has them, before the next one that both have; they are older than what was kept, or
-// could not be.
+// mergeHistory is a room's history: what nodes have kept, oldest first, and behind it what has come here after the offset
+// since and is not among that, because it was kept later. The rest of the ring is older than what was kept, or could
+// not be; it counts when nothing was.
 func mergeHistory(kept, ring []*Message, since uint64) []*Message {
-	at := make(map[string]int, len(kept)) // ids → places in kept
-	for i, m := range kept {
-		if m.ID != "" {
-			at[m.ID] = i
-		}
+	if len(kept) == 0 {
+		return ring
 	}
-	all := make([]*Message, 0, len(kept)+len(ring))
-	done := 0
-	var late []*Message
+	has := make(map[string]bool, len(kept))
+	for _, m := range kept {
+		has[m.ID] = true
+	}
+	all := slices.Clone(kept)
 	for _, m := range ring {
-		switch i, both := at[m.ID]; {
-		case both && i >= done:
-			all = append(all, kept[done:i+1]...)
-			done = i + 1
-		case both: // two nodes do not agree about the order of what was published at once
-		case m.Offset > since:
-			late = append(late, m)
-		default:
+		if m.Offset > since && !has[m.ID] {
 			all = append(all, m)
 		}
 	}
-	return append(append(all, kept[done:]...), late...)
+	return all
 }
 
 // cutHistory takes up to limit publications: the newest ones, or, given the id of one, the first ones after it.
