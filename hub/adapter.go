@@ -283,7 +283,7 @@ func (h *Hub) spread(ns *Namespace, m *Message, p *Publication, once string) {
 
 // keepOf is what all nodes keep of a publication, nil for nothing.
 func (h *Hub) keepOf(m *Message, p *Publication, once string) *Keep {
-	k := Keep{ID: m.ID, Room: p.Room, History: !m.Volatile && h.opts.HistoryMessages > 0, Once: once, Window: h.opts.DedupWindow}
+	k := Keep{ID: m.ID, Epoch: h.epoch, Seq: m.Seq, Room: p.Room, History: !m.Volatile && h.opts.HistoryMessages > 0, Once: once, Window: h.opts.DedupWindow}
 	k.Limits = HistoryLimits{
 		Messages: h.opts.HistoryMessages, Bytes: h.opts.HistoryBytes, TTL: h.opts.HistoryTTL, RetainedTTL: max(0, h.opts.RetainedTTL),
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ type clusterRoom struct {
 	history  []KeptPublication
 	bytes    int
 	retained *KeptPublication
+	last     map[string]uint64
 	present  map[present]bool
 	claims   map[string]clusterClaim
 }
@@ -39,7 +41,7 @@ func (c *clusterRooms) lockedRoom(namespace, room string) *clusterRoom {
 	n := roomName{namespace, room}
 	r := c.rooms[n]
 	if r == nil {
-		r = &clusterRoom{present: make(map[present]bool), claims: make(map[string]clusterClaim)}
+		r = &clusterRoom{last: make(map[string]uint64), present: make(map[present]bool), claims: make(map[string]clusterClaim)}
 		if c.rooms == nil {
 			c.rooms = make(map[roomName]*clusterRoom)
 		}
@@ -55,6 +57,9 @@ func (c *clusterRooms) keep(node string, req *NodeRequest) {
 	defer c.mu.Unlock()
 	r := c.lockedRoom(req.Namespace, k.Room)
 	p := KeptPublication{ID: k.ID, Payload: req.Payload}
+	if k.ID != "" {
+		r.last[k.Epoch] = max(r.last[k.Epoch], k.Seq)
+	}
 	if k.History {
 		if k.Gap {
 			r.history = append(r.history, KeptPublication{})
@@ -86,6 +91,7 @@ func (c *clusterRooms) read(namespace, room string, q RoomQuery) (v RoomView) {
 	defer c.mu.Unlock()
 	r := c.lockedRoom(namespace, room)
 	v.History = slices.Clone(r.history[max(0, len(r.history)-q.History):])
+	v.Last = maps.Clone(r.last)
 	if q.Retained {
 		v.Retained = r.retained
 	}

@@ -41,7 +41,7 @@ func (ns *Namespace) foreignInto(t Target, m *Message, retain bool) (over []*Roo
 		return nil, false
 	}
 	d := t.delivery()
-	if has := r.takeGivenLocked(m.ID); len(has) > 0 {
+	if has := r.takeGivenLocked(m); len(has) > 0 {
 		d.except = slices.Concat(d.except, has)
 	}
 	if rec != nil {
@@ -82,7 +82,28 @@ func (m *Message) readID() bool {
 		return false
 	}
 	m.ID, p.meta = string(rest[:end]), i+1
+	m.epoch, m.count = "", 0
+	rest, ok = bytes.CutPrefix(rest[end:], []byte(`","seq":`))
+	for ok && len(rest) > 0 && rest[0] >= '0' && rest[0] <= '9' {
+		m.count, rest = m.count*10+uint64(rest[0]-'0'), rest[1:]
+	}
+	if i := bytes.LastIndex(rest, []byte(`,"epoch":"`)); i >= 0 {
+		if epoch, _, ok := bytes.Cut(rest[i+len(`,"epoch":"`):], []byte(`"`)); ok && len(epoch) <= maxEpoch {
+			m.epoch = string(epoch)
+		}
+	}
 	return true
+}
+
+// maxEpoch is no less than the length of an [Hub.Epoch].
+const maxEpoch = 32
+
+// origin is who counts a publication, and its number.
+func (m *Message) origin(h *Hub) (epoch string, seq uint64) {
+	if m.Foreign {
+		return m.epoch, m.count
+	}
+	return h.epoch, m.Seq
 }
 
 // readMeta takes the rest out of it.

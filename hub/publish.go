@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"strconv"
 	"sync/atomic"
 
@@ -11,8 +12,9 @@ import (
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
-// history on this node: members get the event with its arguments and then `meta`, an object
-// {room, id, seq, from:{id, name?}, at, via?}. seq counts the room's publications: who misses none sees no gap in it.
+// history: members get the event with its arguments and then `meta`, an object {room, id, seq, from:{id, name?}, at, via?}.
+// seq counts the room's publications: who misses none sees no gap in it. With an [Options].Adapter there is epoch as well:
+// each node counts its own.
 // An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
@@ -24,8 +26,7 @@ type Publication struct {
 	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
 	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
 	Except    []string // sessions, or rooms, that do not get it
-	// Retain keeps the publication, on this node, as the room's last value for those who come later, in place of the
-	// one before; without arguments, or with null alone, it ends that.
+	// Retain keeps the publication as the room's last value for those who come later, in place of the one before; without arguments, or with null alone, it ends that.
 	Retain bool
 	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
@@ -36,7 +37,8 @@ type Publication struct {
 var serverSender = &Sender{ID: "server"}
 
 // Publish gives p its place in its room and sends it to the members. It returns the publication's id
-// once it is sequenced, in history and shown to the taps, and never waits for a client. Any goroutine.
+// once it is sequenced, in history and shown to the taps, and never waits for a client. With an ID and other nodes it waits
+// for them, at most for two seconds, and then parks if it is called in a greenlet. Any goroutine.
 // Errors: [*Error] when the room or event is not acceptable (`presence` is the hub's own event), or the
 // arguments cannot be encoded or hold more than ten binary values, which no client would take;
 // [ErrDuplicate], with the first one's id, or "" while the first is being sequenced; [ErrClosed].
@@ -97,15 +99,15 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
-	ns.drop(ns.publish(m, &p))
-	id = m.ID
+	if h.opts.Adapter == nil || p.Local {
+		ns.drop(ns.publish(m, &p))
+	} else {
+		ns.publishAll(m, &p, once)
+	}
 	if key != "" {
-		h.dedup.settle(key, id)
+		h.dedup.settle(key, m.ID)
 	}
-	if h.opts.Adapter != nil && !p.Local {
-		h.spread(ns, m, &p, once)
-	}
-	return id, m.Seq, nil
+	return m.ID, m.Seq, nil
 }
 
 // claim claims a publisher's own id for a publication, on all nodes. When they cannot say, it is this node's to judge:
@@ -132,6 +134,17 @@ func (h *Hub) claim(namespace, room, id string) (first string, fresh bool) {
 	}
 	return "", true
 }
+
+// publishAll publishes here and on all other nodes, a room's publications in the order of their numbers.
+func (ns *Namespace) publishAll(m *Message, p *Publication, once string) {
+	turn := &ns.turns[maphash.String(turnSeed, p.Room)%uint64(len(ns.turns))]
+	turn.Lock()
+	defer turn.Unlock()
+	ns.drop(ns.publish(m, p))
+	ns.hub.spread(ns, m, p, once)
+}
+
+var turnSeed = maphash.MakeSeed()
 
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
 // panics, see [Room.emit].

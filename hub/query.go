@@ -91,8 +91,8 @@ func (ns *Namespace) History(room, after string, limit int) (messages []*Message
 	limit = max(0, limit)
 	if ns.hub.shared != nil {
 		query := ns.historyQuery(after, limit)
-		ns.readNow(room, query, func(r *Room, d *hold, view *RoomView) {
-			messages, complete = r.historyLocked(d, view, after, limit)
+		ns.readNow(room, query, func(r *Room, view *RoomView) {
+			messages, complete = r.historyLocked(view, after, limit)
 		})
 		return messages, complete
 	}
@@ -109,7 +109,7 @@ func (ns *Namespace) History(room, after string, limit int) (messages []*Message
 // many there are: on all nodes where they share that, as [Namespace.History] does.
 func (ns *Namespace) Present(room string, limit int) (members []*Sender, count int) {
 	if ns.hub.shared != nil {
-		ns.readNow(room, RoomQuery{Members: max(1, limit)}, func(r *Room, _ *hold, view *RoomView) {
+		ns.readNow(room, RoomQuery{Members: max(1, limit)}, func(r *Room, view *RoomView) {
 			members, count = r.presentMembersLocked(view, limit)
 		})
 		return members, count

@@ -50,6 +50,9 @@ type RelayHandler struct{ opts RelayOptions }
 // double to the messages that follow; one whose data is null ends that. A join with prefix is for all rooms whose names
 // start like that, those to come included, if [RelayOptions].MayJoinPrefix lets it: the session gets their messages
 // and is present in none of them. What it gets as retained is then a list.
+//
+// With several nodes that share what rooms have ([SharedRooms]) all of that is about all of them; what a call needs of
+// others is waited for, two seconds at most, and the session's later calls wait behind it.
 func Relay(o RelayOptions) *RelayHandler {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -341,7 +344,7 @@ func (r *relay) presence(ev *Event) error {
 	answer := func(members []*Sender, count int) error {
 		return ev.Ack(map[string]any{"ok": true, "members": members, "count": count})
 	}
-	if r.read(room, RoomQuery{Members: r.opts.MaxMembers}, func(in *Room, _ *hold, view *RoomView) func() error {
+	if r.read(room, RoomQuery{Members: r.opts.MaxMembers}, func(in *Room, view *RoomView) func() error {
 		members, count := in.presentMembersLocked(view, r.opts.MaxMembers)
 		return func() error { return answer(members, count) }
 	}) {
@@ -376,8 +379,8 @@ func (r *relay) history(ev *Event) error {
 		}
 		return ev.Ack(map[string]any{"ok": true, "messages": list, "complete": complete})
 	}
-	if query := r.s.ns.historyQuery(opts.After, limit); r.read(room, query, func(in *Room, d *hold, view *RoomView) func() error {
-		messages, complete := in.historyLocked(d, view, opts.After, limit)
+	if query := r.s.ns.historyQuery(opts.After, limit); r.read(room, query, func(in *Room, view *RoomView) func() error {
+		messages, complete := in.historyLocked(view, opts.After, limit)
 		return func() error { return answer(messages, complete) }
 	}) {
 		return nil

@@ -2,7 +2,7 @@ package hub
 
 // read answers a call with what nodes share of a room, and reports false when they share nothing. have is called with
 // the room's lock held, and what it returns without.
-func (r *relay) read(room string, q RoomQuery, have func(in *Room, d *hold, view *RoomView) (answer func() error)) bool {
+func (r *relay) read(room string, q RoomQuery, have func(in *Room, view *RoomView) (answer func() error)) bool {
 	ns := r.s.ns
 	if ns.hub.shared == nil {
 		return false
@@ -12,7 +12,7 @@ func (r *relay) read(room string, q RoomQuery, have func(in *Room, d *hold, view
 	r.start = read.start
 	r.then = func() error {
 		d.room.mu.Lock()
-		answer := have(d.room, d, read.view.Load())
+		answer := have(d.room, read.view.Load())
 		over := d.releaseLocked()
 		d.room.mu.Unlock()
 		ns.drop(over)
@@ -58,8 +58,7 @@ func (j *joining) waits() bool {
 	if shared {
 		query.Retained = j.retained
 		if j.history > 0 {
-			// More than wanted: of what has not come here as a message, older ones must not come behind these.
-			query.History = min(2*j.history+16, max(0, h.opts.HistoryMessages))
+			query.History = min(j.history, max(0, h.opts.HistoryMessages))
 		}
 		if j.presence {
 			query.Members = j.r.opts.MaxMembers
@@ -87,14 +86,14 @@ func (j *joining) enter(d *hold, view *RoomView) error {
 		j.members, j.count = in.presentMembersLocked(view, j.r.opts.MaxMembers)
 	}
 	if j.retained {
-		j.kept = in.retainedSharedLocked(d, view)
+		j.kept = in.retainedSharedLocked(view)
 	}
 	if j.history > 0 {
-		j.messages, _ = in.historyLocked(d, view, "", j.history)
+		j.messages, _ = in.historyLocked(view, "", j.history)
 		j.messages = j.fitting()
 	}
 	if view != nil {
-		in.giveLocked(s, j.messages, view, j.kept)
+		in.giveLocked(s, view.Last)
 	}
 	over := d.releaseLocked()
 	in.mu.Unlock()
@@ -103,13 +102,18 @@ func (j *joining) enter(d *hold, view *RoomView) error {
 	return j.answer()
 }
 
-// retainedSharedLocked is the room's retained publication: what nodes have kept, unless one came while that was read.
-// The room's lock is held.
-func (r *Room) retainedSharedLocked(d *hold, view *RoomView) *Message {
+// retainedSharedLocked is the room's retained publication: what nodes have kept, unless one has come that was kept
+// later. The room's lock is held.
+func (r *Room) retainedSharedLocked(view *RoomView) *Message {
 	h := r.ns.hub
 	own := h.retained.lockedGet(h, r.ns.name, r.name)
-	if view == nil || own != nil && own.Offset > d.offset {
+	if view == nil {
 		return own
+	}
+	if own != nil {
+		if epoch, seq := own.origin(h); seq > view.Last[epoch] {
+			return own
+		}
 	}
 	return r.ns.messageOf(r.name, view.Retained)
 }

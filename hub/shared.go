@@ -31,7 +31,9 @@ type Keep struct {
 
 	// Of a publication, whose payload is the request's:
 	ID      string
-	History bool // append it to the room's history, within Limits
+	Epoch   string // whose count is
+	Seq     uint64 // its number in the room
+	History bool   // append it to the room's history, within Limits
 	Limits  HistoryLimits
 	Gap     bool          // this node could not append one before
 	Retain  bool          // it is the room's retained value from now on
@@ -55,9 +57,9 @@ type HistoryLimits struct {
 
 // RoomQuery says what is to be read of a room.
 type RoomQuery struct {
-	History  int  // so many of the newest publications
+	History  int  // so many of the newest publications, and Last
 	Members  int  // so many of those who are there, by name
-	Retained bool // and the retained publication
+	Retained bool // and the retained publication, and Last
 }
 
 // RoomView is what nodes share of a room.
@@ -66,6 +68,9 @@ type RoomView struct {
 	Members  []Present         // by name, then by id
 	Count    int               // of those who are there
 	Retained *KeptPublication
+	// Last is, by epoch, the number of the last publication that was kept in the room. It may have been kept elsewhere
+	// than in History.
+	Last map[string]uint64
 }
 
 // KeptPublication is a publication as it was sent to other nodes: its payload ends with its meta. One without an ID
@@ -141,16 +146,13 @@ func (h *Hub) hear(namespace string, rooms []string, fn func()) {
 }
 
 // hold keeps a room while something about it is read, also when nobody is in it, so that it takes what comes meanwhile.
-type hold struct {
-	room   *Room
-	offset uint64 // the room's when it began
-}
+type hold struct{ room *Room }
 
 func (ns *Namespace) hold(name string) *hold {
 	r := ns.lockRoom(name)
 	defer r.mu.Unlock()
 	r.holds++
-	return &hold{room: r, offset: r.offset}
+	return &hold{r}
 }
 
 // releaseLocked ends it, with the room's lock held, and returns what the caller gives to [Namespace.drop] without it.
@@ -171,13 +173,23 @@ func (d *hold) release() {
 
 // readNow reads a room for a caller that can wait, and calls fn with the room's lock held; view is nil when nothing
 // could be read.
-func (ns *Namespace) readNow(room string, q RoomQuery, fn func(r *Room, d *hold, view *RoomView)) {
+func (ns *Namespace) readNow(room string, q RoomQuery, fn func(r *Room, view *RoomView)) {
 	d := ns.hold(room)
 	read := &sharedRead{h: ns.hub, namespace: ns.name, room: room, query: q}
 	_ = ns.hub.await(read.start) // without an answer there is no view
 	d.room.mu.Lock()
-	fn(d.room, d, read.view.Load())
+	fn(d.room, read.view.Load())
 	over := d.releaseLocked()
 	d.room.mu.Unlock()
 	ns.drop(over)
+}
+
+// PresenceRequest tells watchers on another node, or on this one by [Node.Serve], that some have left a room: an adapter
+// sends it for a node that cannot do it itself any more.
+func PresenceRequest(namespace, room string, left []*Sender) (*NodeRequest, error) {
+	p, err := EncodeArgs(presenceEvent, presenceChange{room, []*Sender{}, left})
+	if err != nil {
+		return nil, err
+	}
+	return &NodeRequest{Op: OpEmit, Namespace: namespace, Rooms: []string{presenceRoom(room)}, Payload: p}, nil
 }

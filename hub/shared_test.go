@@ -341,27 +341,32 @@ func TestWithoutWhatNodesShareANodeAnswersFromItsOwn(t *testing.T) {
 }
 
 func TestMergedHistory(t *testing.T) {
-	list := func(text string, at uint64) (out []*Message) {
-		for i, id := range strings.Fields(text) {
-			out = append(out, &Message{ID: id, Offset: at + uint64(i)})
+	h := &Hub{epoch: "own"}
+	list := func(text string) (out []*Message) { // node and number
+		for _, id := range strings.Fields(text) {
+			m := &Message{ID: id, Foreign: id[0] != 'o', epoch: id[:1]}
+			n := uint64(id[1] - '0')
+			if m.Seq, m.count = n, n; m.Foreign {
+				m.Seq = 0
+			}
+			out = append(out, m)
 		}
 		return out
 	}
 	for _, c := range []struct {
 		what, kept, ring string
-		since            uint64
+		last             map[string]uint64
 		want             string
 	}{
-		{"nothing heard", "a b c", "", 0, "a b c"},
-		{"nothing kept", "", "a b", 9, "a b"},
-		{"all both", "a b c", "a b c", 3, "a b c"},
-		{"kept for less long", "c d", "a b c", 3, "c d"},
-		{"published at once", "a b", "b a", 0, "a b"},
-		{"one came meanwhile", "x y", "a y b", 2, "x y b"},
-		{"some came meanwhile", "x y", "y b c", 1, "x y b c"},
+		{"nothing heard", "a1 b1 o1", "", map[string]uint64{"a": 1, "b": 1, "own": 1}, "a1 b1 o1"},
+		{"nothing kept", "", "a1 o1", nil, "a1 o1"},
+		{"all both", "a1 o1", "o1 a1", map[string]uint64{"a": 1, "own": 1}, "a1 o1"},
+		{"kept for less long", "a3 a4", "a1 a2 a3", map[string]uint64{"a": 4}, "a3 a4"},
+		{"what comes lags", "b8 b9", "a1 b3 a2", map[string]uint64{"a": 5, "b": 9}, "b8 b9"},
+		{"some came meanwhile", "a1 b1", "b1 a2 o1 o2", map[string]uint64{"a": 1, "b": 1, "own": 1}, "a1 b1 a2 o2"},
 	} {
 		var got []string
-		for _, m := range mergeHistory(list(c.kept, 0), list(c.ring, 1), c.since) {
+		for _, m := range h.mergeHistory(list(c.kept), list(c.ring), c.last) {
 			got = append(got, m.ID)
 		}
 		if s := strings.Join(got, " "); s != c.want {

@@ -9,19 +9,25 @@ import (
 // than adapters keep messages that they cannot send.
 const givenFor = 15 * time.Second
 
-// maxGiven bounds the publications of a room that are expected so.
+// maxGiven bounds how many joins are remembered in a room for publications of one node that have not come.
 const maxGiven = 4096
 
-// given says who has a publication already that has not come from its node yet.
+// given says who must not get publications of another node any more that were kept when its room's history was read.
+// They come in their order: with the first one behind all of these it is over.
 type given struct {
-	sessions []string
-	until    time.Time
+	last uint64 // the highest of all
+	list []givenTo
 }
 
-// mergeHistory is a room's history: what nodes have kept, oldest first, and behind it what has come here after the offset
-// since and is not among that, because it was kept later. The rest of the ring is older than what was kept, or could
-// not be; it counts when nothing was.
-func mergeHistory(kept, ring []*Message, since uint64) []*Message {
+type givenTo struct {
+	session string
+	last    uint64
+	until   time.Time
+}
+
+// mergeHistory is a room's history: what nodes have kept, oldest first, and behind it what has come here and was not kept
+// yet: what has a number above the last one of its node that was. The rest of the ring is older than what was kept.
+func (h *Hub) mergeHistory(kept, ring []*Message, last map[string]uint64) []*Message {
 	if len(kept) == 0 {
 		return ring
 	}
@@ -31,7 +37,7 @@ func mergeHistory(kept, ring []*Message, since uint64) []*Message {
 	}
 	all := slices.Clone(kept)
 	for _, m := range ring {
-		if m.Offset > since && !has[m.ID] {
+		if epoch, seq := m.origin(h); seq > last[epoch] && !has[m.ID] {
 			all = append(all, m)
 		}
 	}
@@ -63,13 +69,13 @@ func cutHistory(all []*Message, after string, limit int) (found []*Message, comp
 
 // historyLocked is history.last for all nodes, given what they have kept; without that, nothing is complete. The room's
 // lock is held.
-func (r *Room) historyLocked(d *hold, view *RoomView, after string, limit int) ([]*Message, bool) {
+func (r *Room) historyLocked(view *RoomView, after string, limit int) ([]*Message, bool) {
 	if view == nil {
 		found, _ := r.history.last(limit, after)
 		return found, false
 	}
 	kept := r.ns.messagesOf(r.name, view.History)
-	found, complete := cutHistory(mergeHistory(kept, r.history.entries[r.history.start:], d.offset), after, limit)
+	found, complete := cutHistory(r.ns.hub.mergeHistory(kept, r.history.entries[r.history.start:], view.Last), after, limit)
 	if after != "" && !slices.ContainsFunc(kept, func(m *Message) bool { return m.ID == after }) {
 		complete = false // others may have published what this node has not heard
 	}
@@ -85,74 +91,62 @@ func (ns *Namespace) historyQuery(after string, limit int) RoomQuery {
 	return RoomQuery{History: most}
 }
 
-// giveLocked notes that s was given publications otherwise than as messages, and with them what nodes have kept before
-// them: it must not come behind. Those that have come here are no concern. The room's lock is held.
-func (r *Room) giveLocked(s *Session, list []*Message, view *RoomView, kept *Message) {
-	last := -1
-	if len(list) > 0 {
-		last = slices.IndexFunc(view.History, func(k KeptPublication) bool { return k.ID == list[len(list)-1].ID })
-		for i := len(list) - 2; last < 0 && i >= 0; i-- { // the newest are this node's own
-			last = slices.IndexFunc(view.History, func(k KeptPublication) bool { return k.ID == list[i].ID })
+// giveLocked notes that s has joined with what was kept: what of it has not come here as a message must not come behind
+// that. The room's lock is held.
+func (r *Room) giveLocked(s *Session, last map[string]uint64) {
+	h := r.ns.hub
+	now := h.now()
+	for epoch, seq := range last {
+		if epoch == h.epoch || r.arrived[epoch] >= seq {
+			continue
 		}
-	}
-	if last < 0 && kept == nil {
-		return
-	}
-	seen := make(map[string]bool)
-	for _, m := range r.history.entries[r.history.start:] {
-		seen[m.ID] = true
-	}
-	for _, k := range view.History[:last+1] {
-		r.giveOneLocked(s, k.ID, seen)
-	}
-	if kept != nil {
-		r.giveOneLocked(s, kept.ID, seen)
-	}
-}
-
-func (r *Room) giveOneLocked(s *Session, id string, seen map[string]bool) {
-	if id == "" || seen[id] {
-		return
-	}
-	now := r.ns.hub.now()
-	if len(r.given) >= maxGiven {
-		r.forgetGivenLocked(now)
-	}
-	if r.given == nil {
-		r.given = make(map[string]given)
-	}
-	g := r.given[id]
-	g.sessions, g.until = append(g.sessions, s.id), now.Add(givenFor)
-	r.given[id] = g
-}
-
-// forgetGivenLocked makes place: what is overdue goes, and if nothing is, all: then somebody may get a message twice.
-func (r *Room) forgetGivenLocked(now time.Time) {
-	for id, g := range r.given {
-		if now.After(g.until) {
-			delete(r.given, id)
+		if r.given == nil {
+			r.given = make(map[string]*given)
 		}
-	}
-	if len(r.given) >= maxGiven {
-		r.ns.hub.Count("shared_given_full")
-		clear(r.given)
+		g := r.given[epoch]
+		if g == nil {
+			g = &given{}
+			r.given[epoch] = g
+		}
+		if len(g.list) >= maxGiven {
+			g.list = slices.DeleteFunc(g.list, func(t givenTo) bool { return now.After(t.until) })
+		}
+		if len(g.list) >= maxGiven { // then somebody may get a message twice
+			h.Count("shared_given_full")
+			g.list = g.list[:0]
+		}
+		g.list = append(g.list, givenTo{s.id, seq, now.Add(givenFor)})
+		g.last = max(g.last, seq)
 	}
 }
 
 // takeGivenLocked is who must not get a publication that has come now. The room's lock is held.
-func (r *Room) takeGivenLocked(id string) []string {
-	g, ok := r.given[id]
-	if !ok {
+func (r *Room) takeGivenLocked(m *Message) (sessions []string) {
+	if r.arrived == nil || len(r.arrived) >= maxArrived {
+		r.arrived = make(map[string]uint64)
+	}
+	r.arrived[m.epoch] = max(r.arrived[m.epoch], m.count)
+	g := r.given[m.epoch]
+	switch {
+	case g == nil:
+		return nil
+	case m.count > g.last:
+		if delete(r.given, m.epoch); len(r.given) == 0 {
+			r.given = nil
+		}
 		return nil
 	}
-	if delete(r.given, id); len(r.given) == 0 {
-		r.given = nil
+	now := r.ns.hub.now()
+	for _, t := range g.list {
+		if m.count <= t.last && now.Before(t.until) {
+			sessions = append(sessions, t.session)
+		}
 	}
-	if r.ns.hub.now().After(g.until) {
-		return nil
-	}
-	return g.sessions
+	return sessions
 }
+
+// maxArrived bounds the nodes of which a room knows how far they are.
+const maxArrived = 1024
 
 // messageOf makes a message of a publication that is kept, nil of one that cannot be read.
 func (ns *Namespace) messageOf(room string, k *KeptPublication) *Message {

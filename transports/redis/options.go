@@ -47,6 +47,10 @@ type Options struct {
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool
 
+	// PresenceTTL is how long those who are in rooms stay there, for others, when their node is gone without a word.
+	// Default 30 s.
+	PresenceTTL time.Duration
+
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
 	Timeout time.Duration
 	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
@@ -64,7 +68,8 @@ type Adapter struct {
 	opts   Options
 	topo   topology
 	driver driver
-	link   *link // since Join
+	link   *link      // since Join
+	rooms  *roomStore // likewise
 }
 
 // driver is what a [Kind] does.
@@ -98,6 +103,10 @@ func New(o Options) (*Adapter, error) {
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
 	}
+	if o.PresenceTTL <= 0 {
+		o.PresenceTTL = 30 * time.Second
+	}
+	o.PresenceTTL = max(o.PresenceTTL, time.Second)
 	d, err := newDriver(o)
 	if err != nil {
 		return nil, err
@@ -115,7 +124,31 @@ func (a *Adapter) Join(node hub.Node) error {
 		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
 		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom",
 	}, node.Logger(), node.Count, a.driver.message)
-	return a.driver.join(a, node)
+	a.rooms = newRoomStore(a.opts.Prefix, a.opts.PresenceTTL, a.link, node)
+	if err := a.driver.join(a, node); err != nil {
+		return err
+	}
+	a.rooms.spread = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it was encoded already
+	go a.rooms.runBeats()
+	return nil
+}
+
+// ReadRoom, Claim and Renew implement [hub.SharedRooms].
+func (a *Adapter) ReadRoom(namespace, room string, q hub.RoomQuery, done func(hub.RoomView, error)) {
+	a.rooms.read(namespace, room, q, done)
+}
+
+// Claim implements [hub.SharedRooms].
+func (a *Adapter) Claim(namespace, room, id string, window time.Duration, done func(first string, fresh bool, err error)) {
+	a.rooms.claim(namespace, room, id, window, done)
+}
+
+// Renew implements [hub.SharedRooms].
+func (a *Adapter) Renew() {
+	select {
+	case a.rooms.renew <- struct{}{}:
+	default: // it is going to
+	}
 }
 
 // Send implements [hub.Adapter].
@@ -129,6 +162,7 @@ func (a *Adapter) Close() error {
 		a.topo.close()
 		return nil
 	}
+	a.rooms.close()
 	err := a.driver.close()
 	a.link.close()
 	return err
