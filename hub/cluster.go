@@ -66,9 +66,7 @@ func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (cancel func
 			n.Serve(r, take)
 		}
 	}
-	if r.Keep != nil && r.Keep.Done != nil {
-		r.Keep.Done(nil)
-	}
+	r.Keep.Over(nil)
 	return cancel, nil
 }
 

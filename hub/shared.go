@@ -48,6 +48,13 @@ type Keep struct {
 	Done func(error)
 }
 
+// Over calls Done, if there is one.
+func (k *Keep) Over(err error) {
+	if k != nil && k.Done != nil {
+		k.Done(err)
+	}
+}
+
 // HistoryLimits are the [Options] of the same names, and how long what is kept of a room stays when nothing is added.
 type HistoryLimits struct {
 	Messages, Bytes int

@@ -159,9 +159,7 @@ func (c *classic) space(name string) *space {
 func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
 	sp := c.space(r.Namespace)
 	if sp == nil { // it is gone, or stays alone
-		if r.Keep != nil && r.Keep.Done != nil {
-			r.Keep.Done(nil)
-		}
+		r.Keep.Over(nil)
 		return nil, nil
 	}
 	var q *question

@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -17,6 +19,15 @@ const (
 	Classic Kind = "classic" // @socket.io/redis-adapter, createAdapter; the default
 	Sharded Kind = "sharded" // @socket.io/redis-adapter, createShardedAdapter; Redis 7
 	Streams Kind = "streams" // @socket.io/redis-streams-adapter
+)
+
+// Mode is the subscriptionMode of the sharded adapter. All nodes have the same.
+type Mode string
+
+const (
+	Static         Mode = "static"          // two channels for a namespace
+	Dynamic        Mode = "dynamic"         // and one for each room that has members here; the default
+	DynamicPrivate Mode = "dynamic-private" // and one for each client
 )
 
 // Options configure an [Adapter]. Zero values mean the defaults given.
@@ -39,6 +50,8 @@ type Options struct {
 
 	// Adapter is the kind of cluster. Default Classic.
 	Adapter Kind
+	// Mode is for the sharded adapter. Default Dynamic.
+	Mode Mode
 	// Prefix is what the names of all channels, or of the stream, begin with, as configured in Node.js. Default
 	// "socket.io".
 	Prefix string
@@ -61,6 +74,8 @@ type Options struct {
 	// QueueCommands and QueueBytes bound what waits to be sent. Defaults 100 000, 64 MiB.
 	QueueCommands int
 	QueueBytes    int
+
+	helloEvery time.Duration // see twins
 }
 
 // Adapter joins a hub to others over Redis. It is a [hub.Adapter].
@@ -68,8 +83,13 @@ type Adapter struct {
 	opts   Options
 	topo   topology
 	driver driver
-	link   *link      // since Join
-	rooms  *roomStore // likewise
+	link   *link // since Join, as all that follows
+	rooms  *roomStore
+	twins  *twins
+	quit   chan struct{}  // closed by Close
+	wg     sync.WaitGroup // what ends with it
+	close  sync.Once
+	failed error // of Close
 }
 
 // driver is what a [Kind] does.
@@ -89,9 +109,20 @@ func newDriver(o Options) (driver, error) {
 	case Classic:
 		return newClassic(o), nil
 	case Sharded:
+		return newSharded(o), nil
 	case Streams:
 	}
 	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)
+}
+
+// Check reports what is wrong with the options, without connecting.
+func (o Options) Check() error {
+	topo, err := newTopology(o)
+	if err != nil {
+		return err
+	}
+	topo.close()
+	return nil
 }
 
 // New prepares an adapter. Wrong options are an error, a Redis that is away is none: the adapter connects when its hub
@@ -100,6 +131,13 @@ func New(o Options) (*Adapter, error) {
 	if o.Adapter == "" {
 		o.Adapter = Classic
 	}
+	switch o.Mode {
+	case "":
+		o.Mode = Dynamic
+	case Static, Dynamic, DynamicPrivate:
+	default:
+		return nil, fmt.Errorf("redis: there is no mode %q: static, dynamic and dynamic-private are known", o.Mode)
+	}
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
 	}
@@ -107,6 +145,9 @@ func New(o Options) (*Adapter, error) {
 		o.PresenceTTL = 30 * time.Second
 	}
 	o.PresenceTTL = max(o.PresenceTTL, time.Second)
+	if o.helloEvery == 0 {
+		o.helloEvery = helloEvery
+	}
 	d, err := newDriver(o)
 	if err != nil {
 		return nil, err
@@ -120,35 +161,26 @@ func New(o Options) (*Adapter, error) {
 
 // Join implements [hub.Adapter].
 func (a *Adapter) Join(node hub.Node) error {
+	a.quit = make(chan struct{})
+	a.twins = newTwins(a.opts.Prefix, node.Name(), a.opts.helloEvery, node.Logger(), node.Count)
 	a.link = newLink(a.topo, linkOptions{
 		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
-		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom",
-	}, node.Logger(), node.Count, a.driver.message)
+		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom", optional: a.twins.channel,
+	}, node.Logger(), node.Count, a.message)
+	a.twins.say = func(body []byte) {
+		a.link.enqueue(command{
+			cmd: goredis.NewIntCmd(context.Background(), "PUBLISH", a.twins.channel, body), size: 100, optional: true,
+		})
+	}
+	a.link.subscribe(subChannel, a.twins.channel)
+	a.wg.Go(func() { a.twins.run(a.quit) })
 	a.rooms = newRoomStore(a.opts.Prefix, a.opts.PresenceTTL, a.link, node)
+	a.rooms.send = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it can be encoded: a hub has
 	if err := a.driver.join(a, node); err != nil {
 		return err
 	}
-	a.rooms.spread = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it was encoded already
-	go a.rooms.runBeats()
+	a.wg.Go(func() { a.rooms.run(a.quit) })
 	return nil
-}
-
-// ReadRoom, Claim and Renew implement [hub.SharedRooms].
-func (a *Adapter) ReadRoom(namespace, room string, q hub.RoomQuery, done func(hub.RoomView, error)) {
-	a.rooms.read(namespace, room, q, done)
-}
-
-// Claim implements [hub.SharedRooms].
-func (a *Adapter) Claim(namespace, room, id string, window time.Duration, done func(first string, fresh bool, err error)) {
-	a.rooms.claim(namespace, room, id, window, done)
-}
-
-// Renew implements [hub.SharedRooms].
-func (a *Adapter) Renew() {
-	select {
-	case a.rooms.renew <- struct{}{}:
-	default: // it is going to
-	}
 }
 
 // Send implements [hub.Adapter].
@@ -158,14 +190,27 @@ func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 
 // Close implements [hub.Adapter]. What waits to be sent is sent if Redis is there.
 func (a *Adapter) Close() error {
-	if a.link == nil {
-		a.topo.close()
-		return nil
+	a.close.Do(func() {
+		if a.link == nil {
+			a.topo.close()
+			return
+		}
+		close(a.quit)
+		a.wg.Wait()
+		a.rooms.farewell()
+		a.failed = a.driver.close()
+		a.link.close()
+	})
+	return a.failed
+}
+
+// message gives what has come to those whom it is for.
+func (a *Adapter) message(channel string, body []byte) {
+	if channel == a.twins.channel {
+		a.twins.message(body)
+		return
 	}
-	a.rooms.close()
-	err := a.driver.close()
-	a.link.close()
-	return err
+	a.driver.message(channel, body)
 }
 
 // Ready is nil when Redis is reached and all that this node listens to is subscribed. The error says what is missing,
@@ -174,5 +219,27 @@ func (a *Adapter) Ready() error {
 	if a.link == nil {
 		return errConnecting
 	}
-	return a.link.ready()
+	if err := a.link.ready(); err != nil {
+		return err
+	}
+	return a.twins.err()
+}
+
+// Stats are an adapter's numbers. What was dropped or refused stands in the hub's counters, by reasons that begin with
+// "redis_".
+type Stats struct {
+	Published     uint64 // messages that Redis has taken
+	Received      uint64 // messages that Redis has brought, those for nobody here among them
+	Queued        int    // commands that wait to be sent
+	QueuedBytes   int
+	Subscriptions int // that are wanted
+	Unconfirmed   int // of these, those that Redis has not confirmed
+}
+
+// Stats returns the numbers of now.
+func (a *Adapter) Stats() Stats {
+	if a.link == nil {
+		return Stats{}
+	}
+	return a.link.stats()
 }

@@ -18,26 +18,25 @@ const (
 	buryLock = 15 * time.Second
 	// announceEvery is how often all is told again, so that Redis does not forget it.
 	announceEvery = presentFor / 3
-	// farewell is how long a node that closes clears itself away.
-	farewell = time.Second
+	// farewellFor is how long the end of a lease may take.
+	farewellFor = time.Second
 )
 
 func newRoomStore(prefix string, ttl time.Duration, link *link, node hub.Node) *roomStore {
 	return &roomStore{
 		prefix: prefix, link: link, node: node, lease: ttl / 2, beat: ttl / 6,
-		slot: func(string, string) string { return "" },
-		quit: make(chan struct{}), ended: make(chan struct{}), renew: make(chan struct{}, 1),
-		run: newRun(node.Name()), rooms: make(map[string]int),
+		slot:  func(string, string) string { return "" },
+		renew: make(chan struct{}, 1),
+		name:  newRun(node.Name()), rooms: make(map[string]int),
 	}
 }
 
 // newRun names a run of a node.
 func newRun(node string) string { return clean(node) + "~" + hub.NewID()[:8] }
 
-// runBeats keeps the lease until close. A node whose lease is over for two beats is dead: one beat more, because Redis
+// run keeps the lease until quit is closed. A node whose lease is over for two beats is dead: one beat more, because Redis
 // may have stood still and then finds all leases over at once.
-func (s *roomStore) runBeats() {
-	defer close(s.ended)
+func (s *roomStore) run(quit <-chan struct{}) {
 	tick := time.NewTicker(s.beat)
 	defer tick.Stop()
 	told := time.Now()
@@ -51,7 +50,7 @@ func (s *roomStore) runBeats() {
 			s.node.Announce()
 		}
 		select {
-		case <-s.quit:
+		case <-quit:
 			return
 		case <-s.renew:
 			s.begin()
@@ -67,7 +66,7 @@ func (s *roomStore) runBeats() {
 func (s *roomStore) begin() {
 	old := s.current()
 	s.mu.Lock()
-	s.run = newRun(s.node.Name())
+	s.name = newRun(s.node.Name())
 	clear(s.rooms)
 	s.mu.Unlock()
 	s.bury(old)
@@ -76,7 +75,7 @@ func (s *roomStore) begin() {
 func (s *roomStore) current() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.run
+	return s.name
 }
 
 // once is one beat, and reports whether Redis has answered.
@@ -133,7 +132,7 @@ func (s *roomStore) eval(ctx context.Context, sc script, keys []string, args ...
 
 // bury ends a lease by force, and reports whether it did.
 func (s *roomStore) bury(run string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	ctx, cancel := context.WithTimeout(context.Background(), farewellFor)
 	defer cancel()
 	n, err := s.eval(ctx, scriptBury, []string{s.nodesKey("leases"), s.nodesKey("dying")}, run, "1").Int()
 	return err == nil && n == 1
@@ -221,13 +220,11 @@ func (s *roomStore) tellLeft(namespace, room string, left []*hub.Sender) {
 		return
 	}
 	s.node.Serve(r, nil)
-	s.spread(r)
+	s.send(r)
 }
 
-// close tells the others that nobody is here any more.
-func (s *roomStore) close() {
-	close(s.quit)
-	<-s.ended
+// farewell tells the others that nobody is here any more.
+func (s *roomStore) farewell() {
 	if run := s.current(); s.link.ready() == nil && s.bury(run) {
 		s.clear(run)
 	}

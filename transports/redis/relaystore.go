@@ -39,21 +39,19 @@ type roomStore struct {
 	prefix string
 	link   *link
 	node   hub.Node
-	spread func(*hub.NodeRequest)              // to other nodes, without keeping anything
+	send   func(*hub.NodeRequest)              // to other nodes
 	slot   func(namespace, room string) string // the channel whose slot a room's keys have; "" for any
 	lease  time.Duration
 	beat   time.Duration
 
-	quit  chan struct{}
-	ended chan struct{}
-	renew chan struct{}
+	renew    chan struct{}
+	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
-	mu       sync.Mutex
-	run      string         // names this run of the node, or a part of it: the node's name, "~", a random text
-	rooms    map[string]int // NAMESPACE,ROOM → how many are there, of this run
-	gaps     map[string]bool
-	tags     map[string]string // slots' channels with braces → what to write into ours
-	suspects map[string]bool   // runs whose lease was over at the last beat
+	mu    sync.Mutex
+	name  string         // names this run of the node, or a part of it: the node's name, "~", a random text
+	rooms map[string]int // NAMESPACE,ROOM → how many are there, of this run
+	gaps  map[string]bool
+	tags  map[string]string // slots' channels with braces → what to write into ours
 }
 
 // presentFor is how long Redis keeps who is in a room when nothing changes there; all is told again in time.
@@ -164,11 +162,16 @@ func (s *roomStore) publish(sharded bool, channel string, body []byte, r *hub.No
 		s.link.publish(sharded, channel, body)
 		return
 	}
-	how := "PUBLISH"
-	if sharded {
-		how = "SPUBLISH"
+	again := func() { s.link.publish(sharded, channel, body) }
+	switch {
+	case !sharded:
+		s.keep("PUBLISH", channel, body, r, again)
+	case channel == s.slot(r.Namespace, k.Room):
+		s.keep("SPUBLISH", channel, body, r, again)
+	default: // a script cannot reach another slot: who reads in between has it, and gets it as a message that is known
+		s.keep("", "", nil, r, nil)
+		again()
 	}
-	s.keep(how, channel, body, r, func() { s.link.publish(sharded, channel, body) })
 }
 
 // keep keeps what a request says. how is PUBLISH or SPUBLISH, or "" when it is sent otherwise; again sends it when Redis
@@ -224,9 +227,7 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 				err = errUnkept
 			}
 		}
-		if k.Done != nil {
-			k.Done(err)
-		}
+		k.Over(err)
 	})
 }
 
@@ -261,7 +262,7 @@ func (s *roomStore) keepPresent(how, channel string, body []byte, r *hub.NodeReq
 	k := r.Keep
 	name := r.Namespace + "," + k.Room
 	s.mu.Lock()
-	run := s.run
+	run := s.name
 	_, indexed := s.rooms[name]
 	if !indexed {
 		s.rooms[name] = 0
@@ -294,9 +295,7 @@ func (s *roomStore) keepPresent(how, channel string, body []byte, r *hub.NodeReq
 				err = nil // it would fail again
 			}
 		}
-		if k.Done != nil {
-			k.Done(err)
-		}
+		k.Over(err)
 	})
 }
 
@@ -304,7 +303,7 @@ func (s *roomStore) keepPresent(how, channel string, body []byte, r *hub.NodeReq
 func (s *roomStore) counted(run, name string, change int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if run != s.run {
+	if run != s.name {
 		return
 	}
 	s.rooms[name] += change
@@ -415,4 +414,22 @@ func (s *roomStore) claim(namespace, room, id string, window time.Duration, done
 		}
 		done(first, false, err)
 	})
+}
+
+// ReadRoom implements [hub.SharedRooms].
+func (a *Adapter) ReadRoom(namespace, room string, q hub.RoomQuery, done func(hub.RoomView, error)) {
+	a.rooms.read(namespace, room, q, done)
+}
+
+// Claim implements [hub.SharedRooms].
+func (a *Adapter) Claim(namespace, room, id string, window time.Duration, done func(first string, fresh bool, err error)) {
+	a.rooms.claim(namespace, room, id, window, done)
+}
+
+// Renew implements [hub.SharedRooms].
+func (a *Adapter) Renew() {
+	select {
+	case a.rooms.renew <- struct{}{}:
+	default: // it is going to
+	}
 }

@@ -95,7 +95,7 @@ func TestControlKnowsTheCluster(t *testing.T) {
 	}
 	br := listen(t, b, Options{Control: anyPort})
 	c := &control{bridge: br, hub: b}
-	got, err := c.history(&controlCall{params: json.RawMessage(`{"room":"r"}`), peer: &peer{}})
+	got, err := c.history(&controlCall{params: json.RawMessage(`{"room":"r"}`), peer: &peer{principal: anyone("")}})
 	if err != nil {
 		t.Fatal(err)
 	}
