@@ -61,6 +61,10 @@ type Options struct {
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool
 
+	// PresenceTTL is how long those who are in rooms stay there, for others, when their node is gone without a word.
+	// Default 30 s, at least 1 s.
+	PresenceTTL time.Duration
+
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
 	Timeout time.Duration
 	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
@@ -81,6 +85,7 @@ type Adapter struct {
 	topo   topology
 	driver driver
 	link   *link // since Join, as all that follows
+	rooms  *roomStore
 	twins  *twins
 	quit   chan struct{}  // closed by Close
 	wg     sync.WaitGroup // what ends with it
@@ -169,11 +174,20 @@ func (a *Adapter) Join(node hub.Node) error {
 	}
 	a.link.subscribe(subChannel, a.twins.channel)
 	a.wg.Go(func() { a.twins.run(a.quit) })
-	return a.driver.join(a, node)
+	a.rooms = newRoomStore(a.opts.Prefix, a.opts.PresenceTTL, a.link, node)
+	a.rooms.send = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it can be encoded: a hub has
+	if err := a.driver.join(a, node); err != nil {
+		return err
+	}
+	a.wg.Go(func() { a.rooms.run(a.quit) })
+	return nil
 }
 
 // Send implements [hub.Adapter].
 func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
+	if a.opts.Adapter == Streams && r.Keep != nil { // a script cannot add to a stream elsewhere: what is kept goes in front
+		a.rooms.keep("", "", nil, r, nil)
+	}
 	return a.driver.send(r, reply)
 }
 
@@ -186,6 +200,7 @@ func (a *Adapter) Close() error {
 		}
 		close(a.quit)
 		a.wg.Wait()
+		a.rooms.farewell()
 		a.failed = a.driver.close()
 		a.link.close()
 	})
