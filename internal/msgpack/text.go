@@ -90,3 +90,18 @@ func appendYear(dst []byte, y int) []byte {
 	}
 	return dst
 }
+
+// Text returns a document without placeholders: each binary value stands in it as JSON.stringify writes Node.js' Buffers,
+// {"type":"Buffer","data":[…]}.
+func Text(doc []byte, binaries [][]byte) ([]byte, error) {
+	packed, err := Append(nil, doc, binaries)
+	if err != nil {
+		return nil, err
+	}
+	r := Reader{MaxDepth: textDepth, Buffers: true}
+	_, err = r.Read(packed)
+	return r.Text, err
+}
+
+// textDepth is as deep as encoding/json goes.
+const textDepth = 10_000

@@ -1,0 +1,124 @@
+package redis
+
+import (
+	"fmt"
+	"net"
+)
+
+// What the connections of a link tell it.
+
+// writerUp notes that w can send, or why not.
+func (l *link) writerUp(w *writer, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && w.err == nil {
+		l.count(reasonReconnect)
+	}
+	w.err = err
+	l.tell()
+}
+
+// subscriberUp notes that s is connected.
+func (l *link) subscriberUp(s *subscriber, conn net.Conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || s.gone {
+		return false
+	}
+	s.conn, s.err = conn, nil
+	s.subs.lost()
+	l.tell()
+	return true
+}
+
+// subscriberDown notes why s is not. It reports whether it is to try again.
+func (l *link) subscriberDown(s *subscriber, err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || s.gone {
+		s.conn = nil
+		return false
+	}
+	if s.conn != nil {
+		l.count(reasonReconnect)
+		if len(s.subs.all) > 0 {
+			l.count(reasonGap) // what was published until it is back is missed
+		}
+	}
+	s.conn, s.err, s.ping = nil, err, false
+	s.subs.lost()
+	l.tell()
+	return true
+}
+
+// toSend appends the commands that s has to send now.
+func (l *link) toSend(s *subscriber, buf []byte) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(buf) < 64<<10 {
+		op, ok := s.subs.next()
+		if !ok {
+			break
+		}
+		words := &unsubscribeWords
+		if op.on {
+			words = &subscribeWords
+		}
+		buf = appendCommand(buf, words[op.sub.key.kind], op.sub.key.channel)
+	}
+	if s.ping {
+		s.ping = false
+		buf = appendCommand(buf, "PING")
+	}
+	return buf
+}
+
+// askPing has s send a PING. Subscriptions that were refused are tried again at the same times.
+func (l *link) askPing(s *subscriber) {
+	l.mu.Lock()
+	s.ping = true
+	s.subs.retry()
+	l.mu.Unlock()
+	s.signal()
+}
+
+// answered takes a confirmation.
+func (l *link) answered(s *subscriber, r reply) error {
+	l.mu.Lock()
+	sub, done, _, ok := s.subs.answered(r.sub, r.channel, r.kind == replySubscribed)
+	if !ok {
+		l.mu.Unlock()
+		return fmt.Errorf("%w: a confirmation that nobody waits for", errProtocol)
+	}
+	var waiting []func()
+	if done {
+		if w := l.wishes[sub.key]; w != nil && w.at == s {
+			waiting, w.waiting = w.waiting, nil
+		}
+		if s.subs.missing == 0 {
+			l.tell()
+		}
+	}
+	l.mu.Unlock()
+	for _, fn := range waiting {
+		fn()
+	}
+	return nil
+}
+
+// failed takes an error.
+func (l *link) failed(s *subscriber, text []byte) error {
+	err := serverError(text)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if unusable(err) {
+		return err
+	}
+	op, ok := s.subs.failed()
+	if !ok {
+		return err
+	}
+	_ = op
+	l.tell()
+	return nil
+}

@@ -1,0 +1,151 @@
+package redis
+
+import (
+	"fmt"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"greenroom/hub"
+)
+
+// Kind is the adapter of the official Node.js packages whose cluster a node joins. All nodes have the same.
+type Kind string
+
+const (
+	Classic Kind = "classic" // @socket.io/redis-adapter, createAdapter; the default
+	Sharded Kind = "sharded" // @socket.io/redis-adapter, createShardedAdapter; Redis 7
+	Streams Kind = "streams" // @socket.io/redis-streams-adapter
+)
+
+// Options configure an [Adapter]. Zero values mean the defaults given.
+type Options struct {
+	// URL says where Redis is: redis://host:6379, unix:///run/redis.sock, and more, see the package's documentation.
+	// Default redis://127.0.0.1:6379.
+	URL string
+	// Client is used instead of URL: its settings, not its connections. It stays the caller's.
+	Client goredis.UniversalClient
+
+	// Adapter is the kind of cluster. Default Classic.
+	Adapter Kind
+	// Prefix is what the names of all channels, or of the stream, begin with, as configured in Node.js. Default
+	// "socket.io".
+	Prefix string
+
+	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
+	Timeout time.Duration
+	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
+	// Default 5 s.
+	MessageAge time.Duration
+	// MaxMessage bounds the messages that are received, in bytes. Default 64 MiB.
+	MaxMessage int
+	// QueueCommands and QueueBytes bound what waits to be sent. Defaults 100 000, 64 MiB.
+	QueueCommands int
+	QueueBytes    int
+}
+
+// Adapter joins a hub to others over Redis. It is a [hub.Adapter].
+type Adapter struct {
+	opts   Options
+	topo   topology
+	driver driver
+	link   *link // since Join
+}
+
+// driver is what a [Kind] does.
+type driver interface {
+	// join begins: the driver subscribes by a.link, and gives the node the requests of others.
+	join(a *Adapter, node hub.Node) error
+	// message is called for each message that is received, see link.onMessage, from when join is called.
+	message(channel string, body []byte)
+	send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error)
+	// close says farewell. The link is closed afterwards, and sends what it has until then.
+	close() error
+}
+
+// newDriver makes the one for a kind.
+func newDriver(o Options) (driver, error) {
+	switch o.Adapter {
+	case Classic:
+	case Sharded:
+	case Streams:
+	}
+	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)
+}
+
+// New prepares an adapter. Wrong options are an error, a Redis that is away is none: the adapter connects when its hub
+// is made, and again whenever the connection is lost. Its hub closes it.
+func New(o Options) (*Adapter, error) {
+	if o.Adapter == "" {
+		o.Adapter = Classic
+	}
+	if o.Prefix == "" {
+		o.Prefix = "socket.io"
+	}
+	d, err := newDriver(o)
+	if err != nil {
+		return nil, err
+	}
+	topo, err := newTopology(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Adapter{opts: o, topo: topo, driver: d}, nil
+}
+
+func newTopology(o Options) (topology, error) {
+	if o.URL == "" {
+		o.URL = "redis://127.0.0.1:6379"
+	}
+	opt, err := goredis.ParseURL(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	quiet(opt, o)
+	return single{goredis.NewClient(opt)}, nil
+}
+
+// quiet sets what the link relies on: no second attempt by the client, which would do a command twice whose answer was
+// lost, and no protocol beyond what the adapters need.
+func quiet(opt *goredis.Options, o Options) {
+	opt.MaxRetries, opt.DialerRetries, opt.Protocol = -1, 1, 2
+	opt.DisableIdentity = true
+	if o.Timeout == 0 {
+		o.Timeout = 3 * time.Second
+	}
+	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
+}
+
+// Join implements [hub.Adapter].
+func (a *Adapter) Join(node hub.Node) error {
+	a.link = newLink(a.topo, linkOptions{
+		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
+		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom",
+	}, node.Logger(), node.Count, a.driver.message)
+	return a.driver.join(a, node)
+}
+
+// Send implements [hub.Adapter].
+func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
+	return a.driver.send(r, reply)
+}
+
+// Close implements [hub.Adapter]. What waits to be sent is sent if Redis is there.
+func (a *Adapter) Close() error {
+	if a.link == nil {
+		a.topo.close()
+		return nil
+	}
+	err := a.driver.close()
+	a.link.close()
+	return err
+}
+
+// Ready is nil when Redis is reached and all that this node listens to is subscribed. The error says what is missing,
+// in words for an operator.
+func (a *Adapter) Ready() error {
+	if a.link == nil {
+		return errConnecting
+	}
+	return a.link.ready()
+}
