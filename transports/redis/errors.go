@@ -3,6 +3,8 @@ package redis
 import (
 	"errors"
 	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 var (
@@ -26,6 +28,10 @@ func (serverError) RedisError()     {} // it is a goredis.Error
 
 // code is the first word of what Redis says.
 func code(err error) string {
+	var said goredis.Error
+	if errors.As(err, &said) {
+		err = said // without what go-redis says around it
+	}
 	word, _, _ := strings.Cut(err.Error(), " ")
 	return word
 }
@@ -34,7 +40,7 @@ func code(err error) string {
 func transient(err error) bool {
 	switch code(err) {
 	case "OOM", "READONLY", "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF",
-		"NOAUTH", "UNBLOCKED", "MOVED", "ASK":
+		"NOAUTH", "UNBLOCKED", "ASK":
 		return true
 	}
 	return false

@@ -15,6 +15,9 @@ func (l *link) writerUp(w *writer, err error) {
 		l.count(reasonReconnect)
 	}
 	w.err = err
+	if err != nil {
+		l.lookAgain(w.addr)
+	}
 	l.tell()
 }
 
@@ -46,6 +49,7 @@ func (l *link) subscriberDown(s *subscriber, err error) bool {
 		}
 	}
 	s.conn, s.err, s.ping = nil, err, false
+	l.lookAgain(s.addr)
 	s.subs.lost()
 	l.tell()
 	return true
@@ -73,19 +77,25 @@ func (l *link) toSend(s *subscriber, buf []byte) []byte {
 	return buf
 }
 
-// askPing has s send a PING. Subscriptions that were refused are tried again at the same times.
+// askPing has s send a PING.
 func (l *link) askPing(s *subscriber) {
 	l.mu.Lock()
 	s.ping = true
-	s.subs.retry()
 	l.mu.Unlock()
 	s.signal()
+}
+
+// retry has subscriptions tried again that were refused.
+func (l *link) retry(s *subscriber) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.subs.retry()
 }
 
 // answered takes a confirmation.
 func (l *link) answered(s *subscriber, r reply) error {
 	l.mu.Lock()
-	sub, done, _, ok := s.subs.answered(r.sub, r.channel, r.kind == replySubscribed)
+	sub, done, moved, ok := s.subs.answered(r.sub, r.channel, r.kind == replySubscribed)
 	if !ok {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: a confirmation that nobody waits for", errProtocol)
@@ -93,11 +103,21 @@ func (l *link) answered(s *subscriber, r reply) error {
 	var waiting []func()
 	if done {
 		if w := l.wishes[sub.key]; w != nil && w.at == s {
-			waiting, w.waiting = w.waiting, nil
+			waiting, w.waiting, w.moves = w.waiting, nil, 0
 		}
 		if s.subs.missing == 0 {
+			for _, word := range subscribeWords {
+				delete(l.refusals, word)
+			}
 			l.tell()
 		}
+	}
+	if moved { // the slot has another owner: this server will say who, or we have learnt it by then
+		if w := l.wishes[sub.key]; w != nil && w.at == s {
+			l.place(sub.key, w, l.topo.owner(sub.key.channel))
+		}
+		l.lookAgain(s.addr)
+		l.tell()
 	}
 	l.mu.Unlock()
 	for _, fn := range waiting {
@@ -118,7 +138,26 @@ func (l *link) failed(s *subscriber, text []byte) error {
 	if !ok {
 		return err
 	}
-	_ = op
+	w := l.wishes[op.sub.key]
+	if w == nil || w.at != s || !op.on {
+		return nil
+	}
+	slot, addr, moved := movedTo(string(text))
+	switch {
+	case moved && w.moves < mostMoves:
+		w.moves++
+		l.topo.moved(slot, addr)
+		l.place(op.sub.key, w, addr)
+		l.lookAgain(s.addr)
+	case op.sub.key.channel == l.opts.optional:
+		delete(l.wishes, op.sub.key)
+		s.subs.want(op.sub.key, false)
+		l.log.Warn("redis: a channel of Greenroom's own is refused: two nodes with one name are not noticed", "channel", op.sub.key.channel, "error", err)
+		return nil
+	default:
+		w.moves = 0
+		l.refusals[subscribeWords[op.sub.key.kind]] = err.Error()
+	}
 	l.tell()
 	return nil
 }

@@ -20,11 +20,12 @@ type linkOptions struct {
 	queueLen   int           // commands that wait, at most
 	queueBytes int
 	clientName string // of our connections, for CLIENT LIST
+	optional   string // a channel without which this node is ready all the same
 }
 
 func (o linkOptions) withDefaults() linkOptions {
 	if o.timeout == 0 {
-		o.timeout = 3 * time.Second
+		o.timeout = defaultTimeout
 	}
 	if o.pingEvery == 0 {
 		o.pingEvery = time.Second
@@ -60,6 +61,7 @@ type link struct {
 	ctx    context.Context // ends when all goroutines have to
 	cancel context.CancelFunc
 	drain  chan struct{} // closed when nothing more is taken
+	look   chan struct{} // has a buffer of one: a Cluster may have changed
 	wg     sync.WaitGroup
 
 	published, received atomic.Uint64
@@ -77,13 +79,14 @@ type link struct {
 type wish struct {
 	at      *subscriber
 	waiting []func()
+	moves   int // how often it was sent elsewhere since it was confirmed, or refused, last
 }
 
 // newLink connects. It returns at once; [link.ready] tells.
 func newLink(topo topology, opts linkOptions, log *slog.Logger, count func(reason string), onMessage func(channel string, body []byte)) *link {
 	l := &link{
 		opts: opts.withDefaults(), topo: topo, log: log, count: count, onMessage: onMessage,
-		drain: make(chan struct{}), writers: make(map[string]*writer), readers: make(map[string]*subscriber),
+		drain: make(chan struct{}), look: make(chan struct{}, 1), writers: make(map[string]*writer), readers: make(map[string]*subscriber),
 		wishes: make(map[subKey]*wish), refusals: make(map[string]string),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -91,6 +94,9 @@ func newLink(topo topology, opts linkOptions, log *slog.Logger, count func(reaso
 	defer l.mu.Unlock()
 	l.writer("")
 	l.reader("")
+	if _, ok := topo.(*cluster); ok {
+		l.wg.Go(l.follow)
+	}
 	return l
 }
 
@@ -98,7 +104,7 @@ func newLink(topo topology, opts linkOptions, log *slog.Logger, count func(reaso
 func (l *link) writer(addr string) *writer {
 	w := l.writers[addr]
 	if w == nil {
-		w = newWriter(l, addr, l.topo.node(addr))
+		w = newWriter(l, addr)
 		l.writers[addr] = w
 		l.wg.Go(w.run)
 	}
@@ -139,7 +145,7 @@ func (l *link) enqueue(c command) {
 		l.drop(&c, reasonClosed)
 		return
 	}
-	w := l.writer("")
+	w := l.writer(l.topo.owner(c.key))
 	if w.queue.len() >= l.opts.queueLen || w.queue.bytes+c.size > l.opts.queueBytes {
 		l.mu.Unlock()
 		l.drop(&c, reasonQueueFull)
@@ -208,6 +214,9 @@ func (l *link) succeeded(c *command) {
 
 // refused notes that Redis has answered c with an error.
 func (l *link) refused(c *command, err error) {
+	if c.optional {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.refusals[c.cmd.Name()] = err.Error()
@@ -227,7 +236,11 @@ func (l *link) subscribe(kind subKind, channels ...string) {
 		if l.wishes[key] != nil {
 			continue
 		}
-		w := &wish{at: l.reader("")}
+		addr := ""
+		if kind == subShard {
+			addr = l.topo.owner(channel)
+		}
+		w := &wish{at: l.reader(addr)}
 		l.wishes[key] = w
 		w.at.subs.want(key, true)
 		w.at.signal()
@@ -287,8 +300,8 @@ func (l *link) check() error {
 	if l.closed {
 		return errClosed
 	}
-	for _, w := range l.writers {
-		if w.err != nil {
+	for addr, w := range l.writers {
+		if w.err != nil && (addr == "" || w.queue.len() > 0) {
 			return w.err
 		}
 	}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -25,6 +26,16 @@ type Options struct {
 	URL string
 	// Client is used instead of URL: its settings, not its connections. It stays the caller's.
 	Client goredis.UniversalClient
+	// User and Password log in, as those of the URL do. PasswordFile holds a password, and is read for each connection.
+	User         string
+	Password     string
+	PasswordFile string
+	// SentinelUser and SentinelPassword are for the Sentinels. Default: they ask for none.
+	SentinelUser     string
+	SentinelPassword string
+	// TLS is for a URL with rediss: an authority of one's own, a certificate of the client. Default: the system's
+	// authorities, no certificate.
+	TLS *tls.Config
 
 	// Adapter is the kind of cluster. Default Classic.
 	Adapter Kind
@@ -91,29 +102,6 @@ func New(o Options) (*Adapter, error) {
 		return nil, err
 	}
 	return &Adapter{opts: o, topo: topo, driver: d}, nil
-}
-
-func newTopology(o Options) (topology, error) {
-	if o.URL == "" {
-		o.URL = "redis://127.0.0.1:6379"
-	}
-	opt, err := goredis.ParseURL(o.URL)
-	if err != nil {
-		return nil, err
-	}
-	quiet(opt, o)
-	return single{goredis.NewClient(opt)}, nil
-}
-
-// quiet sets what the link relies on: no second attempt by the client, which would do a command twice whose answer was
-// lost, and no protocol beyond what the adapters need.
-func quiet(opt *goredis.Options, o Options) {
-	opt.MaxRetries, opt.DialerRetries, opt.Protocol = -1, 1, 2
-	opt.DisableIdentity = true
-	if o.Timeout == 0 {
-		o.Timeout = 3 * time.Second
-	}
-	opt.DialTimeout, opt.ReadTimeout, opt.WriteTimeout = o.Timeout, o.Timeout, o.Timeout
 }
 
 // Join implements [hub.Adapter].

@@ -14,7 +14,9 @@ type command struct {
 	keep time.Duration           // how long it may wait to be sent, default as a message's
 	done func(cmd goredis.Cmder) // called once with the result or with an error, from a goroutine of the link; must not block
 
-	until time.Time
+	optional bool // a refusal does not mean that this node is not ready
+	until    time.Time
+	moves    int // how often a Cluster has sent it elsewhere
 }
 
 // overhead is what a command costs beside its bytes.
@@ -81,10 +83,15 @@ func (q *queue) back(batch []command) {
 
 // expire removes those that have waited too long.
 func (q *queue) expire(now time.Time) (old []command) {
+	return q.remove(func(c *command) bool { return now.After(c.until) })
+}
+
+// remove takes those out that match, in order.
+func (q *queue) remove(match func(*command) bool) (out []command) {
 	kept := q.list[:0]
 	for _, c := range q.list[q.head:] {
-		if now.After(c.until) {
-			old = append(old, c)
+		if match(&c) {
+			out = append(out, c)
 			q.bytes -= c.size + overhead
 		} else {
 			kept = append(kept, c)
@@ -92,5 +99,5 @@ func (q *queue) expire(now time.Time) (old []command) {
 	}
 	clear(q.list[len(kept):])
 	q.list, q.head = kept, 0
-	return old
+	return out
 }

@@ -142,6 +142,8 @@ func (s *subscriber) serve(conn net.Conn) error {
 // write sends subscriptions and pings as they are wanted.
 func (s *subscriber) write(conn net.Conn, done <-chan struct{}) error {
 	var buf []byte
+	retry := time.NewTicker(s.l.opts.pingEvery)
+	defer retry.Stop()
 	for {
 		buf = s.l.toSend(s, buf[:0])
 		if len(buf) > 0 {
@@ -158,6 +160,8 @@ func (s *subscriber) write(conn net.Conn, done <-chan struct{}) error {
 		}
 		select {
 		case <-s.wake:
+		case <-retry.C:
+			s.l.retry(s)
 		case <-done:
 			return nil
 		case <-s.quit:

@@ -14,24 +14,27 @@ const (
 	batchBytes    = 1 << 20
 )
 
+// mostMoves bounds how often a command follows a MOVED.
+const mostMoves = 5
+
 // writer sends the commands for one server, in order, over one connection.
 //
 // They go through a connection of their own and not through the client's pool, which would give two batches to two
 // connections, and in which a batch of unknown fate is sent again: a message twice.
 type writer struct {
-	l      *link
-	addr   string // which node, see topology
-	client *goredis.Client
-	wake   chan struct{} // has a buffer of one
-	done   chan struct{} // closed when run has returned
+	l    *link
+	addr string        // which node, see topology
+	wake chan struct{} // has a buffer of one
+	quit chan struct{} // closed when that node has nothing any more
+	done chan struct{} // closed when run has returned
 
 	// link.mu
 	queue queue
 	err   error // why it is not connected; errConnecting in the beginning
 }
 
-func newWriter(l *link, addr string, client *goredis.Client) *writer {
-	return &writer{l: l, addr: addr, client: client, wake: make(chan struct{}, 1), done: make(chan struct{}), err: errConnecting}
+func newWriter(l *link, addr string) *writer {
+	return &writer{l: l, addr: addr, quit: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), err: errConnecting}
 }
 
 func (w *writer) signal() {
@@ -46,7 +49,7 @@ func (w *writer) run() {
 	defer close(w.done)
 	var wait backoff
 	for {
-		conn := w.client.Conn()
+		conn := w.l.topo.node(w.addr).Conn()
 		err := w.ping(conn)
 		if err == nil {
 			wait.reset()
@@ -54,7 +57,7 @@ func (w *writer) run() {
 			err = w.serve(conn)
 		}
 		_ = conn.Close()
-		if w.l.closing() {
+		if w.l.closing() || isClosed(w.quit) {
 			return
 		}
 		w.l.writerUp(w, err)
@@ -76,6 +79,8 @@ func (w *writer) pause(d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-w.l.ctx.Done():
+		return false
+	case <-w.quit:
 		return false
 	case <-timer.C:
 	}
@@ -106,6 +111,8 @@ func (w *writer) serve(conn *goredis.Conn) error {
 			}
 		case <-w.l.ctx.Done():
 			return w.l.ctx.Err()
+		case <-w.quit:
+			return errClosed
 		case <-w.l.drain: // closed when the link is being closed: the queue was empty
 			return errClosed
 		}
@@ -119,7 +126,7 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 	}
 	_, _ = pipe.Exec(w.l.ctx) // each command has its own error
 	var broken error
-	var again []command
+	var again, moved []command
 	for i := range batch {
 		c := &batch[i]
 		err := c.cmd.Err()
@@ -127,6 +134,10 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 		switch {
 		case err == nil || errors.Is(err, goredis.Nil):
 			w.l.succeeded(c)
+		case code(err) == "MOVED" && c.moves < mostMoves:
+			c.moves++
+			moved = append(moved, *c)
+			continue
 		case !errors.As(err, &said):
 			broken = err
 			w.l.drop(c, reasonUnanswered)
@@ -153,6 +164,9 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 		if c.done != nil {
 			c.done(c.cmd)
 		}
+	}
+	if len(moved) > 0 {
+		w.l.redirect(w, moved)
 	}
 	if len(again) > 0 {
 		w.l.back(w, again)
