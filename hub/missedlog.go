@@ -37,6 +37,7 @@ type memoryLog struct {
 	lost    uint64 // sequence number of the newest message that is gone
 
 	gone    Place         // with a [Sequencer]: everything behind it is here
+	gap     bool          // what was at gone, or in front of it, was perhaps never here
 	dropped func(*logged) // told of what is dropped, or nil
 }
 
@@ -91,3 +92,9 @@ func (l *memoryLog) after(seq uint64) (list []logged, ok bool) {
 
 // clear forgets everything.
 func (l *memoryLog) clear() { l.entries, l.start, l.bytes = nil, 0, 0 }
+
+// covers reports whether everything is here that a client has missed that has all up to p.
+func (l *memoryLog) covers(p Place) bool {
+	c := p.Compare(l.gone)
+	return c > 0 || c == 0 && !l.gap
+}

@@ -244,6 +244,13 @@ func (p *progress) has(origin string, n uint64) bool {
 	return p.sent[origin] >= n
 }
 
+// upto is how far all is done.
+func (p *progress) upto() Place {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
+}
+
 // begun notes that what is at p is next, and returns the namespace that it is for. One that comes into being later
 // begins behind p: see newRecovery.
 func (h *Hub) begun(p Place, namespace string) *Namespace {

@@ -48,6 +48,7 @@ type ticket struct {
 	// With a [Sequencer]:
 	token   string // names this node's right to what is saved of the session, "" when nothing is
 	encoded Payload
+	uptoAt  Place  // upto in the order of all nodes, zero if that is not known
 	foreign bool   // the session was another node's
 	born    uint64 // it is this node's behind this message
 	held    bool   // what was saved of it was claimed, by this node

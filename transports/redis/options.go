@@ -53,6 +53,14 @@ type Options struct {
 	// QueueCommands and QueueBytes bound what waits to be sent. Defaults 100 000, 64 MiB.
 	QueueCommands int
 	QueueBytes    int
+
+	// StreamMaxLen is how many entries the stream has, about: as far back clients can be recovered. All nodes say the
+	// same. Default 10 000.
+	StreamMaxLen int
+	// StreamReadCount is how many entries are read at once, default 100; StreamBlock how long Redis is asked to wait for
+	// one, default 5 s.
+	StreamReadCount int
+	StreamBlock     time.Duration
 }
 
 // Adapter joins a hub to others over Redis. It is a [hub.Adapter].
@@ -80,6 +88,7 @@ func newDriver(o Options) (driver, error) {
 	case Classic:
 	case Sharded:
 	case Streams:
+		return newStreams(o), nil
 	}
 	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)
 }
@@ -116,6 +125,14 @@ func (a *Adapter) Join(node hub.Node) error {
 // Send implements [hub.Adapter].
 func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
 	return a.driver.send(r, reply)
+}
+
+// Sequencer implements [hub.SequencedAdapter]: the streams adapter has one.
+func (a *Adapter) Sequencer() hub.Sequencer {
+	if s, ok := a.driver.(*streams); ok {
+		return s
+	}
+	return nil
 }
 
 // Close implements [hub.Adapter]. What waits to be sent is sent if Redis is there.
