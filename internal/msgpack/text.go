@@ -3,6 +3,7 @@ package msgpack
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -105,3 +106,12 @@ func Text(doc []byte, binaries [][]byte) ([]byte, error) {
 
 // textDepth is as deep as encoding/json goes.
 const textDepth = 10_000
+
+// AppendText appends a string to JSON, as JSON.stringify writes it; what is no UTF-8 in it is replaced.
+func AppendText(dst []byte, s string) []byte {
+	if out, ok := appendString(dst, []byte(s)); ok {
+		return out
+	}
+	out, _ := appendString(dst, []byte(strings.ToValidUTF8(s, "\uFFFD")))
+	return out
+}

@@ -43,6 +43,10 @@ type Options struct {
 	// "socket.io".
 	Prefix string
 
+	// PersonalAnswers has a [Classic] node answer questions of Node.js nodes on the channel of the one that asks, instead
+	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
+	PersonalAnswers bool
+
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
 	Timeout time.Duration
 	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
@@ -86,6 +90,7 @@ type driver interface {
 func newDriver(o Options) (driver, error) {
 	switch o.Adapter {
 	case Classic:
+		return newClassic(o), nil
 	case Sharded:
 	case Streams:
 		return newStreams(o), nil
