@@ -1,11 +1,8 @@
 package redis
 
 import (
-	"encoding/json"
-	"errors"
 	"slices"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
@@ -15,69 +12,58 @@ import (
 )
 
 // The messages of the sharded and the streams adapter, as class ClusterAdapter of socket.io-adapter makes them:
-// {type, data, uid, nsp}, JSON text, or msgpack when data holds binary values. Vectors: testdata/messages.
+// {type, data, uid, nsp}, JSON text, or msgpack when data holds binary values. Vectors: testdata/sharded.txt.
 
 // messageType says what a message's data is.
 type messageType uint8
 
 const (
 	// 1, 2 and 13 are heartbeats and farewells, which those adapters do not send.
-	msgBroadcast     messageType = 3   // packet, opts; who wants answers: requestId
-	msgJoin          messageType = 4   // opts, rooms
-	msgLeave         messageType = 5   // opts, rooms
-	msgDisconnect    messageType = 6   // opts, close
-	msgFetch         messageType = 7   // opts, requestId
-	msgFetched       messageType = 8   // requestId, sockets
-	msgServerEmit    messageType = 9   // packet; who wants an answer: requestId
-	msgServerEmitted messageType = 10  // requestId, packet
-	msgClientCount   messageType = 11  // requestId, clientCount
-	msgAck           messageType = 12  // requestId, packet
-	msgDemand        messageType = 100 // Greenroom's own, which Node.js ignores: prefixes, whole
-	msgDemandAsked   messageType = 101 // and: who has some says so now
+	msgBroadcast     messageType = 3  // packet, opts; who wants answers: requestId
+	msgJoin          messageType = 4  // opts, rooms
+	msgLeave         messageType = 5  // opts, rooms
+	msgDisconnect    messageType = 6  // opts, close
+	msgFetch         messageType = 7  // opts, requestId
+	msgFetched       messageType = 8  // requestId, sockets
+	msgServerEmit    messageType = 9  // packet; who wants an answer: requestId
+	msgServerEmitted messageType = 10 // requestId, packet
+	msgClientCount   messageType = 11 // requestId, clientCount
+	msgAck           messageType = 12 // requestId, packet
+
+	// Greenroom's own, which Node.js ignores.
+	msgDemand      messageType = 100 // prefixes: all that the node wants to hear
+	msgDemandAsked messageType = 101 // who wants to hear prefixes says so now
+	msgMissing     messageType = 102 // requestId, missing: clients that are not waited for any more
 )
 
-// Bounds of what other nodes send.
-const (
-	maxDepth             = 128 // of arrays and objects
-	maxMessageBinaries   = 1000
-	maxMessageRooms      = 4096 // that one message names
-	maxAnnouncedPrefixes = 1024 // that one node tells of
-)
-
-// What Greenroom adds to opts.flags, in "greenroom"; Node.js ignores it.
-const (
-	flagPublished = 1 << iota // a publication: its last argument is its meta
-	flagOwnRooms              // it addresses rooms of the hub's own, which other programs may not
-)
+// maxAnnounced bounds the prefixes that one node tells of.
+const maxAnnounced = 1024
 
 // message is one of them. Which fields are used depends on its type.
 type message struct {
 	kind      messageType
 	uid, nsp  string
-	opts      messageOpts
-	payload   hub.Payload // ["event", arg…]; of answers, [value]; of msgFetched, the list of sockets
+	opts      addressed
+	reason    string      // of a disconnection, in opts.flags: Greenroom's own
+	payload   hub.Payload // ["event", arg…]; of answers, the value in an array; of msgFetched, the list of sockets
 	requestID string
 	rooms     []string
 	close     bool
 	count     int
-	prefixes  []string
+
+	// What Greenroom nodes say; Node.js ignores it.
+	ours     bool        // who asks is one
+	node     string      // who answers
+	session  string      // for which client
+	more     hub.Payload // all of an answer that is more than one value
+	none     bool        // nobody has anything to answer
+	missing  []string
+	prefixes []string
 }
 
-// messageOpts are whom a message is for, and how.
-type messageOpts struct {
-	rooms, except []string
-	volatile      bool
-	noCompress    bool
-	timeout       time.Duration // 0: not said
-	reason        string        // of a disconnection, Greenroom's own
-	own           uint64        // flagPublished…
-}
-
-var errMessage = errors.New("not a message of an adapter")
-
-// appendMessage writes m as Node.js does.
-func appendMessage(dst []byte, m *message) ([]byte, error) {
-	if len(m.payload.Attachments) > 0 {
+// append writes m as Node.js does.
+func (m *message) append(dst []byte) ([]byte, error) {
+	if len(m.payload.Attachments) > 0 || len(m.more.Attachments) > 0 {
 		return m.appendMsgpack(dst)
 	}
 	return m.appendJSON(dst), nil
@@ -85,8 +71,8 @@ func appendMessage(dst []byte, m *message) ([]byte, error) {
 
 // size is about what m takes.
 func (m *message) size() int {
-	n := 160 + len(m.payload.JSON) + len(m.uid) + len(m.nsp)
-	for _, list := range [4][]string{m.opts.rooms, m.opts.except, m.rooms, m.prefixes} {
+	n := 192 + len(m.payload.JSON) + len(m.more.JSON) + len(m.uid) + len(m.nsp)
+	for _, list := range [...][]string{m.opts.rooms, m.opts.except, m.rooms, m.prefixes, m.missing} {
 		for _, s := range list {
 			n += len(s) + 3
 		}
@@ -101,99 +87,106 @@ func (m *message) appendJSON(dst []byte) []byte {
 	dst = append(dst, `{"type":`...)
 	dst = strconv.AppendUint(dst, uint64(m.kind), 10)
 	dst = append(dst, `,"data":{`...)
+	start := len(dst)
 	switch m.kind {
 	case msgBroadcast:
 		dst = append(dst, `"packet":{"type":2,"data":`...)
 		dst = append(dst, m.payload.JSON...)
 		dst = append(dst, '}')
-		if m.requestID != "" {
-			dst = append(dst, `,"requestId":`...)
-			dst = appendJSONString(dst, m.requestID)
-		}
-		dst = append(dst, ',')
-		dst = m.opts.appendJSON(dst)
+		dst = appendMember(dst, "requestId", m.requestID)
+		dst = m.appendOpts(append(dst, ','))
 	case msgJoin, msgLeave:
-		dst = m.opts.appendJSON(dst)
-		dst = append(dst, `,"rooms":`...)
-		dst = appendJSONStrings(dst, m.rooms)
+		dst = m.appendOpts(dst)
+		dst = appendTexts(append(dst, `,"rooms":`...), m.rooms)
 	case msgDisconnect:
-		dst = m.opts.appendJSON(dst)
-		dst = append(dst, `,"close":`...)
-		dst = strconv.AppendBool(dst, m.close)
+		dst = m.appendOpts(dst)
+		dst = strconv.AppendBool(append(dst, `,"close":`...), m.close)
 	case msgFetch:
-		dst = m.opts.appendJSON(dst)
-		dst = append(dst, `,"requestId":`...)
-		dst = appendJSONString(dst, m.requestID)
-	case msgDemand:
-		dst = append(dst, `"prefixes":`...)
-		dst = appendJSONStrings(dst, m.prefixes)
+		dst = m.appendOpts(dst)
+		dst = appendMember(dst, "requestId", m.requestID)
 	case msgDemandAsked:
 	default:
-		if m.requestID != "" {
-			dst = append(dst, `"requestId":`...)
-			dst = append(appendJSONString(dst, m.requestID), ',')
-		}
+		dst = appendMember(dst, "requestId", m.requestID)
 		switch m.kind {
-		case msgFetched:
-			dst = append(dst, `"sockets":`...)
-			dst = append(dst, m.payload.JSON...)
+		case msgDemand:
+			dst = appendTexts(append(dst, `,"prefixes":`...), m.prefixes)
+		case msgMissing:
+			dst = appendTexts(append(dst, `,"missing":`...), m.missing)
 		case msgClientCount:
-			dst = append(dst, `"clientCount":`...)
-			dst = strconv.AppendInt(dst, int64(m.count), 10)
+			dst = strconv.AppendInt(append(dst, `,"clientCount":`...), int64(m.count), 10)
+		case msgFetched:
+			dst = append(append(dst, `,"sockets":`...), m.payload.JSON...)
 		case msgServerEmit:
-			dst = append(dst, `"packet":`...)
-			dst = append(dst, m.payload.JSON...)
+			dst = append(append(dst, `,"packet":`...), m.payload.JSON...)
+			if m.ours {
+				dst = append(dst, `,"`+oursKey+`":1`...)
+			}
 		default: // an answer: its first value, of which Node.js has only one
-			if first := firstOf(m.payload); first != nil {
-				dst = append(dst, `"packet":`...)
-				dst = append(dst, first...)
-			} else if m.requestID != "" { // undefined
-				dst = dst[:len(dst)-1]
+			if value := first(m.payload); value != nil {
+				dst = append(append(dst, `,"packet":`...), value...)
 			}
 		}
+		dst = m.appendBeside(dst)
+		if len(dst) > start { // the comma in front
+			dst = append(dst[:start], dst[start+1:]...)
+		}
 	}
-	dst = append(dst, `},"uid":`...)
-	dst = appendJSONString(dst, m.uid)
-	dst = append(dst, `,"nsp":`...)
-	dst = appendJSONString(dst, m.nsp)
+	return m.appendEnd(append(dst, '}'))
+}
+
+func (m *message) appendEnd(dst []byte) []byte {
+	dst = appendText(append(dst, `,"uid":`...), m.uid)
+	dst = appendText(append(dst, `,"nsp":`...), m.nsp)
 	return append(dst, '}')
 }
 
-// firstOf is the first element of an array, nil for none.
-func firstOf(p hub.Payload) json.RawMessage {
-	s := scanner{b: p.JSON, depth: maxDepth, ok: true}
-	var first []byte
-	if s.open('['); s.close(']') {
-		return nil
-	}
-	first = s.value()
-	return first
+func (m *message) appendEndMsgpack(dst []byte) []byte {
+	dst = msgp.AppendString(msgp.AppendString(dst, "uid"), m.uid)
+	return msgp.AppendString(msgp.AppendString(dst, "nsp"), m.nsp)
 }
 
-func (o *messageOpts) appendJSON(dst []byte) []byte {
-	dst = append(dst, `"opts":{"rooms":`...)
-	dst = appendJSONStrings(dst, o.rooms)
-	dst = append(dst, `,"except":`...)
-	dst = appendJSONStrings(dst, o.except)
+// appendMember appends a member with a comma in front of it, unless its text is "".
+func appendMember(dst []byte, key, text string) []byte {
+	if text == "" {
+		return dst
+	}
+	dst = append(append(append(dst, `,"`...), key...), `":`...)
+	return appendText(dst, text)
+}
+
+// appendBeside appends what Greenroom nodes say beside their answers.
+func (m *message) appendBeside(dst []byte) []byte {
+	dst = appendMember(dst, "node", m.node)
+	dst = appendMember(dst, "sid", m.session)
+	if m.more.JSON != nil {
+		dst = append(append(dst, `,"args":`...), m.more.JSON...)
+	}
+	if m.none {
+		dst = append(dst, `,"none":true`...)
+	}
+	return dst
+}
+
+func (m *message) appendOpts(dst []byte) []byte {
+	o := &m.opts
+	dst = appendNamesJSON(append(dst, `"opts":{"rooms":`...), o.rooms)
+	dst = appendNamesJSON(append(dst, `,"except":`...), o.except)
 	dst = append(dst, `,"flags":{`...)
 	empty := len(dst)
 	if o.volatile {
 		dst = append(dst, `"volatile":true,`...)
 	}
-	if o.noCompress {
+	if o.plain {
 		dst = append(dst, `"compress":false,`...)
 	}
 	if o.timeout > 0 {
-		dst = append(dst, `"timeout":`...)
-		dst = append(strconv.AppendInt(dst, o.timeout.Milliseconds(), 10), ',')
+		dst = append(strconv.AppendInt(append(dst, `"timeout":`...), int64(o.timeout), 10), ',')
 	}
-	if o.reason != "" {
-		dst = append(dst, `"reason":`...)
-		dst = append(appendJSONString(dst, o.reason), ',')
+	if m.reason != "" {
+		dst = append(appendText(append(dst, `"reason":`...), m.reason), ',')
 	}
-	if o.own != 0 {
-		dst = append(dst, `"greenroom":`...)
-		dst = append(strconv.AppendUint(dst, o.own, 10), ',')
+	if o.ours != 0 {
+		dst = append(strconv.AppendInt(append(dst, `"`+oursKey+`":`...), int64(o.ours), 10), ',')
 	}
 	if len(dst) > empty {
 		dst = dst[:len(dst)-1]
@@ -201,141 +194,169 @@ func (o *messageOpts) appendJSON(dst []byte) []byte {
 	return append(dst, "}}"...)
 }
 
+// count counts what is true.
+func count(all ...bool) (n uint32) {
+	for _, is := range all {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *message) appendMsgpack(dst []byte) ([]byte, error) {
 	var err error
 	dst = msgp.AppendMapHeader(dst, 4)
-	dst = msgp.AppendString(dst, "type")
-	dst = msgp.AppendUint64(dst, uint64(m.kind))
+	dst = msgp.AppendUint64(msgp.AppendString(dst, "type"), uint64(m.kind))
 	dst = msgp.AppendString(dst, "data")
 	switch m.kind {
 	case msgBroadcast:
-		n := uint32(2)
-		if m.requestID != "" {
-			n++
-		}
-		dst = msgp.AppendMapHeader(dst, n)
-		dst = msgp.AppendString(dst, "packet")
-		dst = msgp.AppendMapHeader(dst, 2)
-		dst = msgp.AppendString(dst, "type")
-		dst = msgp.AppendUint64(dst, 2)
-		dst = msgp.AppendString(dst, "data")
-		if dst, err = appendMessageValue(dst, m.payload.JSON, m.payload.Attachments); err != nil {
+		dst = msgp.AppendMapHeader(dst, 2+count(m.requestID != ""))
+		dst = msgp.AppendMapHeader(msgp.AppendString(dst, "packet"), 2)
+		dst = append(msgp.AppendString(dst, "type"), packetEvent)
+		if dst, err = appendPayload(msgp.AppendString(dst, "data"), m.payload); err != nil {
 			return dst, err
 		}
 		if m.requestID != "" {
-			dst = msgp.AppendString(dst, "requestId")
-			dst = msgp.AppendString(dst, m.requestID)
+			dst = msgp.AppendString(msgp.AppendString(dst, "requestId"), m.requestID)
 		}
-		dst = m.opts.appendMsgpack(dst)
+		dst = m.appendOptsMsgpack(dst)
 	case msgFetched, msgServerEmit, msgServerEmitted, msgAck:
-		n := uint32(1)
-		if m.requestID != "" {
-			n++
-		}
-		dst = msgp.AppendMapHeader(dst, n)
-		if m.requestID != "" {
-			dst = msgp.AppendString(dst, "requestId")
-			dst = msgp.AppendString(dst, m.requestID)
-		}
 		key, text := "packet", m.payload.JSON
 		switch m.kind {
 		case msgFetched:
 			key = "sockets"
 		case msgServerEmitted, msgAck:
-			if text = firstOf(m.payload); text == nil {
+			if text = first(m.payload); text == nil {
 				text = []byte("null")
 			}
 		}
-		dst = msgp.AppendString(dst, key)
-		if dst, err = appendMessageValue(dst, text, m.payload.Attachments); err != nil {
+		dst = msgp.AppendMapHeader(dst, 1+count(m.requestID != "", m.ours, m.node != "", m.session != "", m.more.JSON != nil))
+		if m.requestID != "" {
+			dst = msgp.AppendString(msgp.AppendString(dst, "requestId"), m.requestID)
+		}
+		if dst, err = msgpack.Append(msgp.AppendString(dst, key), text, m.payload.Attachments); err != nil {
 			return dst, err
 		}
+		if m.ours {
+			dst = msgp.AppendInt(msgp.AppendString(dst, oursKey), 1)
+		}
+		if m.node != "" {
+			dst = msgp.AppendString(msgp.AppendString(dst, "node"), m.node)
+		}
+		if m.session != "" {
+			dst = msgp.AppendString(msgp.AppendString(dst, "sid"), m.session)
+		}
+		if m.more.JSON != nil {
+			if dst, err = appendPayload(msgp.AppendString(dst, "args"), m.more); err != nil {
+				return dst, err
+			}
+		}
 	default:
-		return dst, errMessage
+		return dst, errMalformed // no other holds binary values
 	}
-	dst = msgp.AppendString(dst, "uid")
-	dst = msgp.AppendString(dst, m.uid)
-	dst = msgp.AppendString(dst, "nsp")
-	return msgp.AppendString(dst, m.nsp), nil
+	return m.appendEndMsgpack(dst), nil
 }
 
-func (o *messageOpts) appendMsgpack(dst []byte) []byte {
-	dst = msgp.AppendString(dst, "opts")
-	dst = msgp.AppendMapHeader(dst, 3)
-	dst = appendMsgpackStrings(msgp.AppendString(dst, "rooms"), o.rooms)
-	dst = appendMsgpackStrings(msgp.AppendString(dst, "except"), o.except)
-	dst = msgp.AppendString(dst, "flags")
-	n := uint32(0)
-	for _, has := range [5]bool{o.volatile, o.noCompress, o.timeout > 0, o.reason != "", o.own != 0} {
-		if has {
-			n++
-		}
-	}
-	dst = msgp.AppendMapHeader(dst, n)
+func (m *message) appendOptsMsgpack(dst []byte) []byte {
+	o := &m.opts
+	dst = msgp.AppendMapHeader(msgp.AppendString(dst, "opts"), 3)
+	dst = appendNames(msgp.AppendString(dst, "rooms"), o.rooms)
+	dst = appendNames(msgp.AppendString(dst, "except"), o.except)
+	dst = msgp.AppendMapHeader(msgp.AppendString(dst, "flags"), count(o.volatile, o.plain, o.timeout > 0, m.reason != "", o.ours != 0))
 	if o.volatile {
 		dst = msgp.AppendBool(msgp.AppendString(dst, "volatile"), true)
 	}
-	if o.noCompress {
+	if o.plain {
 		dst = msgp.AppendBool(msgp.AppendString(dst, "compress"), false)
 	}
 	if o.timeout > 0 {
-		dst = msgp.AppendUint64(msgp.AppendString(dst, "timeout"), uint64(o.timeout.Milliseconds()))
+		dst = msgp.AppendUint64(msgp.AppendString(dst, "timeout"), uint64(o.timeout))
 	}
-	if o.reason != "" {
-		dst = msgp.AppendString(msgp.AppendString(dst, "reason"), o.reason)
+	if m.reason != "" {
+		dst = msgp.AppendString(msgp.AppendString(dst, "reason"), m.reason)
 	}
-	if o.own != 0 {
-		dst = msgp.AppendUint64(msgp.AppendString(dst, "greenroom"), o.own)
-	}
-	return dst
-}
-
-func appendMsgpackStrings(dst []byte, list []string) []byte {
-	dst = msgp.AppendArrayHeader(dst, uint32(len(list)))
-	for _, s := range list {
-		dst = msgp.AppendString(dst, s)
+	if o.ours != 0 {
+		dst = msgp.AppendUint64(msgp.AppendString(dst, oursKey), uint64(o.ours))
 	}
 	return dst
 }
 
-// readMessage reads a message of another node. Nothing of body is kept.
-func readMessage(body []byte) (message, error) {
-	m, err := readMessageText(body)
-	if err != nil {
-		return m, err
+func appendTexts(dst []byte, list []string) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendText(dst, s)
 	}
+	return append(dst, ']')
+}
+
+// readMessage reads a message of another node. Its payload may be a part of body, see [message.keep].
+func readMessage(body []byte) (m message, err error) {
+	ok := false
+	switch {
+	case len(body) == 0:
+	case body[0] == '{':
+		ok = m.readJSON(body)
+	default:
+		ok = m.readMsgpack(body)
+	}
+	if !ok {
+		return m, errMalformed
+	}
+	list := len(m.payload.JSON) > 0 && m.payload.JSON[0] == '['
 	switch m.kind {
 	case msgBroadcast, msgServerEmit:
-		if len(m.payload.JSON) == 0 || m.payload.JSON[0] != '[' {
-			return m, errMessage
+		if !list {
+			return m, errMalformed
 		}
+		return m, checkEvent(firstOf(m.payload.JSON))
 	case msgFetched:
-		if len(m.payload.JSON) == 0 || m.payload.JSON[0] != '[' || m.requestID == "" {
-			return m, errMessage
+		if !list || m.requestID == "" {
+			return m, errMalformed
 		}
-	case msgFetch, msgClientCount, msgAck, msgServerEmitted:
-		if m.requestID == "" || m.count < 0 {
-			return m, errMessage
+	case msgFetch, msgClientCount, msgAck, msgServerEmitted, msgMissing:
+		if m.requestID == "" {
+			return m, errMalformed
 		}
 	}
 	return m, nil
 }
 
-func readMessageText(body []byte) (m message, err error) {
-	if len(body) == 0 {
-		return m, errMessage
+// firstOf is the first element of an array that was checked, nil for none.
+func firstOf(array []byte) []byte {
+	s := scanner{b: array, depth: maxDepth, ok: true}
+	if s.open('['); s.close(']') {
+		return nil
 	}
-	if body[0] != '{' {
-		return readMsgpackMessage(body)
+	return s.value()
+}
+
+// keep makes the message last longer than the body that it was read from.
+func (m *message) keep() {
+	if len(m.payload.Attachments) == 0 {
+		m.payload.JSON = slices.Clone(m.payload.JSON)
 	}
+}
+
+// readJSON walks over the text once, if type comes before data as it does in all that Node.js writes.
+func (m *message) readJSON(body []byte) bool {
 	s := scan(body)
-	var data []byte
+	var data []byte // when it came first
+	seen := false
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "type":
 			m.kind = messageType(s.uint(255))
 		case "data":
-			data = s.value()
+			seen = true
+			if m.kind != 0 {
+				s.object(func(key []byte) { m.member(&s, key) })
+			} else {
+				data = s.value()
+			}
 		case "uid":
 			m.uid = s.text()
 		case "nsp":
@@ -344,129 +365,116 @@ func readMessageText(body []byte) (m message, err error) {
 			s.value()
 		}
 	})
-	if !s.end() || data == nil || m.kind == 0 {
-		return m, errMessage
+	if !s.end() || !seen || m.kind == 0 {
+		return false
 	}
-	// It is JSON, so that what follows looks at its shape alone.
-	s = scanner{b: data, depth: maxDepth, ok: true}
-	s.object(func(key []byte) { m.member(&s, string(key)) })
-	if !s.end() {
-		return m, errMessage
+	if data != nil {
+		s = scanner{b: data, depth: maxDepth, ok: true}
+		s.object(func(key []byte) { m.member(&s, key) })
 	}
-	return m, nil
+	return s.end()
 }
 
 // member reads a member of data.
-func (m *message) member(s *scanner, key string) {
-	switch key {
+func (m *message) member(s *scanner, key []byte) {
+	switch string(key) {
 	case "packet":
 		switch m.kind {
 		case msgBroadcast:
-			m.packet(s)
+			s.object(func(key []byte) { m.packet(s, key) })
 		case msgServerEmit:
-			m.payload.JSON = slices.Clone(s.value())
+			m.payload.JSON = s.value()
 		case msgServerEmitted, msgAck:
-			m.payload.JSON = inArray(s.value())
+			m.payload.JSON = answerOf(s.value())
 		default:
 			s.value()
 		}
 	case "opts":
-		m.opts.read(s)
+		s.object(func(key []byte) { m.optsMember(s, key) })
 	case "requestId":
 		m.requestID = s.text()
 	case "rooms":
-		m.rooms = s.strings(maxMessageRooms)
+		m.rooms = s.names(maxRooms)
 	case "close":
 		m.close = string(s.value()) == "true"
 	case "clientCount":
-		m.count = int(s.uint(1 << 31))
+		m.count = int(s.uint(1 << 30))
 	case "sockets":
-		m.payload.JSON = slices.Clone(s.value())
+		m.payload.JSON = s.value()
 	case "prefixes":
-		m.prefixes = s.strings(maxAnnouncedPrefixes)
+		m.prefixes = s.names(maxAnnounced)
+	case "missing":
+		m.missing = s.names(maxRooms)
+	case oursKey:
+		m.ours = string(s.value()) == "1"
+	case "node":
+		m.node = s.text()
+	case "sid":
+		m.session = s.text()
+	case "args":
+		if s.space() != '[' {
+			s.fail()
+		}
+		m.more.JSON = slices.Clone(s.value())
+	case "none":
+		m.none = string(s.value()) == "true"
 	default:
 		s.value()
 	}
 }
 
-// inArray is a copy of a value as an array of one.
-func inArray(text []byte) []byte {
-	out := make([]byte, 0, len(text)+2)
-	return append(append(append(out, '['), text...), ']')
+// packet reads a member of {"type":2,"data":["event",…]}.
+func (m *message) packet(s *scanner, key []byte) {
+	switch string(key) {
+	case "type":
+		if kind := s.uint(255); kind != packetEvent && kind != packetBinaryEvent {
+			s.fail()
+		}
+	case "data":
+		m.payload.JSON = s.value()
+	default:
+		s.value()
+	}
 }
 
-// packet reads {"type":2,"data":["event",…]}.
-func (m *message) packet(s *scanner) {
-	s.object(func(key []byte) {
-		switch string(key) {
-		case "type":
-			if kind := s.uint(255); kind != packetEvent && kind != packetBinaryEvent {
-				s.fail()
-			}
-		case "data":
-			m.payload.JSON = slices.Clone(s.value())
-		default:
-			s.value()
-		}
-	})
-}
-
-// The types of packets (socket.io-parser) that are broadcast.
-const (
-	packetEvent       = 2
-	packetBinaryEvent = 5
-)
-
-func (o *messageOpts) read(s *scanner) {
-	s.object(func(key []byte) {
-		switch string(key) {
-		case "rooms":
-			o.rooms = s.strings(maxMessageRooms)
-		case "except":
-			o.except = s.strings(maxMessageRooms)
-		case "flags":
-			if s.space() != '{' {
-				s.value()
-				return
-			}
-			s.object(func(key []byte) { o.flag(s, string(key)) })
-		default:
-			s.value()
-		}
-	})
-}
-
-func (o *messageOpts) flag(s *scanner, key string) {
-	switch key {
-	case "volatile":
-		o.volatile = string(s.value()) == "true"
-	case "compress":
-		o.noCompress = string(s.value()) == "false"
-	case "timeout":
-		var ms float64
-		if json.Unmarshal(s.value(), &ms) == nil {
-			o.timeout = milliseconds(ms)
-		}
-	case "reason":
-		if s.space() == '"' {
-			o.reason = s.text()
+// optsMember reads a member of opts.
+func (m *message) optsMember(s *scanner, key []byte) {
+	switch string(key) {
+	case "rooms":
+		m.opts.rooms = s.names(maxRooms)
+	case "except":
+		m.opts.except = s.names(maxRooms)
+	case "flags":
+		if s.space() == '{' {
+			s.object(func(key []byte) { m.flag(s, key) })
 			return
 		}
 		s.value()
-	case "greenroom":
-		o.own = s.uint(1 << 32)
+	default:
+		s.value()
+	}
+}
+
+func (m *message) flag(s *scanner, key []byte) {
+	switch string(key) {
+	case "volatile":
+		m.opts.volatile = string(s.value()) == "true"
+	case "compress":
+		m.opts.plain = string(s.value()) == "false"
+	case "timeout":
+		f, _ := strconv.ParseFloat(string(s.value()), 64)
+		m.opts.timeout = milliseconds(f)
+	case "reason":
+		m.reason = s.text()
+	case oursKey:
+		m.opts.ours = int(s.uint(1 << 30))
 	default:
 		s.value()
 	}
 }
 
 // milliseconds are what another node's time-out is, within reason.
-func milliseconds(ms float64) time.Duration {
-	if !(ms > 0) {
-		return 0
-	}
-	return time.Duration(min(ms, float64(time.Hour.Milliseconds()))) * time.Millisecond
-}
+func milliseconds(ms float64) int { return int(max(0, min(ms, float64(serveLongest.Milliseconds())))) }
 
 // uint reads a whole number from 0 to most, or fails.
 func (s *scanner) uint(most uint64) uint64 {
@@ -479,39 +487,39 @@ func (s *scanner) uint(most uint64) uint64 {
 	return n
 }
 
-// strings reads a list of strings, or of numbers, which JavaScript makes strings of where rooms are named.
-func (s *scanner) strings(most int) []string {
+// names reads a list of rooms, some of which may be numbers. What cannot be a room here is "", the name of none.
+func (s *scanner) names(most int) []string {
 	var list []string
 	if s.space() == 'n' { // null, of other languages
 		s.word("null")
 		return nil
 	}
 	s.array(func() {
-		if len(list) >= most {
+		name := ""
+		switch {
+		case len(list) >= most:
 			s.fail()
-			return
+		case s.space() == '"':
+			if name = s.text(); len(name) > maxRoomName {
+				name = ""
+			}
+		default:
+			name = string(s.number())
 		}
-		if s.space() == '"' {
-			list = append(list, s.text())
-			return
-		}
-		list = append(list, string(s.number()))
+		list = append(list, name)
 	})
 	return list
 }
 
-// readMsgpackMessage is readMessage for msgpack.
-func readMsgpackMessage(body []byte) (m message, err error) {
+// readMsgpack is readJSON for msgpack, which is walked over several times: what is binary is large, not nested.
+func (m *message) readMsgpack(body []byte) bool {
 	var data []byte
-	rest, ok := eachMember(body, func(key, value []byte) bool {
-		var ok bool
+	rest, ok := eachMember(body, func(key, value []byte) (ok bool) {
 		switch string(key) {
 		case "type":
-			var n uint64
-			if n, ok = msgpackUint(value); !ok || n > 255 {
-				return false
-			}
+			n, ok := msgpackUint(value)
 			m.kind = messageType(n)
+			return ok && n <= 255
 		case "data":
 			data = value
 		case "uid":
@@ -524,12 +532,10 @@ func readMsgpackMessage(body []byte) (m message, err error) {
 		return true
 	})
 	if !ok || len(rest) > 0 || data == nil || m.kind == 0 {
-		return m, errMessage
+		return false
 	}
-	if _, ok = eachMember(data, m.msgpackMember); !ok {
-		return m, errMessage
-	}
-	return m, nil
+	_, ok = eachMember(data, m.msgpackMember)
+	return ok
 }
 
 func (m *message) msgpackMember(key, value []byte) (ok bool) {
@@ -540,37 +546,43 @@ func (m *message) msgpackMember(key, value []byte) (ok bool) {
 			_, ok = eachMember(value, m.msgpackPacket)
 			return ok
 		case msgServerEmit:
-			m.payload, ok = readMessageValue(value)
+			m.payload, ok = msgpackValue(value)
 			return ok
 		case msgServerEmitted, msgAck:
-			if m.payload, ok = readMessageValue(value); ok {
-				m.payload.JSON = inArray(m.payload.JSON)
-			}
+			m.payload, ok = msgpackValue(value)
+			m.payload.JSON = answerOf(m.payload.JSON)
 			return ok
 		}
-		return true
 	case "opts":
-		_, ok = eachMember(value, m.opts.msgpackMember)
+		_, ok = eachMember(value, m.msgpackOpts)
 		return ok
 	case "requestId":
 		m.requestID, ok = msgpackString(value)
 		return ok
 	case "rooms":
-		m.rooms, ok = msgpackStrings(value, maxMessageRooms)
+		m.rooms, ok = msgpackNames(value)
 		return ok
 	case "close":
-		m.close = len(value) == 1 && value[0] == msgpackTrue
+		m.close, _, _ = readBool(value)
 	case "clientCount":
-		var n uint64
-		n, ok = msgpackUint(value)
+		n, ok := msgpackUint(value)
 		m.count = int(n)
-		return ok && n <= 1<<31
+		return ok && n <= 1<<30
 	case "sockets":
-		m.payload, ok = readMessageValue(value)
+		m.payload, ok = msgpackValue(value)
 		return ok
-	case "prefixes":
-		m.prefixes, ok = msgpackStrings(value, maxAnnouncedPrefixes)
+	case oursKey:
+		n, _ := msgpackUint(value)
+		m.ours = n == 1
+	case "node":
+		m.node, ok = msgpackString(value)
 		return ok
+	case "sid":
+		m.session, ok = msgpackString(value)
+		return ok
+	case "args":
+		m.more, ok = msgpackValue(value)
+		return ok && len(m.more.JSON) > 0 && m.more.JSON[0] == '['
 	}
 	return true
 }
@@ -581,73 +593,72 @@ func (m *message) msgpackPacket(key, value []byte) (ok bool) {
 		n, ok := msgpackUint(value)
 		return ok && (n == packetEvent || n == packetBinaryEvent)
 	case "data":
-		m.payload, ok = readMessageValue(value)
+		m.payload, ok = msgpackValue(value)
 		return ok
 	}
 	return true
 }
 
-func (o *messageOpts) msgpackMember(key, value []byte) (ok bool) {
+func (m *message) msgpackOpts(key, value []byte) (ok bool) {
 	switch string(key) {
 	case "rooms":
-		o.rooms, ok = msgpackStrings(value, maxMessageRooms)
+		m.opts.rooms, ok = msgpackNames(value)
 		return ok
 	case "except":
-		o.except, ok = msgpackStrings(value, maxMessageRooms)
+		m.opts.except, ok = msgpackNames(value)
 		return ok
 	case "flags":
 		if msgp.NextType(value) == msgp.MapType {
-			_, ok = eachMember(value, o.msgpackFlag)
+			_, ok = eachMember(value, m.msgpackFlag)
 			return ok
 		}
 	}
 	return true
 }
 
-func (o *messageOpts) msgpackFlag(key, value []byte) bool {
+func (m *message) msgpackFlag(key, value []byte) bool {
 	switch string(key) {
 	case "volatile":
-		o.volatile = value[0] == msgpackTrue
+		m.opts.volatile, _, _ = readBool(value)
 	case "compress":
-		o.noCompress = value[0] == msgpackFalse
+		on, _, _ := readBool(value)
+		m.opts.plain = !on
 	case "timeout":
-		if f, _, err := msgp.ReadFloat64Bytes(value); err == nil {
-			o.timeout = milliseconds(f)
-		} else if n, ok := msgpackUint(value); ok {
-			o.timeout = milliseconds(float64(n))
-		}
+		ms, _, _ := readInt(value)
+		m.opts.timeout = milliseconds(float64(ms))
 	case "reason":
-		o.reason, _ = msgpackString(value)
-	case "greenroom":
-		var ok bool
-		o.own, ok = msgpackUint(value)
-		return ok
+		m.reason, _ = msgpackString(value)
+	case oursKey:
+		n, ok := msgpackUint(value)
+		m.opts.ours = int(n)
+		return ok && n <= 1<<30
 	}
 	return true
 }
 
-const (
-	msgpackFalse = 0xc2
-	msgpackTrue  = 0xc3
-)
-
 // eachMember calls member for each key and value of the map that src begins with, and returns what follows it. Keys
-// that are no strings are passed over.
+// that are no strings are "".
 func eachMember(src []byte, member func(key, value []byte) bool) (rest []byte, ok bool) {
+	if msgp.NextType(src) != msgp.MapType {
+		return nil, false
+	}
 	n, src, err := msgp.ReadMapHeaderBytes(src)
 	if err != nil {
 		return nil, false
 	}
-	for range n {
-		key, after, err := msgp.ReadStringZC(src)
-		if err != nil {
-			key = nil
-			if after, err = msgpack.Skip(src); err != nil {
-				return nil, false
-			}
+	for range n { // each takes two bytes at least, or ends it
+		var key []byte
+		value := src
+		if msgp.NextType(src) == msgp.StrType {
+			key, value, err = msgp.ReadStringZC(src)
+		} else {
+			value, err = msgpack.Skip(src)
 		}
-		rest, err := msgpack.Skip(after)
-		if err != nil || !member(key, after[:len(after)-len(rest)]) {
+		if err != nil {
+			return nil, false
+		}
+		rest, err := msgpack.Skip(value)
+		if err != nil || !member(key, value[:len(value)-len(rest)]) {
 			return nil, false
 		}
 		src = rest
@@ -656,6 +667,9 @@ func eachMember(src []byte, member func(key, value []byte) bool) (rest []byte, o
 }
 
 func msgpackString(b []byte) (string, bool) {
+	if msgp.NextType(b) != msgp.StrType {
+		return "", false
+	}
 	s, _, err := msgp.ReadStringBytes(b)
 	return s, err == nil && utf8.ValidString(s)
 }
@@ -665,41 +679,13 @@ func msgpackUint(b []byte) (uint64, bool) {
 	return n, err == nil
 }
 
-func msgpackStrings(b []byte, most uint32) (list []string, ok bool) {
-	if msgp.IsNil(b) {
-		return nil, true
-	}
-	n, b, err := msgp.ReadArrayHeaderBytes(b)
-	if err != nil || n > most {
-		return nil, false
-	}
-	for range n {
-		if msgp.NextType(b) == msgp.StrType {
-			var s string
-			if s, b, err = msgp.ReadStringBytes(b); err != nil || !utf8.ValidString(s) {
-				return nil, false
-			}
-			list = append(list, s)
-			continue
-		}
-		r := msgpack.Reader{MaxDepth: 0}
-		rest, err := r.Read(b)
-		if err != nil || len(r.Text) == 0 || r.Text[0] != '-' && (r.Text[0] < '0' || r.Text[0] > '9') {
-			return nil, false
-		}
-		b, list = rest, append(list, string(r.Text))
-	}
-	return list, true
+func msgpackNames(b []byte) ([]string, bool) {
+	names, _, err := readNames(b)
+	return names, err == nil
 }
 
-// appendMessageValue appends JSON text, with binary values in their places, as msgpack.
-func appendMessageValue(dst, text []byte, binaries [][]byte) ([]byte, error) {
-	return msgpack.Append(dst, text, binaries)
-}
-
-// readMessageValue reads a msgpack value.
-func readMessageValue(b []byte) (hub.Payload, bool) {
-	r := msgpack.Reader{MaxDepth: maxDepth, MaxBinaries: maxMessageBinaries}
+func msgpackValue(b []byte) (hub.Payload, bool) {
+	r := msgpack.Reader{MaxDepth: maxDepth, MaxBinaries: maxBinaries, Timestamps: true}
 	_, err := r.Read(b)
 	return hub.Payload{JSON: r.Text, Attachments: r.Binaries}, err == nil
 }

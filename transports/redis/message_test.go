@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"greenroom/hub"
 )
@@ -57,7 +56,7 @@ func TestMessagesOfNode(t *testing.T) {
 			t.Errorf("%s: %q: %v", p.channel, p.body, err)
 			continue
 		}
-		again, err := appendMessage(nil, &m)
+		again, err := m.append(nil)
 		if err != nil || !bytes.Equal(again, p.body) {
 			t.Errorf("%s:\n got %q, %v\nwant %q", p.channel, again, err, p.body)
 		}
@@ -71,11 +70,11 @@ func TestMessagesAsWritten(t *testing.T) {
 		want string
 	}{
 		"a publication": {
-			message{kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: messageOpts{rooms: []string{"r\"\u2028"}, own: flagPublished, noCompress: true}},
-			`{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["r\"` + "\u2028" + `"],"except":[],"flags":{"compress":false,"greenroom":1}}},"uid":"u","nsp":"/"}`,
+			message{kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: addressed{rooms: []string{"r\"\u2028"}, ours: oursSaid | oursPublished, plain: true}},
+			`{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["r\"` + "\u2028" + `"],"except":[],"flags":{"compress":false,"greenroom":3}}},"uid":"u","nsp":"/"}`,
 		},
 		"a disconnection": {
-			message{kind: msgDisconnect, uid: "u", nsp: "/", close: true, opts: messageOpts{reason: "closing"}},
+			message{kind: msgDisconnect, uid: "u", nsp: "/", close: true, reason: "closing"},
 			`{"type":6,"data":{"opts":{"rooms":[],"except":[],"flags":{"reason":"closing"}},"close":true},"uid":"u","nsp":"/"}`,
 		},
 		"an answer of undefined": {
@@ -89,10 +88,10 @@ func TestMessagesAsWritten(t *testing.T) {
 		"demand":           {message{kind: msgDemand, uid: "u", nsp: "/", prefixes: []string{"a", ""}}, `{"type":100,"data":{"prefixes":["a",""]},"uid":"u","nsp":"/"}`},
 		"asking for it":    {message{kind: msgDemandAsked, uid: "u", nsp: "/"}, `{"type":101,"data":{},"uid":"u","nsp":"/"}`},
 		"a binary event":   {message{kind: msgServerEmit, uid: "u", nsp: "/", payload: binary}, "\x84\xa4type\x09\xa4data\x81\xa6packet\x92\xa1e\xc4\x02\x01\x02\xa3uid\xa1u\xa3nsp\xa1/"},
-		"a binary message": {message{kind: msgBroadcast, uid: "u", nsp: "/", payload: binary, opts: messageOpts{volatile: true, noCompress: true, timeout: time.Second, reason: "r", own: 3}}, "\x84\xa4type\x03\xa4data\x82\xa6packet\x82\xa4type\x02\xa4data\x92\xa1e\xc4\x02\x01\x02\xa4opts\x83\xa5rooms\x90\xa6except\x90\xa5flags\x85\xa8volatile\xc3\xa8compress\xc2\xa7timeout\xcd\x03\xe8\xa6reason\xa1r\xa9greenroom\x03\xa3uid\xa1u\xa3nsp\xa1/"},
+		"a binary message": {message{kind: msgBroadcast, uid: "u", nsp: "/", payload: binary, opts: addressed{volatile: true, plain: true, timeout: 1000, ours: 3}, reason: "r"}, "\x84\xa4type\x03\xa4data\x82\xa6packet\x82\xa4type\x02\xa4data\x92\xa1e\xc4\x02\x01\x02\xa4opts\x83\xa5rooms\x90\xa6except\x90\xa5flags\x85\xa8volatile\xc3\xa8compress\xc2\xa7timeout\xcd\x03\xe8\xa6reason\xa1r\xa9greenroom\x03\xa3uid\xa1u\xa3nsp\xa1/"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := appendMessage(nil, &c.m)
+			got, err := c.m.append(nil)
 			if err != nil || string(got) != c.want {
 				t.Fatalf("got %q, %v\nwant %q", got, err, c.want)
 			}
@@ -100,7 +99,7 @@ func TestMessagesAsWritten(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := appendMessage(nil, &back)
+			again, err := back.append(nil)
 			if err != nil || !bytes.Equal(got, again) {
 				t.Errorf("read and written again: %q, %v", again, err)
 			}
@@ -112,13 +111,13 @@ func TestMessagesAsWritten(t *testing.T) {
 func TestMessagesInOtherForms(t *testing.T) {
 	for body, want := range map[string]message{
 		`{"nsp":"\/", "uid":"\u0075", "data":{"x":[{}], "opts":{"flags":null,"rooms":[42,"a\n",-1.5e3],"except":null}, "packet":{"nsp":"/","data" : ["e", 1 ] ,"type":5}}, "more":{"deep":[[]]}, "type":3} `: {
-			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e", 1 ]`)}, opts: messageOpts{rooms: []string{"42", "a\n", "-1.5e3"}},
+			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e", 1 ]`)}, opts: addressed{rooms: []string{"42", "a\n", "-1.5e3"}},
 		},
 		`{"type":3,"data":{"packet":{"type":2,"data":["e"]},"opts":{"rooms":[],"except":[],"flags":{"timeout":1e99,"volatile":1,"other":{}}}},"uid":"u","nsp":"/"}`: {
-			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: messageOpts{timeout: time.Hour},
+			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: addressed{timeout: 300_000},
 		},
 		"\x84\xa3nsp\xd9\x01/\xa3uid\xda\x00\x01u\xa4data\xde\x00\x02\xa4opts\x81\xa5rooms\x92\x2a\xa1a\xa6packet\x82\xa4type\xcc\x05\xa4data\x91\xa1e\xa4type\xd2\x00\x00\x00\x03": {
-			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: messageOpts{rooms: []string{"42", "a"}},
+			kind: msgBroadcast, uid: "u", nsp: "/", payload: hub.Payload{JSON: []byte(`["e"]`)}, opts: addressed{rooms: []string{"42", "a"}},
 		},
 	} {
 		got, err := readMessage([]byte(body))
@@ -148,7 +147,7 @@ func TestMessagesRefused(t *testing.T) {
 		"data is no list":       broadcast(`{"type":2,"data":{"0":"e"}}`, `{}`),
 		"rooms are no list":     broadcast(`{"type":2,"data":["e"]}`, `{"rooms":"r"}`),
 		"rooms are objects":     broadcast(`{"type":2,"data":["e"]}`, `{"rooms":[{}]}`),
-		"too many rooms":        broadcast(`{"type":2,"data":["e"]}`, `{"rooms":[`+strings.Repeat("1,", maxMessageRooms)+`1]}`),
+		"too many rooms":        broadcast(`{"type":2,"data":["e"]}`, `{"rooms":[`+strings.Repeat("1,", maxRooms)+`1]}`),
 		"not UTF-8":             broadcast("{\"type\":2,\"data\":[\"\xff\"]}", `{}`),
 		"too deep":              broadcast(`{"type":2,"data":`+strings.Repeat("[", maxDepth)+strings.Repeat("]", maxDepth)+`}`, `{}`),
 		"far too deep":          strings.Repeat(`{"a":`, 1_000_000),
@@ -196,7 +195,7 @@ func FuzzMessage(f *testing.F) {
 		if m.kind < msgBroadcast || m.kind > msgAck {
 			return
 		}
-		out, err := appendMessage(nil, &m)
+		out, err := m.append(nil)
 		if err != nil {
 			if len(m.payload.Attachments) > 0 {
 				return // of a type that has none
@@ -211,7 +210,7 @@ func FuzzMessage(f *testing.F) {
 		if err != nil {
 			t.Fatalf("wrote %q: %v", out, err)
 		}
-		if out2, err := appendMessage(nil, &again); err != nil || !bytes.Equal(out, out2) {
+		if out2, err := again.append(nil); err != nil || !bytes.Equal(out, out2) {
 			t.Fatalf("wrote %q, then %q: %v", out, out2, err)
 		}
 	})
@@ -221,14 +220,14 @@ func BenchmarkMessage(b *testing.B) {
 	m := message{
 		kind: msgBroadcast, uid: "0b8b611f3e77b081", nsp: "/",
 		payload: hub.Payload{JSON: []byte(`["price",{"symbol":"EUR","bid":1.0832,"ask":1.0834,"at":1795520188129}]`)},
-		opts:    messageOpts{rooms: []string{"prices:EUR"}},
+		opts:    addressed{rooms: []string{"prices:EUR"}},
 	}
-	body, _ := appendMessage(nil, &m)
+	body, _ := m.append(nil)
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
 		buf := make([]byte, 0, m.size())
 		for b.Loop() {
-			buf, _ = appendMessage(buf[:0], &m)
+			buf, _ = m.append(buf[:0])
 		}
 	})
 	b.Run("read", func(b *testing.B) {

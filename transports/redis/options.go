@@ -43,6 +43,7 @@ type Options struct {
 	// "socket.io".
 	Prefix string
 
+	Mode Mode
 	// PersonalAnswers has a [Classic] node answer questions of Node.js nodes on the channel of the one that asks, instead
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool
@@ -92,6 +93,7 @@ func newDriver(o Options) (driver, error) {
 	case Classic:
 		return newClassic(o), nil
 	case Sharded:
+		return newSharded(o), nil
 	case Streams:
 		return newStreams(o), nil
 	}
@@ -157,5 +159,9 @@ func (a *Adapter) Ready() error {
 	if a.link == nil {
 		return errConnecting
 	}
-	return a.link.ready()
+	err := a.link.ready()
+	if s, ok := a.driver.(*streams); ok && err == nil {
+		err = s.ready()
+	}
+	return err
 }

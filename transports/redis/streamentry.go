@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"encoding/base64"
 	"strconv"
+	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/tinylib/msgp/msgp"
 
 	"greenroom/hub"
 	"greenroom/internal/msgpack"
 )
 
 // msgReplaced is Greenroom's own: another node has the session of reason's token. Node.js ignores it.
-const msgReplaced messageType = 102
+const msgReplaced messageType = 110
 
 // streamEntry is an entry as it lies in the stream: the fields uid, nsp, type and data, as Node.js writes them, and n, by
 // which a Greenroom node counts its own.
@@ -47,19 +49,21 @@ func readEntry(m *goredis.XMessage) streamEntry {
 type entryError struct{ reason string }
 
 // decode reads the data of an entry.
-func (x *streamEntry) decode() (m message, ok bool) {
-	m.kind, m.uid, m.nsp = x.kind, x.uid, x.nsp
-	if len(x.data) > 0 && x.data[0] == '{' {
-		s := scan([]byte(x.data))
-		s.object(func(key []byte) { m.member(&s, string(key)) })
-		return m, s.end()
+func (x *streamEntry) decode() (m message, err error) {
+	var body []byte
+	if strings.HasPrefix(x.data, "{") {
+		body = strconv.AppendUint(append(make([]byte, 0, len(x.data)+24), `{"type":`...), uint64(x.kind), 10)
+		body = append(append(append(body, `,"data":`...), x.data...), '}')
+	} else {
+		body = msgp.AppendMapHeader(make([]byte, 0, len(x.data)+16), 2)
+		body = msgp.AppendString(msgp.AppendUint64(msgp.AppendString(body, "type"), uint64(x.kind)), "data")
+		if body, err = base64.StdEncoding.AppendDecode(body, []byte(x.data)); err != nil {
+			return m, err
+		}
 	}
-	data, err := base64.StdEncoding.DecodeString(x.data)
-	if err != nil {
-		return m, false
-	}
-	rest, ok := eachMember(data, m.msgpackMember)
-	return m, ok && len(rest) == 0
+	m, err = readMessage(body)
+	m.nsp, m.uid = x.nsp, x.uid
+	return m, err
 }
 
 // requests are what an entry of another node asks for: one thing, but for several rooms to enter or leave.
@@ -69,38 +73,35 @@ func (x *streamEntry) requests() (list []*hub.NodeRequest, err *entryError) {
 	default:
 		return nil, nil // not for us, or of another version
 	}
-	m, ok := x.decode()
-	if !ok {
+	m, err2 := x.decode()
+	if err2 != nil {
 		return nil, &entryError{reasonStreamBad}
 	}
 	r := hub.NodeRequest{
-		Namespace: x.nsp, Rooms: m.opts.rooms, Except: m.opts.except, Volatile: m.opts.volatile, NoCompress: m.opts.noCompress,
+		Namespace: x.nsp, Rooms: m.opts.rooms, Except: m.opts.except, Volatile: m.opts.volatile, NoCompress: m.opts.plain,
+	}
+	if !m.opts.allowed() || m.opts.ours == 0 && ownRooms(m.rooms) {
+		return nil, &entryError{reasonForbidden}
 	}
 	switch x.kind {
 	case msgBroadcast:
-		if len(m.payload.JSON) == 0 || m.payload.JSON[0] != '[' || m.requestID != "" {
+		if m.requestID != "" {
 			return nil, &entryError{reasonStreamBad}
 		}
-		if ownRooms(m.opts.rooms) && m.opts.own&flagOwnRooms == 0 {
-			return nil, &entryError{reasonOwnRoom}
-		}
-		r.Op, r.Payload, r.Published = hub.OpEmit, m.payload, m.opts.own&flagPublished != 0
+		r.Op, r.Payload, r.Published = hub.OpEmit, m.payload, m.opts.ours&oursPublished != 0
 		return []*hub.NodeRequest{&r}, nil
 	case msgDisconnect:
-		r.Op, r.Reason, r.CloseConn = hub.OpDisconnect, m.opts.reason, m.close
-		if r.Reason == "" {
-			r.Reason = "server namespace disconnect"
+		r.Op, r.Reason, r.CloseConn = hub.OpDisconnect, nodeDisconnect, m.close
+		if m.opts.ours != 0 && m.reason != "" {
+			r.Reason = m.reason
 		}
 		return []*hub.NodeRequest{&r}, nil
 	case msgReplaced:
 		if len(m.rooms) != 1 {
 			return nil, &entryError{reasonStreamBad}
 		}
-		r.Op, r.Room, r.Reason = hub.OpReplaced, m.rooms[0], m.opts.reason
+		r.Op, r.Room, r.Reason = hub.OpReplaced, m.rooms[0], m.reason
 		return []*hub.NodeRequest{&r}, nil
-	}
-	if ownRooms(m.rooms) {
-		return nil, &entryError{reasonOwnRoom}
 	}
 	for _, room := range m.rooms {
 		own := r
@@ -115,24 +116,26 @@ func (x *streamEntry) requests() (list []*hub.NodeRequest, err *entryError) {
 
 // messageOf is a request as other nodes read it.
 func messageOf(r *hub.NodeRequest) message {
-	m := message{opts: messageOpts{rooms: r.Rooms, except: r.Except, volatile: r.Volatile, noCompress: r.NoCompress}}
+	m := message{opts: addressed{rooms: r.Rooms, except: r.Except, volatile: r.Volatile, plain: r.NoCompress, ours: oursFlag(r)}}
+	if ownRooms([]string{r.Room}) {
+		m.opts.ours |= oursSaid
+	}
 	switch r.Op {
 	case hub.OpJoin:
 		m.kind, m.rooms = msgJoin, []string{r.Room}
 	case hub.OpLeave:
 		m.kind, m.rooms = msgLeave, []string{r.Room}
 	case hub.OpDisconnect:
-		m.kind, m.opts.reason, m.close = msgDisconnect, r.Reason, r.CloseConn
+		if m.reason = r.Reason; m.reason == nodeDisconnect {
+			m.reason = ""
+		} else if m.reason != "" {
+			m.opts.ours |= oursSaid
+		}
+		m.kind, m.close = msgDisconnect, r.CloseConn
 	case hub.OpReplaced:
-		m.kind, m.rooms, m.opts.reason = msgReplaced, []string{r.Room}, r.Reason
+		m.kind, m.rooms, m.reason = msgReplaced, []string{r.Room}, r.Reason
 	default:
 		m.kind, m.payload = msgBroadcast, r.Payload
-		if r.Published {
-			m.opts.own |= flagPublished
-		}
-		if ownRooms(r.Rooms) {
-			m.opts.own |= flagOwnRooms
-		}
 	}
 	return m
 }

@@ -32,7 +32,8 @@ func (s *streams) read() {
 	r := reader{s: s}
 	var wait backoff
 	for s.ctx.Err() == nil {
-		r.conn = s.l.topo.node(s.l.topo.owner(s.key)).Conn()
+		client := s.client()
+		r.conn = client.Conn()
 		err := r.look()
 		if err == nil {
 			wait.reset()
@@ -40,6 +41,7 @@ func (s *streams) read() {
 			err = r.readOn()
 		}
 		_ = r.conn.Close()
+		_ = client.Close()
 		if s.ctx.Err() != nil {
 			return
 		}

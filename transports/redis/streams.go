@@ -2,12 +2,12 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
+	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"greenroom/hub"
 )
@@ -24,7 +24,7 @@ type streams struct {
 	a    *Adapter
 	l    *link
 	node hub.Ordered
-	asks *ephemeral // questions to other nodes
+	asks *sharded // questions to other nodes and their answers, which go by publish and subscribe
 
 	key string // of the stream
 	uid string // of this node, for all namespaces
@@ -73,26 +73,22 @@ const (
 func newStreams(o Options) *streams {
 	s := &streams{
 		key: o.Prefix, drain: make(chan struct{}), wake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
-		batches: make(chan batchRead, 4), fetching: make(chan struct{}, fetchesAtOnce), uid: newUID(),
+		batches: make(chan batchRead, 4), fetching: make(chan struct{}, fetchesAtOnce), uid: uid16(),
 		writeErr: errConnecting, readErr: errConnecting,
 	}
 	s.deliverer = deliverer{s: s, others: make(map[string]uint64)}
-	s.asks = newEphemeral(s)
+	s.asks = newSharded(o)
+	s.asks.mode, s.asks.kind, s.asks.packed = Static, subChannel, true
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
-}
-
-// newUID is 16 hex digits, as ClusterAdapter has them.
-func newUID() string {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
-	return hex.EncodeToString(b[:])
 }
 
 // join implements [driver].
 func (s *streams) join(a *Adapter, node hub.Node) error {
 	s.a, s.l, s.node = a, a.link, node.(hub.Ordered)
-	s.asks.join(node)
+	if err := s.asks.join(a, node); err != nil {
+		return err
+	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)
 	s.wg.Go(s.deliverer.run)
@@ -114,6 +110,32 @@ func (s *streams) close() error {
 	s.cancel()
 	s.wg.Wait()
 	return s.asks.close()
+}
+
+// client is one of the server that has the stream, whose connections end with the driver: go-redis does not leave a read
+// that hangs, in XREAD for example, when its context ends.
+func (s *streams) client() *goredis.Client {
+	opt := *s.l.topo.node(s.l.topo.owner(s.key)).Options()
+	dial := opt.Dialer
+	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return endingConn{conn, context.AfterFunc(s.ctx, func() { _ = conn.Close() })}, nil
+	}
+	return goredis.NewClient(&opt)
+}
+
+// endingConn is a connection that something else may close.
+type endingConn struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c endingConn) Close() error {
+	c.stop()
+	return c.Conn.Close()
 }
 
 // awaitWritten returns when all is in the stream, or cannot be.
@@ -432,9 +454,4 @@ func (d *deliverer) returned(n uint64) *pendingEntry {
 	}
 	s.l.count(reasonStreamDouble)
 	return nil
-}
-
-// ownRooms reports whether one of the rooms is the hub's own.
-func ownRooms(rooms []string) bool {
-	return slices.ContainsFunc(rooms, func(r string) bool { return strings.HasPrefix(r, "$") })
 }

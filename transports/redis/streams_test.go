@@ -519,8 +519,8 @@ func TestStreamsLeaveOutWhatIsNotUnderstood(t *testing.T) {
 		"no packet":      {values: map[string]any{"nsp": "/", "type": "3", "data": "{}"}, reason: reasonStreamBad},
 		"not base64":     {values: map[string]any{"nsp": "/", "type": "3", "data": "*"}, reason: reasonStreamBad},
 		"not msgpack":    {values: map[string]any{"nsp": "/", "type": "3", "data": base64.StdEncoding.EncodeToString([]byte{0xc1})}, reason: reasonStreamBad},
-		"the hub's room": {values: map[string]any{"nsp": "/", "type": "3", "data": `{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["$user:x"],"except":[],"flags":{}}}`}, reason: reasonOwnRoom},
-		"and a join":     {values: map[string]any{"nsp": "/", "type": "4", "data": `{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["$user:x"]}`}, reason: reasonOwnRoom},
+		"the hub's room": {values: map[string]any{"nsp": "/", "type": "3", "data": `{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["$user:x"],"except":[],"flags":{}}}`}, reason: reasonForbidden},
+		"and a join":     {values: map[string]any{"nsp": "/", "type": "4", "data": `{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["$user:x"]}`}, reason: reasonForbidden},
 	} {
 		x := readEntry(&goredis.XMessage{ID: "1-0", Values: c.values})
 		if x.bad != c.bad {

@@ -52,9 +52,9 @@ func appendSession(dst []byte, s *hub.SavedSession) ([]byte, error) {
 	dst = msgp.AppendString(msgp.AppendString(dst, "token"), s.Token)
 	dst = msgp.AppendString(msgp.AppendString(dst, "sid"), s.ID)
 	dst = msgp.AppendString(msgp.AppendString(dst, "pid"), s.RecoveryID)
-	dst = appendMsgpackStrings(msgp.AppendString(dst, "rooms"), s.Rooms)
+	dst = appendNames(msgp.AppendString(dst, "rooms"), s.Rooms)
 	dst = msgp.AppendString(dst, "data")
-	if value := firstOf(s.Data); value == nil || string(value) == "null" {
+	if value := first(s.Data); value == nil || string(value) == "null" {
 		dst = msgp.AppendMapHeader(dst, 0) // where Node.js has an object
 	} else {
 		var err error
@@ -75,40 +75,45 @@ func appendSession(dst []byte, s *hub.SavedSession) ([]byte, error) {
 var errSession = errors.New("not a session")
 
 // readSession reads what Node.js or another Greenroom node has saved.
-func readSession(text string) (*hub.SavedSession, error) {
-	b, err := base64.StdEncoding.DecodeString(text)
+func readSession(body string) (*hub.SavedSession, error) {
+	b, err := base64.StdEncoding.DecodeString(body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSession, err)
 	}
 	var s hub.SavedSession
-	rest, ok := eachMember(b, func(key, value []byte) (ok bool) {
-		ok = true
+	text := func(src []byte, into *string) (rest []byte, err error) {
+		*into, rest, err = msgp.ReadStringBytes(src)
+		return rest, err
+	}
+	upto := ""
+	rest, err := readMap(b, func(key, src []byte) (rest []byte, err error) {
 		switch string(key) {
 		case "token":
-			s.Token, ok = msgpackString(value)
+			return text(src, &s.Token)
 		case "sid":
-			s.ID, ok = msgpackString(value)
+			return text(src, &s.ID)
 		case "pid":
-			s.RecoveryID, ok = msgpackString(value)
+			return text(src, &s.RecoveryID)
 		case "rooms":
-			s.Rooms, ok = msgpackStrings(value, maxMessageRooms)
+			s.Rooms, rest, err = readNames(src)
+			return rest, err
 		case "data":
-			if s.Data, ok = readMessageValue(value); ok {
-				s.Data.JSON = inArray(s.Data.JSON)
-			}
+			s.Data, rest, err = readAnswer(src)
+			return rest, err
 		case "nsp":
-			s.Namespace, ok = msgpackString(value)
+			return text(src, &s.Namespace)
 		case "last":
-			s.Last, ok = msgpackString(value)
+			return text(src, &s.Last)
 		case "upto":
-			var upto string
-			if upto, ok = msgpackString(value); ok && upto != "" {
-				s.Upto, ok = hub.ParsePlace(upto)
-			}
+			return text(src, &upto)
 		}
-		return ok
+		return msgpack.Skip(src)
 	})
-	if !ok || len(rest) > 0 || s.ID == "" || s.Token != "" && len(s.Token) != tokenBytes {
+	ok := true
+	if upto != "" {
+		s.Upto, ok = hub.ParsePlace(upto)
+	}
+	if err != nil || !ok || len(rest) > 0 || s.ID == "" || s.Token != "" && len(s.Token) != tokenBytes {
 		return nil, errSession
 	}
 	return &s, nil

@@ -27,7 +27,8 @@ func (s *streams) write() {
 	var old incarnation
 	doubt := 0 // as many of those that are not written may be in the stream
 	for s.ctx.Err() == nil {
-		conn := s.l.topo.node(s.l.topo.owner(s.key)).Conn()
+		client := s.client()
+		conn := client.Conn()
 		now, err := s.connect(conn, old)
 		if err == nil {
 			old = now
@@ -42,6 +43,7 @@ func (s *streams) write() {
 			doubt, err = s.writeOn(conn)
 		}
 		_ = conn.Close()
+		_ = client.Close()
 		if s.ctx.Err() != nil {
 			return
 		}
