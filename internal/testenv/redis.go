@@ -101,3 +101,156 @@ func redisCLI(t testing.TB, addr string, args ...string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
+
+// RedisCluster is a Redis Cluster of one test.
+type RedisCluster struct {
+	Masters  []*Redis // each has an equal part of the slots, in order
+	Replicas []*Redis // of the masters, in order
+
+	t testing.TB
+}
+
+// StartRedisCluster starts a Cluster of so many masters, with one replica each if asked for. A node that is silent for a
+// second has failed.
+func StartRedisCluster(t testing.TB, masters int, replicas bool, args ...string) *RedisCluster {
+	t.Helper()
+	c := &RedisCluster{t: t}
+	n := masters
+	if replicas {
+		n *= 2
+	}
+	var nodes []*Redis
+	var buses []string
+	for range n {
+		bus := strconv.Itoa(FreePort(t))
+		buses = append(buses, bus)
+		nodes = append(nodes, StartRedis(t, append([]string{
+			"--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1000",
+			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
+		}, args...)...))
+	}
+	c.Masters, c.Replicas = nodes[:masters], nodes[masters:]
+	for i, node := range c.Masters {
+		node.Do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		node.Do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(i*16384/masters), strconv.Itoa((i+1)*16384/masters-1))
+	}
+	for i, node := range nodes[1:] {
+		host, port, _ := net.SplitHostPort(node.Addr)
+		nodes[0].Do("CLUSTER", "MEET", host, port, buses[i+1])
+	}
+	c.await("all to know each other", func(r *Redis) bool {
+		return strings.Contains(r.Do("CLUSTER", "INFO"), "cluster_known_nodes:"+strconv.Itoa(n)) &&
+			!strings.Contains(r.Do("CLUSTER", "NODES"), "handshake")
+	}, nodes...)
+	for i, node := range c.Replicas {
+		node.Do("CLUSTER", "REPLICATE", c.ID(c.Masters[i]))
+	}
+	c.await("all to be well", func(r *Redis) bool {
+		return strings.Contains(r.Do("CLUSTER", "INFO"), "cluster_state:ok") &&
+			strings.Count(r.Do("CLUSTER", "NODES"), "slave") == len(c.Replicas)
+	}, nodes...)
+	c.await("replicas to be in step", func(r *Redis) bool {
+		return strings.Contains(r.Do("INFO", "replication"), "master_link_status:up")
+	}, c.Replicas...)
+	return c
+}
+
+// URL is redis+cluster://host:port,… of all masters.
+func (c *RedisCluster) URL() string {
+	var addrs []string
+	for _, m := range c.Masters {
+		addrs = append(addrs, m.Addr)
+	}
+	return "redis+cluster://" + strings.Join(addrs, ",")
+}
+
+// ID is how the Cluster calls the node.
+func (c *RedisCluster) ID(r *Redis) string { return r.Do("CLUSTER", "MYID") }
+
+// Owner is the address of the node that has the slot, as from sees it.
+func (c *RedisCluster) Owner(from *Redis, slot int) string {
+	c.t.Helper()
+	for _, line := range strings.Split(from.Do("CLUSTER", "NODES"), "\n") {
+		words := strings.Fields(line)
+		for _, span := range words[min(8, len(words)):] {
+			first, last, ok := strings.Cut(span, "-")
+			if !ok {
+				last = first
+			}
+			a, err1 := strconv.Atoi(first)
+			b, err2 := strconv.Atoi(last)
+			if err1 == nil && err2 == nil && a <= slot && slot <= b {
+				addr, _, _ := strings.Cut(words[1], "@")
+				return addr
+			}
+		}
+	}
+	return ""
+}
+
+// MoveSlot gives a slot without keys to another master.
+func (c *RedisCluster) MoveSlot(slot int, from, to *Redis) {
+	c.t.Helper()
+	s := strconv.Itoa(slot)
+	to.Do("CLUSTER", "SETSLOT", s, "IMPORTING", c.ID(from))
+	from.Do("CLUSTER", "SETSLOT", s, "MIGRATING", c.ID(to))
+	to.Do("CLUSTER", "SETSLOT", s, "NODE", c.ID(to))
+	from.Do("CLUSTER", "SETSLOT", s, "NODE", c.ID(to))
+}
+
+func (c *RedisCluster) await(what string, ok func(*Redis) bool, nodes ...*Redis) {
+	c.t.Helper()
+	for _, node := range nodes {
+		awaitRedis(c.t, what, func() bool { return ok(node) })
+	}
+}
+
+func awaitRedis(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waiting for Redis: %s", what)
+		}
+	}
+}
+
+// RedisSentinel is a master with a replica and a Sentinel that makes one of them the master called "main".
+type RedisSentinel struct {
+	Master, Replica *Redis
+	Sentinel        *Process
+	Addr            string // of the Sentinel
+}
+
+// StartRedisSentinel starts them. A master that is silent for a second has failed.
+func StartRedisSentinel(t testing.TB, args ...string) *RedisSentinel {
+	t.Helper()
+	s := new(RedisSentinel)
+	quick := append([]string{"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"}, args...)
+	s.Master = StartRedis(t, quick...)
+	host, port, _ := net.SplitHostPort(s.Master.Addr)
+	s.Replica = StartRedis(t, append(quick, "--replicaof", host, port)...)
+	awaitRedis(t, "the replica to be in step", func() bool {
+		return strings.Contains(s.Replica.Do("INFO", "replication"), "master_link_status:up")
+	})
+	s.Addr = FreeAddr(t)
+	_, own, _ := net.SplitHostPort(s.Addr)
+	file := filepath.Join(t.TempDir(), "sentinel.conf")
+	text := strings.Join([]string{
+		"port " + own, "bind 127.0.0.1", "protected-mode no",
+		"sentinel monitor main " + host + " " + port + " 1",
+		"sentinel down-after-milliseconds main 1000", "sentinel failover-timeout main 3000", "",
+	}, "\n")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Sentinel = Start(t, Command{
+		Path: Program(t, "redis-server", "redis-server"), Args: []string{file, "--sentinel"}, Ready: ReadyTCP(s.Addr),
+	})
+	awaitRedis(t, "the Sentinel to know the replica", func() bool {
+		return strings.Contains(redisCLI(t, s.Addr, "SENTINEL", "REPLICAS", "main"), s.Replica.Addr)
+	})
+	return s
+}
+
+// URL is redis+sentinel://host:port/main.
+func (s *RedisSentinel) URL() string { return "redis+sentinel://" + s.Addr + "/main" }

@@ -46,6 +46,15 @@ func transient(err error) bool {
 	return false
 }
 
+// forbidden reports whether an error is about who we are, and not about the command.
+func forbidden(err error) bool {
+	switch code(err) {
+	case "NOPERM", "WRONGPASS":
+		return true
+	}
+	return false
+}
+
 // unusable reports whether the connection that brought err leads to the wrong server, or is not logged in any more.
 func unusable(err error) bool {
 	switch code(err) {
@@ -64,6 +73,8 @@ const (
 	reasonClosed     = "redis_closed"     // asked for after Close, or not sent before
 	reasonTooBig     = "redis_too_big"    // a message that was received is longer than allowed
 	reasonGap        = "redis_gap"        // a connection with subscriptions was lost, and messages with it perhaps
+	reasonForeign    = "redis_foreign"    // on a channel of Greenroom's own, something that no node sends
+	reasonTwin       = "redis_same_name"  // another node has this node's name
 	reasonReconnect  = "redis_reconnect"  // a connection was lost
 )
 

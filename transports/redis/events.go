@@ -14,9 +14,18 @@ func (l *link) writerUp(w *writer, err error) {
 	if err != nil && w.err == nil {
 		l.count(reasonReconnect)
 	}
+	if err == nil && w.err != nil {
+		if s := l.readers[w.addr]; s != nil { // what is published before it is back is not heard here
+			select {
+			case s.again <- struct{}{}:
+			default:
+			}
+		}
+	}
 	w.err = err
 	if err != nil {
-		l.lookAgain(w.addr)
+		l.topo.failed(w.addr)
+		l.lookAgain()
 	}
 	l.tell()
 }
@@ -48,8 +57,9 @@ func (l *link) subscriberDown(s *subscriber, err error) bool {
 			l.count(reasonGap) // what was published until it is back is missed
 		}
 	}
-	s.conn, s.err, s.ping = nil, err, false
-	l.lookAgain(s.addr)
+	s.conn, s.err, s.ping, s.refusal = nil, err, false, nil
+	l.topo.failed(s.addr)
+	l.lookAgain()
 	s.subs.lost()
 	l.tell()
 	return true
@@ -90,6 +100,7 @@ func (l *link) retry(s *subscriber) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.subs.retry()
+	l.tell() // a refusal may have become old
 }
 
 // answered takes a confirmation.
@@ -106,9 +117,7 @@ func (l *link) answered(s *subscriber, r reply) error {
 			waiting, w.waiting, w.moves = w.waiting, nil, 0
 		}
 		if s.subs.missing == 0 {
-			for _, word := range subscribeWords {
-				delete(l.refusals, word)
-			}
+			s.refusal = nil
 			l.tell()
 		}
 	}
@@ -116,7 +125,7 @@ func (l *link) answered(s *subscriber, r reply) error {
 		if w := l.wishes[sub.key]; w != nil && w.at == s {
 			l.place(sub.key, w, l.topo.owner(sub.key.channel))
 		}
-		l.lookAgain(s.addr)
+		l.lookAgain()
 		l.tell()
 	}
 	l.mu.Unlock()
@@ -148,7 +157,7 @@ func (l *link) failed(s *subscriber, text []byte) error {
 		w.moves++
 		l.topo.moved(slot, addr)
 		l.place(op.sub.key, w, addr)
-		l.lookAgain(s.addr)
+		l.lookAgain()
 	case op.sub.key.channel == l.opts.optional:
 		delete(l.wishes, op.sub.key)
 		s.subs.want(op.sub.key, false)
@@ -156,7 +165,7 @@ func (l *link) failed(s *subscriber, text []byte) error {
 		return nil
 	default:
 		w.moves = 0
-		l.refusals[subscribeWords[op.sub.key.kind]] = err.Error()
+		s.refusal = err
 	}
 	l.tell()
 	return nil

@@ -7,9 +7,8 @@ import (
 
 // How a link follows a Cluster that changes.
 
-// lookAgain has the Cluster's table read again, because of what a node said or that it cannot be reached. Under l.mu.
-func (l *link) lookAgain(addr string) {
-	l.topo.failed(addr)
+// lookAgain has the Cluster's table read again. Any goroutine.
+func (l *link) lookAgain() {
 	select {
 	case l.look <- struct{}{}:
 	default:
@@ -30,10 +29,8 @@ func (l *link) follow() {
 			l.tell()
 			l.mu.Unlock()
 		} else {
-			select { // until it works
-			case l.look <- struct{}{}:
-			default:
-			}
+			l.topo.failed("")
+			l.lookAgain() // until it works
 		}
 		timer := time.NewTimer(wait.next()) // a node that sends us elsewhere without end costs little
 		select {
@@ -58,6 +55,7 @@ func (l *link) reroute() {
 	for addr, w := range l.writers {
 		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr }), false)
 		if addr != "" && !l.topo.owns(addr) {
+			w.gone = true
 			close(w.quit)
 			delete(l.writers, addr)
 		}
@@ -104,6 +102,10 @@ func (l *link) forward(batch []command, first bool) {
 func (l *link) redirect(w *writer, batch []command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		w.queue.back(batch)
+		return
+	}
 	for i := range batch {
 		if slot, addr, ok := movedTo(batch[i].cmd.Err().Error()); ok {
 			l.topo.moved(slot, addr)
@@ -111,7 +113,7 @@ func (l *link) redirect(w *writer, batch []command) {
 	}
 	rest := w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != w.addr })
 	l.forward(append(batch, rest...), true)
-	l.lookAgain("-")
+	l.lookAgain()
 }
 
 // place moves a subscription to another node. Under l.mu.

@@ -65,15 +65,25 @@ type link struct {
 	wg     sync.WaitGroup
 
 	published, received atomic.Uint64
+	refusing            atomic.Bool // refusals has something
 
 	mu       sync.Mutex
 	closed   bool
 	writers  map[string]*writer
 	readers  map[string]*subscriber
 	wishes   map[subKey]*wish
-	refusals map[string]string // command → the error that Redis answered last
+	refusals map[string]refusal // by command
 	status   status
 }
+
+// refusal is an error that Redis has answered to a command, of late.
+type refusal struct {
+	err error
+	at  time.Time
+}
+
+// refusalCounts is how long a refusal means that this node is not ready: it may be that the command is not sent again.
+const refusalCounts = 15 * time.Second
 
 // wish is a subscription as the adapter wants it.
 type wish struct {
@@ -87,7 +97,7 @@ func newLink(topo topology, opts linkOptions, log *slog.Logger, count func(reaso
 	l := &link{
 		opts: opts.withDefaults(), topo: topo, log: log, count: count, onMessage: onMessage,
 		drain: make(chan struct{}), look: make(chan struct{}, 1), writers: make(map[string]*writer), readers: make(map[string]*subscriber),
-		wishes: make(map[subKey]*wish), refusals: make(map[string]string),
+		wishes: make(map[subKey]*wish), refusals: make(map[string]refusal),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.mu.Lock()
@@ -167,6 +177,10 @@ func (l *link) next(w *writer, batch []command) []command {
 func (l *link) back(w *writer, batch []command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if w.gone && !l.closed {
+		l.forward(batch, true)
+		return
+	}
 	w.queue.back(batch)
 }
 
@@ -177,6 +191,16 @@ func (l *link) expire(w *writer) {
 	l.mu.Unlock()
 	for i := range old {
 		l.drop(&old[i], reasonTooOld)
+	}
+}
+
+// abandon drops what w has not sent. The link is being closed.
+func (l *link) abandon(w *writer) {
+	l.mu.Lock()
+	rest := w.queue.remove(func(*command) bool { return true })
+	l.mu.Unlock()
+	for i := range rest {
+		l.drop(&rest[i], reasonClosed)
 	}
 }
 
@@ -198,17 +222,18 @@ func (l *link) drop(c *command, reason string) {
 
 // succeeded notes that Redis has done c.
 func (l *link) succeeded(c *command) {
-	switch c.cmd.(type) {
-	case *goredis.IntCmd:
+	if _, ok := c.cmd.(*goredis.IntCmd); ok {
 		l.published.Add(1)
+	}
+	if !l.refusing.Load() {
+		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.refusals) > 0 {
-		if _, ok := l.refusals[c.cmd.Name()]; ok {
-			delete(l.refusals, c.cmd.Name())
-			l.tell()
-		}
+	if _, ok := l.refusals[c.cmd.Name()]; ok {
+		delete(l.refusals, c.cmd.Name())
+		l.refusing.Store(len(l.refusals) > 0)
+		l.tell()
 	}
 }
 
@@ -219,7 +244,8 @@ func (l *link) refused(c *command, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refusals[c.cmd.Name()] = err.Error()
+	l.refusals[c.cmd.Name()] = refusal{err, time.Now()}
+	l.refusing.Store(true)
 	l.tell()
 }
 
@@ -296,6 +322,23 @@ func (l *link) ready() error {
 	return l.check()
 }
 
+// stats counts.
+func (l *link) stats() Stats {
+	s := Stats{Published: l.published.Load(), Received: l.received.Load()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.writers {
+		s.Queued += w.queue.len()
+		s.QueuedBytes += w.queue.bytes
+	}
+	s.Subscriptions = len(l.wishes)
+	for _, r := range l.readers {
+		s.Unconfirmed += r.subs.missing
+	}
+	return s
+}
+
+// check is ready. Under l.mu.
 func (l *link) check() error {
 	if l.closed {
 		return errClosed
@@ -310,10 +353,15 @@ func (l *link) check() error {
 		if s.conn == nil {
 			return s.err
 		}
+		if s.subs.missing > 0 && s.refusal != nil {
+			return fmt.Errorf("redis: refuses a subscription: %w", s.refusal)
+		}
 		missing += s.subs.missing
 	}
-	for _, text := range l.refusals {
-		return serverError(text)
+	for _, r := range l.refusals {
+		if time.Since(r.at) < refusalCounts {
+			return fmt.Errorf("redis: refuses: %w", r.err)
+		}
 	}
 	if missing > 0 {
 		return fmt.Errorf("%w: %d of %d are missing", errSubscribing, missing, len(l.wishes))
@@ -358,12 +406,6 @@ func (l *link) close() {
 	end.Stop()
 	l.stop()
 	l.wg.Wait()
-
-	for _, w := range l.writers { // nobody else has the link any more
-		for _, c := range w.queue.take(nil, w.queue.len(), int(^uint(0)>>1)) {
-			l.drop(&c, reasonClosed)
-		}
-	}
 }
 
 func (l *link) stop() {

@@ -9,7 +9,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	Silence()
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must happen. Nothing is decided by its length.
 const patience = time.Minute
@@ -73,6 +76,8 @@ func (w *witness) logged() []string {
 	return append([]string(nil), w.lines...)
 }
 
+func testLog(w *witness) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
 // newTestLink makes a link that is closed when the test ends.
 func newTestLink(t *testing.T, o Options, lo linkOptions) (*link, *witness) {
 	t.Helper()
@@ -81,7 +86,7 @@ func newTestLink(t *testing.T, o Options, lo linkOptions) (*link, *witness) {
 		t.Fatal(err)
 	}
 	w := new(witness)
-	l := newLink(topo, lo, slog.New(slog.NewTextHandler(w, nil)), w.count, w.message)
+	l := newLink(topo, lo, testLog(w), w.count, w.message)
 	t.Cleanup(l.close)
 	return l, w
 }

@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"sync"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -17,6 +19,15 @@ const (
 	Classic Kind = "classic" // @socket.io/redis-adapter, createAdapter; the default
 	Sharded Kind = "sharded" // @socket.io/redis-adapter, createShardedAdapter; Redis 7
 	Streams Kind = "streams" // @socket.io/redis-streams-adapter
+)
+
+// Mode is the subscriptionMode of the sharded adapter. All nodes have the same.
+type Mode string
+
+const (
+	Static         Mode = "static"          // two channels for a namespace
+	Dynamic        Mode = "dynamic"         // and one for each room that has members here; the default
+	DynamicPrivate Mode = "dynamic-private" // and one for each client
 )
 
 // Options configure an [Adapter]. Zero values mean the defaults given.
@@ -39,11 +50,12 @@ type Options struct {
 
 	// Adapter is the kind of cluster. Default Classic.
 	Adapter Kind
+	// Mode is for the sharded adapter. Default Dynamic.
+	Mode Mode
 	// Prefix is what the names of all channels, or of the stream, begin with, as configured in Node.js. Default
 	// "socket.io".
 	Prefix string
 
-	Mode Mode
 	// PersonalAnswers has a [Classic] node answer questions of Node.js nodes on the channel of the one that asks, instead
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool
@@ -59,13 +71,15 @@ type Options struct {
 	QueueCommands int
 	QueueBytes    int
 
-	// StreamMaxLen is how many entries the stream has, about: as far back clients can be recovered. All nodes say the
-	// same. Default 10 000.
+	// StreamMaxLen is how many entries the stream of the streams adapter has, about: as far back clients can be recovered.
+	// All nodes say the same. Default 10 000.
 	StreamMaxLen int
 	// StreamReadCount is how many entries are read at once, default 100; StreamBlock how long Redis is asked to wait for
 	// one, default 5 s.
 	StreamReadCount int
 	StreamBlock     time.Duration
+
+	helloEvery time.Duration // see twins
 }
 
 // Adapter joins a hub to others over Redis. It is a [hub.Adapter].
@@ -73,7 +87,12 @@ type Adapter struct {
 	opts   Options
 	topo   topology
 	driver driver
-	link   *link // since Join
+	link   *link // since Join, as all that follows
+	twins  *twins
+	quit   chan struct{}  // closed by Close
+	wg     sync.WaitGroup // what ends with it
+	close  sync.Once
+	failed error // of Close
 }
 
 // driver is what a [Kind] does.
@@ -100,14 +119,34 @@ func newDriver(o Options) (driver, error) {
 	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)
 }
 
+// Check reports what is wrong with the options, without connecting.
+func (o Options) Check() error {
+	topo, err := newTopology(o)
+	if err != nil {
+		return err
+	}
+	topo.close()
+	return nil
+}
+
 // New prepares an adapter. Wrong options are an error, a Redis that is away is none: the adapter connects when its hub
 // is made, and again whenever the connection is lost. Its hub closes it.
 func New(o Options) (*Adapter, error) {
 	if o.Adapter == "" {
 		o.Adapter = Classic
 	}
+	switch o.Mode {
+	case "":
+		o.Mode = Dynamic
+	case Static, Dynamic, DynamicPrivate:
+	default:
+		return nil, fmt.Errorf("redis: there is no mode %q: static, dynamic and dynamic-private are known", o.Mode)
+	}
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
+	}
+	if o.helloEvery == 0 {
+		o.helloEvery = helloEvery
 	}
 	d, err := newDriver(o)
 	if err != nil {
@@ -122,10 +161,19 @@ func New(o Options) (*Adapter, error) {
 
 // Join implements [hub.Adapter].
 func (a *Adapter) Join(node hub.Node) error {
+	a.quit = make(chan struct{})
+	a.twins = newTwins(a.opts.Prefix, node.Name(), a.opts.helloEvery, node.Logger(), node.Count)
 	a.link = newLink(a.topo, linkOptions{
 		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
-		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom",
-	}, node.Logger(), node.Count, a.driver.message)
+		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom", optional: a.twins.channel,
+	}, node.Logger(), node.Count, a.message)
+	a.twins.say = func(body []byte) {
+		a.link.enqueue(command{
+			cmd: goredis.NewIntCmd(context.Background(), "PUBLISH", a.twins.channel, body), size: 100, optional: true,
+		})
+	}
+	a.link.subscribe(subChannel, a.twins.channel)
+	a.wg.Go(func() { a.twins.run(a.quit) })
 	return a.driver.join(a, node)
 }
 
@@ -144,13 +192,26 @@ func (a *Adapter) Sequencer() hub.Sequencer {
 
 // Close implements [hub.Adapter]. What waits to be sent is sent if Redis is there.
 func (a *Adapter) Close() error {
-	if a.link == nil {
-		a.topo.close()
-		return nil
+	a.close.Do(func() {
+		if a.link == nil {
+			a.topo.close()
+			return
+		}
+		close(a.quit)
+		a.wg.Wait()
+		a.failed = a.driver.close()
+		a.link.close()
+	})
+	return a.failed
+}
+
+// message gives what has come to those whom it is for.
+func (a *Adapter) message(channel string, body []byte) {
+	if channel == a.twins.channel {
+		a.twins.message(body)
+		return
 	}
-	err := a.driver.close()
-	a.link.close()
-	return err
+	a.driver.message(channel, body)
 }
 
 // Ready is nil when Redis is reached and all that this node listens to is subscribed. The error says what is missing,
@@ -159,9 +220,32 @@ func (a *Adapter) Ready() error {
 	if a.link == nil {
 		return errConnecting
 	}
-	err := a.link.ready()
-	if s, ok := a.driver.(*streams); ok && err == nil {
-		err = s.ready()
+	if err := a.link.ready(); err != nil {
+		return err
 	}
-	return err
+	if s, ok := a.driver.(*streams); ok {
+		if err := s.ready(); err != nil {
+			return err
+		}
+	}
+	return a.twins.err()
+}
+
+// Stats are an adapter's numbers. What was dropped or refused stands in the hub's counters, by reasons that begin with
+// "redis_".
+type Stats struct {
+	Published     uint64 // messages that Redis has taken
+	Received      uint64 // messages that Redis has brought, those for nobody here among them
+	Queued        int    // commands that wait to be sent
+	QueuedBytes   int
+	Subscriptions int // that are wanted
+	Unconfirmed   int // of these, those that Redis has not confirmed
+}
+
+// Stats returns the numbers of now.
+func (a *Adapter) Stats() Stats {
+	if a.link == nil {
+		return Stats{}
+	}
+	return a.link.stats()
 }

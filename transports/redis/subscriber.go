@@ -10,10 +10,11 @@ import (
 
 // subscriber is a connection that receives messages from one server, and its subscriptions.
 type subscriber struct {
-	l    *link
-	addr string        // which node, see topology
-	wake chan struct{} // has a buffer of one: there is something to send
-	quit chan struct{} // closed when nothing is to be had from that node any more
+	l     *link
+	addr  string        // which node, see topology
+	wake  chan struct{} // has a buffer of one: there is something to send
+	quit  chan struct{} // closed when nothing is to be had from that node any more
+	again chan struct{} // has a buffer of one: the server is there, it need not be waited for
 
 	// link.mu
 	subs subscriptions
@@ -21,11 +22,13 @@ type subscriber struct {
 	err  error    // why; errConnecting in the beginning
 	ping bool     // one has to be sent
 	gone bool     // quit is closed
+
+	refusal error // what the server answered to a subscription that is missing
 }
 
 func newSubscriber(l *link, addr string) *subscriber {
 	return &subscriber{
-		l: l, addr: addr, wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		l: l, addr: addr, wake: make(chan struct{}, 1), quit: make(chan struct{}), again: make(chan struct{}, 1),
 		subs: newSubscriptions(), err: errConnecting,
 	}
 }
@@ -55,6 +58,7 @@ func (s *subscriber) run() {
 		timer := time.NewTimer(wait.next())
 		select {
 		case <-timer.C:
+		case <-s.again:
 		case <-s.quit:
 		case <-s.l.ctx.Done():
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -113,16 +114,10 @@ func (o Options) login(at location) (func(context.Context) (user, password strin
 		password = o.Password
 	case o.PasswordFile != "":
 		read := func(context.Context) (string, string, error) {
-			b, err := os.ReadFile(o.PasswordFile)
-			if err != nil {
-				return "", "", fmt.Errorf("redis: reading the password: %w", err)
-			}
-			return user, strings.TrimRight(string(b), "\r\n"), nil
+			password, err := ReadPassword(o.PasswordFile)
+			return user, password, err
 		}
-		_, password, err := read(context.Background())
-		if err == nil && password == "" {
-			err = fmt.Errorf("redis: the password file %s is empty", o.PasswordFile)
-		}
+		_, _, err := read(context.Background())
 		return read, err
 	}
 	if user != "" && password == "" {
@@ -131,7 +126,24 @@ func (o Options) login(at location) (func(context.Context) (user, password strin
 	return func(context.Context) (string, string, error) { return user, password, nil }, nil
 }
 
+// ReadPassword reads a file that holds a password, and perhaps the end of its line.
+func ReadPassword(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("redis: reading a password: %w", err)
+	}
+	password := strings.TrimRight(string(b), "\r\n")
+	if password == "" {
+		return "", fmt.Errorf("redis: the password file %s is empty", file)
+	}
+	return password, nil
+}
+
 const defaultTimeout = 3 * time.Second
+
+// Silence switches off the log of go-redis, for the whole process. It writes a line for each attempt to connect to the
+// standard error; an [Adapter] writes one for each change to its hub's log.
+func Silence() { logging.Disable() }
 
 // quiet sets what the link relies on: no second attempt by the client, which would do a command twice whose answer was
 // lost, and no protocol beyond what the adapters need.

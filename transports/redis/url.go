@@ -136,7 +136,11 @@ func withPort(host, port string) (string, error) {
 			return "", fmt.Errorf("redis: %q is not a port (an IPv6 address stands in brackets: [::1]:6379)", port)
 		}
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	} else if strings.ContainsAny(host, ":[]") {
+		return "", fmt.Errorf("redis: %q is not a host: an IPv6 address stands in brackets, [::1]:6379", host)
+	}
 	if host == "" {
 		return "", errors.New("redis: the URL names no host")
 	}

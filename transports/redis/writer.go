@@ -31,6 +31,7 @@ type writer struct {
 	// link.mu
 	queue queue
 	err   error // why it is not connected; errConnecting in the beginning
+	gone  bool  // quit is closed, and the queue belongs to others
 }
 
 func newWriter(l *link, addr string) *writer {
@@ -47,14 +48,18 @@ func (w *writer) signal() {
 // run connects, and connects again, until the link is closed.
 func (w *writer) run() {
 	defer close(w.done)
+	defer w.l.abandon(w)
 	var wait backoff
 	for {
 		conn := w.l.topo.node(w.addr).Conn()
 		err := w.ping(conn)
 		if err == nil {
-			wait.reset()
+			began := time.Now()
 			w.l.writerUp(w, nil)
 			err = w.serve(conn)
+			if time.Since(began) > longWait {
+				wait.reset() // otherwise a server that refuses all would be asked without end
+			}
 		}
 		_ = conn.Close()
 		if w.l.closing() || isClosed(w.quit) {
@@ -153,7 +158,7 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 			}
 			w.l.drop(c, reasonRefused)
 			continue
-		default:
+		case c.done == nil || forbidden(err):
 			if unusable(err) {
 				broken = err
 			}
