@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -120,6 +123,49 @@ func (c *redisFlags) adapter() (*redis.Adapter, error) {
 		return nil, fmt.Errorf("--redis: %w", err)
 	}
 	return a, nil
+}
+
+type redisCmd struct {
+	Doctor redisDoctorCmd `cmd:"" help:"Connect to Redis as a node would, and say in plain words what is wrong. It takes the server's --redis flags, and their environment variables."`
+}
+
+type redisDoctorCmd struct {
+	redisFlags `embed:""`
+	Where      string        `arg:"" optional:"" name:"url" help:"The URL, instead of --redis."`
+	Wait       time.Duration `default:"3s" help:"How long to wait for each answer."`
+}
+
+// Run prints what was found, one sentence a line.
+func (c *redisDoctorCmd) Run(ctx context.Context, std *streams) error {
+	if c.Where != "" {
+		c.URL = c.Where
+	}
+	switch {
+	case c.URL == "":
+		return misuse("which Redis? Give a URL, or --redis")
+	case c.Wait <= 0:
+		return misuse("--wait %v: want more than 0", c.Wait)
+	}
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	o.Timeout = c.Wait
+	redis.Silence()
+	report := redis.Diagnose(ctx, o)
+	for _, f := range report.Findings {
+		mark := "ok   "
+		if f.Bad {
+			mark = "BAD  "
+		}
+		if _, err := fmt.Fprintln(std.out, mark, f.Text); err != nil {
+			return err
+		}
+	}
+	if report.Well() {
+		return nil
+	}
+	return errors.New("this Redis is not well") // without the URL, which may hold a password
 }
 
 var (

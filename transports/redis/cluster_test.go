@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,31 @@ type goNode struct {
 	hub     *hub.Hub
 	adapter *Adapter
 	url     string
+	served  *served
+}
+
+// served is what other nodes' events were served.
+type served struct {
+	mu     sync.Mutex
+	events []any
+}
+
+func (s *served) add(x any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, x)
+}
+
+func (s *served) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.events)
+}
+
+func (s *served) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = nil
 }
 
 // newGoNode starts a node, which serves namespaces as the Node.js nodes of tests do. It ends with the test.
@@ -42,6 +68,7 @@ func newGoNodeWith(t testing.TB, o Options, ho hub.Options, namespaces ...string
 	if err != nil {
 		t.Fatal(err)
 	}
+	heard := new(served)
 	if len(namespaces) == 0 {
 		namespaces = []string{"/"}
 	}
@@ -49,7 +76,10 @@ func newGoNodeWith(t testing.TB, o Options, ho hub.Options, namespaces ...string
 		if err := h.Handle(name, serveAsPeers); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Of(name).OnServer("sse", func(x any) []any { return []any{"go", x} }); err != nil {
+		if err := h.Of(name).OnServer("sse", func(x any) []any {
+			heard.add(x)
+			return []any{"go", x}
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -64,7 +94,7 @@ func newGoNodeWith(t testing.TB, o Options, ho hub.Options, namespaces ...string
 			t.Error(err)
 		}
 	})
-	n := &goNode{hub: h, adapter: a, url: web.URL}
+	n := &goNode{hub: h, adapter: a, url: web.URL, served: heard}
 	n.waitReady(t)
 	return n
 }

@@ -28,6 +28,9 @@ func (serverError) RedisError()     {} // it is a goredis.Error
 
 // code is the first word of what Redis says.
 func code(err error) string {
+	if err == nil {
+		return ""
+	}
 	var said goredis.Error
 	if errors.As(err, &said) {
 		err = said // without what go-redis says around it

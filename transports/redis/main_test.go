@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"flag"
 	"log/slog"
 	"sync"
 	"testing"
@@ -11,6 +12,8 @@ import (
 
 func TestMain(m *testing.M) {
 	Silence()
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // these tests wait for servers, they do not burn
 	goleak.VerifyTestMain(m)
 }
 

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -161,6 +162,9 @@ func New(o Options) (*Adapter, error) {
 
 // Join implements [hub.Adapter].
 func (a *Adapter) Join(node hub.Node) error {
+	if a.link != nil {
+		return errors.New("redis: the adapter serves a node already")
+	}
 	a.quit = make(chan struct{})
 	a.twins = newTwins(a.opts.Prefix, node.Name(), a.opts.helloEvery, node.Logger(), node.Count)
 	a.link = newLink(a.topo, linkOptions{
