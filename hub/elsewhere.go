@@ -84,10 +84,13 @@ func (rec *recovery) skip(p Place, lost bool) {
 func (rec *recovery) taken(pid, token string) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	if t := rec.tickets[pid]; t != nil && t.token == token {
+	if t := rec.tickets[pid]; t != nil && (t.token == token || slices.Contains(t.former, token)) {
 		rec.giveUp(t)
 	}
 }
+
+// maxFormer bounds the earlier tokens of a session that are remembered: a claim by one of them is known everywhere soon.
+const maxFormer = 8
 
 // giveUp forgets a session that is another node's now. mu is held.
 func (rec *recovery) giveUp(t *ticket) {
@@ -240,7 +243,7 @@ func (rec *recovery) adopt(st *SavedSession, err error, c *claim) (fetch, ok boo
 				Op: OpReplaced, Namespace: rec.ns.name, Room: c.pid, Reason: st.Token, ordered: &ordered{},
 			})
 		}
-		if c.at.Ahead == 0 && st.Last == c.offset && c.at.Place.Compare(st.Upto) < 0 {
+		if st.Last == c.offset && c.at.Place.Compare(st.Upto) < 0 {
 			c.at.Place = st.Upto // it has all that it was sent, and that is all that there was
 		}
 	}

@@ -193,7 +193,14 @@ func (rec *recovery) own(s *Session) {
 	if rec.shared == nil || givenID(s.conn, rec.ns.name) != "" {
 		return
 	}
-	s.ticket.token = NewID()
+	t := s.ticket
+	if t.token != "" {
+		if len(t.former) == maxFormer {
+			t.former = slices.Delete(t.former, 0, 1)
+		}
+		t.former = append(t.former, t.token)
+	}
+	t.token = NewID()
 	rec.saveLive(s, true)
 }
 

@@ -116,7 +116,7 @@ func (rec *recovery) saveLive(s *Session, anew bool) {
 			st.Rooms = append(st.Rooms, name)
 		}
 	}
-	if t.lastAt.Ahead == 0 && t.lastAt.Time > 0 {
+	if t.lastAt != (Offset{}) {
 		st.Last = t.lastAt.String()
 		if l := s.loop.ID(); rec.done[l] == rec.posted[l] { // nothing is on its way to it
 			st.Upto = rec.ns.hub.order.upto()
@@ -136,7 +136,7 @@ func (rec *recovery) saveAway(t *ticket, anew bool) {
 		}
 	}
 	slices.Sort(st.Rooms[1:])
-	if t.lastAt.Ahead == 0 && t.lastAt.Time > 0 {
+	if t.lastAt != (Offset{}) {
 		st.Last, st.Upto = t.lastAt.String(), t.uptoAt
 	}
 	rec.shared.Save(st)

@@ -82,6 +82,7 @@ func (m *orderModel) begin(rt *rapid.T) {
 
 func (m *orderModel) move(rt *rapid.T) {
 	m.o.calm()
+	m.take(len(m.client.events()))
 	room := rapid.SampledFrom(cutRooms).Draw(rt, "room")
 	m.client.on(func(s *Session) {
 		if m.in[room] {
@@ -92,6 +93,7 @@ func (m *orderModel) move(rt *rapid.T) {
 	})
 	m.in[room] = !m.in[room]
 	m.o.calm()
+	m.take(len(m.client.events())) // another node knows where it is, not since when
 }
 
 func (m *orderModel) send(rt *rapid.T) {

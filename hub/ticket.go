@@ -46,7 +46,8 @@ type ticket struct {
 	data    any
 
 	// With a [Sequencer]:
-	token   string // names this node's right to what is saved of the session, "" when nothing is
+	token   string   // names this node's right to what is saved of the session, "" when nothing is
+	former  []string // earlier ones: who has claimed by one of them has the session
 	encoded Payload
 	uptoAt  Place  // upto in the order of all nodes, zero if that is not known
 	foreign bool   // the session was another node's

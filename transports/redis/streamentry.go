@@ -166,6 +166,6 @@ func (s *streams) xadd(p *pendingEntry) (args []any, err error) {
 	}
 	return []any{
 		"XADD", s.key, "MAXLEN", "~", s.a.opts.maxLen(), "*",
-		"uid", s.uid, "nsp", p.r.Namespace, "type", strconv.Itoa(int(m.kind)), "data", data, "n", strconv.FormatUint(p.n, 10),
+		"uid", s.uid, "n", strconv.FormatUint(p.n, 10), "nsp", p.r.Namespace, "type", strconv.Itoa(int(m.kind)), "data", data,
 	}, nil
 }

@@ -85,9 +85,14 @@ func newStreams(o Options) *streams {
 
 // join implements [driver].
 func (s *streams) join(a *Adapter, node hub.Node) error {
-	s.a, s.l, s.node = a, a.link, node.(hub.Ordered)
+	s.a, s.l = a, a.link
 	if err := s.asks.join(a, node); err != nil {
 		return err
+	}
+	var ok bool
+	if s.node, ok = node.(hub.Ordered); !ok { // a hub that asks questions alone
+		s.writeErr, s.readErr = nil, nil
+		return nil
 	}
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)

@@ -483,7 +483,7 @@ func TestStreamsWriteWhatOfficialAdaptersWrite(t *testing.T) {
 				values[words[i-1]] = words[i]
 			}
 		}
-		want := []string{"XADD", "socket.io", "MAXLEN", "~", "10000", "*", "uid", s.uid, "nsp", c.r.Namespace, "type", c.kind, "data", c.data, "n", "7"}
+		want := []string{"XADD", "socket.io", "MAXLEN", "~", "10000", "*", "uid", s.uid, "n", "7", "nsp", c.r.Namespace, "type", c.kind, "data", c.data}
 		if !slices.Equal(words, want) {
 			t.Errorf("got  %q\nwant %q", words, want)
 		}
