@@ -153,6 +153,12 @@ func (s *Session) retrieve(c *claim) bool {
 		return false
 	}
 	c.at = c.had
+	if !s.caughtUp(c.had.Place) {
+		if s.Connected() {
+			h.Count("recovery_too_slow")
+		}
+		return false
+	}
 	rec.mu.Lock()
 	rec.turn++
 	c.turn = rec.turn
@@ -196,6 +202,21 @@ func (s *Session) retrieve(c *claim) bool {
 		rec.forget(t)
 	}
 	return false
+}
+
+// caughtUp parks until this node has done everything that a client has got elsewhere: it would send it that again.
+func (s *Session) caughtUp(p Place) bool {
+	h := s.ns.hub
+	if h.order.upto().Compare(p) >= 0 {
+		return true
+	}
+	var mine *retrieval
+	_, ok := s.await(func(r *retrieval) {
+		mine = r
+		h.order.add(p, r)
+	})
+	h.order.forget(mine)
+	return ok
 }
 
 // putBack undoes a claim that nobody has waited for.
@@ -243,8 +264,15 @@ func (rec *recovery) adopt(st *SavedSession, err error, c *claim) (fetch, ok boo
 				Op: OpReplaced, Namespace: rec.ns.name, Room: c.pid, Reason: st.Token, ordered: &ordered{},
 			})
 		}
-		if st.Last == c.offset && c.at.Place.Compare(st.Upto) < 0 {
-			c.at.Place = st.Upto // it has all that it was sent, and that is all that there was
+		if st.Last == c.offset {
+			// It has all that it was sent, and that is all that there was. What this node has not done yet it may do.
+			upto := st.Upto
+			if done := h.order.upto(); upto.Compare(done) > 0 {
+				upto = done
+			}
+			if c.at.Place.Compare(upto) < 0 {
+				c.at.Place = upto
+			}
 		}
 	}
 	return t.foreign && !rec.known(t, c.had) && !rec.log.covers(c.at.Place), true
