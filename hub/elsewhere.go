@@ -154,9 +154,6 @@ func (s *Session) retrieve(c *claim) bool {
 	}
 	c.at = c.had
 	if !s.caughtUp(c.had.Place) {
-		if s.Connected() {
-			h.Count("recovery_too_slow")
-		}
 		return false
 	}
 	rec.mu.Lock()
@@ -177,6 +174,10 @@ func (s *Session) retrieve(c *claim) bool {
 		return false
 	}
 	fetch, ok := rec.adopt(r.saved, r.err, c)
+	if ok && !s.caughtUp(c.upto) { // its rooms are those of then: what was sent before must not come now
+		rec.giveBack(c.pid)
+		return false
+	}
 	if !ok || !fetch {
 		return ok
 	}
@@ -216,7 +217,19 @@ func (s *Session) caughtUp(p Place) bool {
 		h.order.add(p, r)
 	})
 	h.order.forget(mine)
+	if !ok && s.Connected() {
+		h.Count("recovery_too_slow")
+	}
 	return ok
+}
+
+// giveBack lets others claim what this node has claimed.
+func (rec *recovery) giveBack(pid string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if t := rec.tickets[pid]; t != nil && t.place != nil {
+		rec.save(t)
+	}
 }
 
 // putBack undoes a claim that nobody has waited for.
@@ -264,16 +277,10 @@ func (rec *recovery) adopt(st *SavedSession, err error, c *claim) (fetch, ok boo
 				Op: OpReplaced, Namespace: rec.ns.name, Room: c.pid, Reason: st.Token, ordered: &ordered{},
 			})
 		}
-		if st.Last == c.offset {
-			// It has all that it was sent, and that is all that there was. What this node has not done yet it may do.
-			upto := st.Upto
-			if done := h.order.upto(); upto.Compare(done) > 0 {
-				upto = done
-			}
-			if c.at.Place.Compare(upto) < 0 {
-				c.at.Place = upto
-			}
+		if st.Last == c.offset && c.at.Place.Compare(st.Upto) < 0 {
+			c.at.Place = st.Upto // it has all that it was sent, and that is all that there was
 		}
+		c.upto = st.Upto
 	}
 	return t.foreign && !rec.known(t, c.had) && !rec.log.covers(c.at.Place), true
 }

@@ -157,7 +157,8 @@ type SavedSession struct {
 	Live bool          // the client is there, or the node is not aware that it is not
 	For  time.Duration // how long it is kept
 
-	// Last is the newest offset that the client was sent, and Upto a place behind it up to which nothing else was for it.
+	// Upto is how far the node was. Last is the newest offset that the client was sent until then, "" when something else
+	// was on its way to it.
 	Last string
 	Upto Place
 	// Token names whose it is: what is kept is replaced by the same one only, unless New. "" for what an official server

@@ -166,7 +166,8 @@ func (m *orderModel) comeBack(rt *rapid.T, pid string) {
 	old := m.client.session
 	m.node = m.any(rt)
 	if at, ok := ParseOffset(m.offset); ok { // the node catches up first, see TestANodeThatIsBehindCatchesUpFirst
-		for m.node.last.Compare(at.Place) < 0 && m.node.readOn(1) > 0 {
+		upto := m.o.savedNow()[pid].Upto
+		for (m.node.last.Compare(at.Place) < 0 || m.node.last.Compare(upto) < 0) && m.node.readOn(1) > 0 {
 		}
 	}
 	m.client = come(m.tb, m.node.hub, 0, "/", pid, m.offset)
