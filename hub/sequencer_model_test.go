@@ -163,6 +163,9 @@ func (m *orderModel) kill(rt *rapid.T) {
 		pid, _ := m.client.ticketOf()
 		m.comeBack(rt, pid)
 	}
+	if err := q.hub.Close(); err != nil { // nobody hears of it, but its descriptors are free
+		rt.Error(err)
+	}
 }
 
 func (m *orderModel) comeBack(rt *rapid.T, pid string) {
