@@ -180,8 +180,8 @@ func (ns *Namespace) submit(q Sequencer, m *Message, p *Publication, once string
 	ns.drop(func() []*Room {
 		r := ns.lockRoom(p.Room)
 		defer r.mu.Unlock()
-		p.nothing = p.Retain && m.saysNothing()
 		r.numberLocked(m)
+		p.nothing = p.Retain && m.saysNothing()
 		q.Sequence(ns.hub.publication(ns, m, p, once, &ordered{m, p}))
 		return r.emptiedLocked(m.At)
 	}())
