@@ -215,6 +215,36 @@ func TestAPublishersIDCountsOnceOnAllNodes(t *testing.T) {
 	}
 }
 
+// Somewhere else a publication was claimed that is still under way, or never comes: who tries again is told what has
+// become of it, and its id is not spent here.
+func TestAnIDThatIsUnderWayElsewhereIsAskedForAgain(t *testing.T) {
+	hubs, cluster := sharing(t, 2, Options{}, nil)
+	publish := func(id string) (string, error) {
+		return hubs[1].Publish(Publication{Room: "r", Event: "n", ID: id})
+	}
+	for _, id := range []string{"comes", "never comes"} {
+		if _, fresh := cluster.rooms.claim("/", "r", id, time.Minute); !fresh {
+			t.Fatal("not fresh")
+		}
+		if got, err := publish(id); got != "" || !errors.Is(err, ErrDuplicate) {
+			t.Fatalf("%s: %q, %v", id, got, err)
+		}
+	}
+	cluster.rooms.keep("n0", &NodeRequest{Namespace: "/", Keep: &Keep{Room: "r", ID: "first", Once: "comes", Window: time.Minute}})
+	cluster.rooms.mu.Lock()
+	delete(cluster.rooms.rooms[roomName{"/", "r"}].claims, "never comes") // its time is over
+	cluster.rooms.mu.Unlock()
+	if got, err := publish("comes"); got != "first" || !errors.Is(err, ErrDuplicate) {
+		t.Errorf("it has come: %q, %v", got, err)
+	}
+	if got, err := publish("never comes"); got == "" || err != nil {
+		t.Errorf("it has not: %q, %v", got, err)
+	}
+	if d := &hubs[1].dedup; len(d.queue) != 2 || len(d.seen) != 2 {
+		t.Errorf("remembered: %v", d.queue)
+	}
+}
+
 func TestWhatIsRetainedIsKnownOnAllNodes(t *testing.T) {
 	hubs, _ := sharing(t, 2, Options{}, nil)
 	retain := func(h int, v any) string {
