@@ -644,3 +644,109 @@ func joinsAmidPublications(t *testing.T, seed uint64) {
 		return true
 	})
 }
+
+// holding keeps back the publications that it sends.
+type holding struct {
+	*clusterMember
+	held []*NodeRequest
+}
+
+func (a *holding) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if !r.Published {
+		return a.clusterMember.Send(r, reply)
+	}
+	a.cluster.rooms.keep(a.node.Name(), r)
+	a.held = append(a.held, r)
+	return nil, nil
+}
+
+// A member that joins again, whatever for, or hears a room already, gets what is on its way all the same; who comes
+// only now has had it.
+func TestAMemberThatJoinsAgainMissesNothing(t *testing.T) {
+	var adapters []*holding
+	hubs, _ := sharing(t, 2, Options{}, func(a Adapter) Adapter {
+		adapters = append(adapters, &holding{clusterMember: a.(*clusterMember)})
+		return adapters[len(adapters)-1]
+	})
+	options := []map[string]any{with("presence", true), with("retained", true), with("history", 1), with("history", 9)}
+	var members []*fakeConn
+	for i := range options {
+		members = append(members, connect(t, hubs[1], i%2, "/", "{}"))
+		members[i].call(t, 1, "join", "room")
+	}
+	wide, late := connect(t, hubs[1], 0, "/", "{}"), connect(t, hubs[1], 1, "/", "{}")
+	wide.on(func(s *Session) {
+		if err := s.JoinPrefix("ro"); err != nil {
+			t.Error(err)
+		}
+	})
+	var sent []string
+	for range 3 {
+		id, err := hubs[0].Publish(Publication{Room: "room", Event: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, id)
+	}
+	for i, o := range options {
+		members[i].call(t, 2, "join", "room", o)
+	}
+	wide.call(t, 1, "join", "room", with("presence", true))
+	if got := idsIn(answerOf(t, late.call(t, 1, "join", "room", with("history", 9))), "messages"); !slices.Equal(got, sent) {
+		t.Errorf("history: %q, sent %q", got, sent)
+	}
+	for _, r := range adapters[0].held {
+		node{hubs[1]}.Serve(r, nil)
+	}
+	if err := hubs[1].To("room").Emit("end"); err != nil {
+		t.Fatal(err)
+	}
+	published := func(c *fakeConn) (ids []string) {
+		c.wait(t, "the end", func() bool { return slices.Contains(c.got, `["end"]`) })
+		for _, e := range c.events() {
+			for _, id := range sent {
+				if strings.Contains(e, `"id":"`+id+`"`) {
+					ids = append(ids, id)
+				}
+			}
+		}
+		return ids
+	}
+	for i, c := range append(members, wide) {
+		if got := published(c); !slices.Equal(got, sent) {
+			t.Errorf("member %d: %q, sent %q", i, got, sent)
+		}
+	}
+	if got := published(late); len(got) > 0 {
+		t.Errorf("twice: %q", got)
+	}
+}
+
+// Nodes that are gone publish nothing any more: a room does not remember for ever who has had what of theirs.
+func TestWhoWasGivenWhatIsForgottenInTime(t *testing.T) {
+	at := time.Unix(1000, 0)
+	h := &Hub{epoch: "own", now: func() time.Time { return at }}
+	r := &Room{ns: &Namespace{hub: h}}
+	last := map[string]uint64{"gone": 5, "quiet": 7, "own": 9}
+	join := func(id string) { r.giveLocked(&Session{id: id}, last) }
+	for i := range 3 * maxGiven {
+		join(fmt.Sprint(i))
+		if at = at.Add(10 * time.Millisecond); i > maxGiven {
+			for epoch, g := range r.given {
+				if len(g.list) > int(givenFor/(10*time.Millisecond))+1 {
+					t.Fatalf("after %d joins %d of %q", i, len(g.list), epoch)
+				}
+			}
+		}
+	}
+	at = at.Add(givenFor + time.Second)
+	join("late")
+	if len(r.given) > 0 {
+		t.Errorf("in the end %v", r.given)
+	}
+	last["quiet"]++
+	join("later")
+	if m := (&Message{Foreign: true, epoch: "quiet", count: 8}); !slices.Equal(r.takeGivenLocked(m), []string{"later"}) {
+		t.Error("what is new is not expected")
+	}
+}
