@@ -80,7 +80,7 @@ func New(o Options) (*Hub, error) {
 	if o.Adapter != nil {
 		h.metaEpoch = h.epoch
 		h.shared, _ = o.Adapter.(SharedRooms)
-		h.announce.hub = h
+		h.announce.hub, h.announce.most = h, maxUnannounced
 		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())

@@ -750,3 +750,72 @@ func TestWhoWasGivenWhatIsForgottenInTime(t *testing.T) {
 		t.Error("what is new is not expected")
 	}
 }
+
+// silent keeps what is announced until it is asked for, and counts how often all was to be forgotten.
+type silent struct {
+	*clusterMember
+	kept    []*NodeRequest
+	renewed int
+}
+
+func (a *silent) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if r.Keep == nil {
+		return a.clusterMember.Send(r, reply)
+	}
+	a.kept = append(a.kept, r)
+	return nil, nil
+}
+
+func (a *silent) Renew() { a.renewed++ }
+
+// However many are here, they can be announced; what begins anew is only what nobody could tell for too long.
+func TestACrowdIsAnnouncedOnce(t *testing.T) {
+	var adapter *silent
+	hubs, cluster := sharing(t, 1, Options{}, func(a Adapter) Adapter {
+		adapter = &silent{clusterMember: a.(*clusterMember)}
+		return adapter
+	})
+	const most, crowd = 1000, 1000 + 3*maxAnnounced
+	hubs[0].announce.most = most
+	d := hubs[0].Of("/").hold("big")
+	defer d.release()
+	p := &presence{members: make(map[string]*Sender), changed: make(map[string]*Sender), told: make(map[string]bool)}
+	for i := range crowd {
+		p.add(&Sender{ID: fmt.Sprintf("%06d", i)})
+	}
+	d.room.mu.Lock()
+	d.room.watch = p
+	d.room.mu.Unlock()
+
+	node{hubs[0]}.Announce()
+	a := &hubs[0].announce
+	a.change(roomName{"/", "small"}, map[Sender]bool{{ID: "came"}: true})
+	if adapter.renewed > 0 {
+		t.Fatal("the crowd itself was too much")
+	}
+	for sent := 0; sent < len(adapter.kept); sent++ {
+		r := adapter.kept[sent]
+		cluster.rooms.keep("n0", r)
+		r.Keep.Over(nil)
+	}
+	if v := cluster.rooms.read("/", "big", RoomQuery{Members: 1}); v.Count != crowd {
+		t.Errorf("%d announced, want %d", v.Count, crowd)
+	}
+
+	late := make(map[Sender]bool)
+	for i := range most {
+		late[Sender{ID: fmt.Sprint("x", i)}] = true
+	}
+	n := roomName{"/", "late"}
+	a.change(n, map[Sender]bool{{ID: "under way"}: true})
+	a.change(n, late)
+	node{hubs[0]}.Announce() // nobody answers
+	before := adapter.renewed
+	for i := range most + 1 {
+		late[Sender{ID: fmt.Sprint("y", i)}] = true
+	}
+	a.change(n, late)
+	if before > 0 || adapter.renewed != 1 {
+		t.Errorf("began anew %d times, then %d", before, adapter.renewed)
+	}
+}
