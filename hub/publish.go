@@ -93,7 +93,11 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if key != "" && h.shared != nil && !p.Local {
 		once = p.ID
 		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
-			h.dedup.settle(key, first)
+			if first == "" { // it is under way elsewhere, or will not come: who asks again is told
+				h.dedup.forget(key)
+			} else {
+				h.dedup.settle(key, first)
+			}
 			h.Count("publication_duplicate")
 			return first, 0, ErrDuplicate
 		}
