@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,16 +106,19 @@ func (s *subscriber) greet(ctx context.Context, conn net.Conn) error {
 	}
 	out = appendCommand(out, "CLIENT", "SETNAME", s.l.opts.clientName)
 	out = appendCommand(out, "PING")
-	if _, err := conn.Write(out); err != nil {
-		return err
-	}
+	_, broken := conn.Write(out) // what it has said before it hung up is to be read all the same
 	in := newReplies(conn, maxLine)
+	var unnamed error
 	for i := range replies {
 		r, err := in.next()
-		if err != nil {
-			return err
-		}
-		if r.kind == replyError && i != replies-2 { // a name may be forbidden, nothing depends on it
+		switch {
+		case err != nil && unnamed != nil: // that it has too many clients it says to whatever comes first, and hangs up
+			return unnamed
+		case err != nil:
+			return cmp.Or(broken, err)
+		case r.kind == replyError && i == replies-2: // a name may be forbidden, nothing depends on it
+			unnamed = serverError(r.body)
+		case r.kind == replyError:
 			return serverError(r.body)
 		}
 	}
