@@ -125,7 +125,7 @@ func (p *replies) message() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if n > p.max {
+	if n > p.max || channel == nil {
 		_, err := p.r.Discard(n + 2)
 		return reply{kind: replyTooBig, channel: channel}, err
 	}
@@ -164,15 +164,19 @@ func (p *replies) release() {
 	}
 }
 
-// channel reads a bulk string that stays valid until the next reply. Nil, which an UNSUBSCRIBE without channels brings,
-// is never what we have asked for.
+// maxChannel bounds the name of a channel. Everybody who may publish can make up longer ones that match a pattern.
+const maxChannel = 64 << 10
+
+// channel reads a bulk string that stays valid until the next reply; nil if it is too long, and skipped. Redis' nil, which
+// an UNSUBSCRIBE without channels brings, is never what we have asked for.
 func (p *replies) channel() ([]byte, error) {
 	n, err := p.length()
 	if err != nil {
 		return nil, err
 	}
-	if n > p.max {
-		return nil, fmt.Errorf("%w: a channel of %d bytes", errProtocol, n)
+	if n > maxChannel {
+		_, err := p.r.Discard(n + 2)
+		return nil, err
 	}
 	if cap(p.ch) < n+2 {
 		p.ch = make([]byte, n+2)
