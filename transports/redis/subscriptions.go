@@ -147,6 +147,7 @@ func (s *subscriptions) answered(kind subKind, channel []byte, on bool) (sub *su
 		return nil, false, false, false
 	}
 	s.lose(sub)
+	s.forget(sub)
 	return sub, false, sub.wanted, true
 }
 
