@@ -91,6 +91,7 @@ const (
 	OpSessions             // reply with Sessions
 	OpServer               // Payload is for [Namespace.OnServer]; reply, if there is one, with an answer of its own
 	OpRooms                // reply with Rooms
+	OpReplaced             // with a [Sequencer]: another node has the session that was saved for Room with the token Reason
 )
 
 // NodeRequest is one thing that a hub asks all other nodes to do. Read-only.
@@ -109,6 +110,8 @@ type NodeRequest struct {
 
 	CloseConn bool
 	Timeout   time.Duration
+
+	ordered *ordered // what the hub that asks keeps with it, while a [Sequencer] gives it its place
 }
 
 // Unnamed is what a node is called that does not say its name: one of Node.js, with some adapters.
@@ -131,12 +134,17 @@ func (t Target) elsewhere(g *gather, r *NodeRequest) {
 	if !t.spreads() {
 		return
 	}
+	t.address(r)
+	t.ns.hub.request(g, r)
+}
+
+// address makes r a request for those addressed by t.
+func (t Target) address(r *NodeRequest) {
 	r.Namespace, r.Rooms, r.Except, r.Timeout = t.ns.name, t.rooms, t.except, t.patience()
 	r.Volatile, r.NoCompress = t.volatile, t.plain
 	if t.skip != nil {
 		r.Except = append(slices.Clip(r.Except), t.skip.id)
 	}
-	t.ns.hub.request(g, r)
 }
 
 // request sends r to the other nodes and has g, if there is one, collect what they reply until it is closed. g is not
@@ -258,11 +266,7 @@ func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
 // spread has the other nodes send a publication that this one has sequenced. They give it a place of their own in
 // their room, and do not keep it: a room's history is that of its node.
 func (h *Hub) spread(ns *Namespace, m *Message, payload Payload, p *Publication) {
-	except := p.Except
-	if p.skip != nil {
-		except = append(slices.Clip(except), p.skip.id)
-	}
 	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Published: true, Volatile: m.Volatile, NoCompress: m.NoCompress,
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: p.leftOut(), Payload: payload.withMeta(m, h.epoch), Published: true, Volatile: m.Volatile, NoCompress: m.NoCompress,
 	})
 }

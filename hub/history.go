@@ -15,7 +15,7 @@ type history struct {
 	entries []*Message
 	start   int
 	bytes   int
-	lost    uint64 // offset of the newest publication that the ring no longer has
+	lost    uint64 // seq of the newest publication that the ring no longer has
 }
 
 func (h *history) len() int { return len(h.entries) - h.start }
@@ -30,14 +30,14 @@ func size(m *Message) int {
 
 func (h *history) add(m *Message, o Options) {
 	if o.HistoryMessages < 0 || size(m) > o.HistoryBytes {
-		h.lost = m.Offset
+		h.lost = m.Seq
 		return
 	}
 	h.entries = append(h.entries, m)
 	h.bytes += size(m)
 	for h.len() > o.HistoryMessages || h.bytes > o.HistoryBytes {
 		h.bytes -= size(h.entries[h.start])
-		h.lost = h.entries[h.start].Offset
+		h.lost = h.entries[h.start].Seq
 		h.entries[h.start] = nil
 		h.start++
 	}
@@ -54,22 +54,22 @@ func (h *history) add(m *Message, o Options) {
 // messages are immutable.
 func (h *history) last(limit int, after string) (found []*Message, complete bool) {
 	all := h.entries[h.start:]
-	if offset, ok := h.offset(after); ok && offset >= h.lost {
-		i := sort.Search(len(all), func(i int) bool { return all[i].Offset > offset })
+	if seq, ok := h.seq(after); ok && seq >= h.lost {
+		i := sort.Search(len(all), func(i int) bool { return all[i].Seq > seq })
 		all = all[i:]
 		return slices.Clone(all[:min(limit, len(all))]), true
 	}
 	return slices.Clone(all[max(0, len(all)-limit):]), after == ""
 }
 
-// offset reads the id of a publication of this life of the room: the epoch, "-", the offset.
-func (h *history) offset(id string) (uint64, bool) {
+// seq reads the id of a publication of this life of the room: the epoch, "-", its seq.
+func (h *history) seq(id string) (uint64, bool) {
 	n, ok := strings.CutPrefix(id, h.epoch+"-")
 	if !ok || h.epoch == "" {
 		return 0, false
 	}
-	offset, err := strconv.ParseUint(n, 10, 64)
-	return offset, err == nil
+	seq, err := strconv.ParseUint(n, 10, 64)
+	return seq, err == nil
 }
 
 // historyEntry is a publication as clients get it by `history` and `join`.

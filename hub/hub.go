@@ -30,6 +30,9 @@ type Hub struct {
 	epoch    string      // names this run of the hub
 	rooms    RoomAdapter // nil: every message of other nodes comes
 
+	sequencer Sequencer // nil: each node has an order of its own
+	order     progress
+
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	families   []*Family
@@ -74,6 +77,9 @@ func New(o Options) (*Hub, error) {
 	h.loops = loops
 	if o.Adapter != nil {
 		h.rooms, _ = o.Adapter.(RoomAdapter)
+		if a, ok := o.Adapter.(SequencedAdapter); ok {
+			h.sequencer = a.Sequencer()
+		}
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}

@@ -25,7 +25,8 @@ type Message struct {
 	// neither ID nor Seq here.
 	Foreign bool
 
-	place uint64 // the message's place in what is kept for recovery, 0 when it is not
+	place  uint64  // the message's place in what is kept for recovery, 0 when it is not
+	offset *Offset // that clients know it by, with a [Sequencer]
 }
 
 // NoAck in [Message.Ack] or [Event]'s ack id: no answer is wanted.

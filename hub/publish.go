@@ -2,7 +2,9 @@ package hub
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
@@ -25,7 +27,8 @@ type Publication struct {
 	Retain bool
 	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
-	skip *Session
+	skip    *Session
+	nothing bool // with Retain: that ends it
 }
 
 // serverSender stands in `from` for what the application itself publishes.
@@ -84,12 +87,17 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
-	ns.drop(ns.publish(m, &p))
+	sequenced := h.sequencer != nil && !p.Local
+	if sequenced {
+		ns.submit(h.sequencer, m, &p)
+	} else {
+		ns.drop(ns.publish(m, &p))
+	}
 	id = m.ID
 	if key != "" {
 		h.dedup.settle(key, id)
 	}
-	if h.opts.Adapter != nil && !p.Local {
+	if h.opts.Adapter != nil && !p.Local && !sequenced {
 		h.spread(ns, m, payload, &p)
 	}
 	return id, m.Seq, nil
@@ -117,16 +125,78 @@ func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
 	return r.emptiedLocked(m.At)
 }
 
+// submit gives m its number among the room's publications on this node, and hands it over to get its place. Two of the
+// room keep their order, because the room is locked meanwhile.
+func (ns *Namespace) submit(q Sequencer, m *Message, p *Publication) {
+	ns.drop(func() []*Room {
+		r := ns.lockRoom(p.Room)
+		defer r.mu.Unlock()
+		payload := m.Payload
+		p.nothing = p.Retain && payload.saysNothing(m.Event)
+		r.numberLocked(m)
+		q.Sequence(&NodeRequest{
+			Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: p.leftOut(), Payload: payload.withMeta(m, ns.hub.epoch),
+			Published: true, Volatile: m.Volatile, NoCompress: m.NoCompress, ordered: &ordered{m, p},
+		})
+		return r.emptiedLocked(m.At)
+	}())
+}
+
+// deliver is publish for what was submitted, when its place has come.
+func (ns *Namespace) deliver(m *Message, p *Publication, e *Entry) (over []*Room) {
+	rec := ns.recovery
+	if rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+	}
+	r := ns.lockRoom(p.Room)
+	defer r.mu.Unlock()
+	d := &delivery{skip: p.skip, except: p.Except, entry: e}
+	if rec != nil {
+		rec.begin(d)
+	}
+	if r.history.epoch == "" { // the room was forgotten meanwhile
+		r.history.epoch, _, _ = strings.Cut(m.ID, "-")
+		r.seq = max(r.seq, m.Seq)
+	}
+	if p.Retain {
+		h := ns.hub
+		h.retained.mu.Lock()
+		defer h.retained.mu.Unlock()
+		defer h.retained.put(m, p.nothing, h)
+	}
+	r.placeLocked(m, d)
+	return r.emptiedLocked(m.At)
+}
+
+// leftOut is who does not get p.
+func (p *Publication) leftOut() []string {
+	if p.skip == nil {
+		return p.Except
+	}
+	return append(slices.Clip(p.Except), p.skip.id)
+}
+
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.
 func (r *Room) publishLocked(m *Message, d *delivery) {
+	r.numberLocked(m)
+	m.Payload = m.Payload.appendMeta(m, "", m.Payload.JSON)
+	r.placeLocked(m, d)
+}
+
+// numberLocked makes m a publication of the room. The room's lock is held.
+func (r *Room) numberLocked(m *Message) {
 	if r.history.epoch == "" {
 		r.history.epoch = NewID()[:6]
 	}
-	var few [48]byte
-	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), d.place(r), 10))
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.appendMeta(m, "", m.Payload.JSON)
+	var few [48]byte
+	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), m.Seq, 10))
+}
+
+// placeLocked sequences m, and keeps it. The room's lock is held.
+func (r *Room) placeLocked(m *Message, d *delivery) {
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)

@@ -10,7 +10,7 @@ import (
 
 // TestAdaptersKeepTheContract holds each adapter to what hubs rely on.
 func TestAdaptersKeepTheContract(t *testing.T) {
-	for name, options := range map[string]Options{"classic": {Adapter: Classic}} {
+	for name, options := range map[string]Options{"classic": {Adapter: Classic}, "streams": {Adapter: Streams}} {
 		t.Run(name, func(t *testing.T) {
 			r := testenv.StartRedis(t)
 			adaptertest.Run(t, func(t *testing.T) adaptertest.Cluster {
