@@ -439,7 +439,7 @@ func (t Target) Join(room string) error {
 
 func (t Target) joinHere(room string) {
 	t.each(func(s *Session) { _ = s.Join(room) }, // one that is in too many rooms is counted there
-		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()); rec.save(k) })
+		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()); rec.moved(k) })
 }
 
 // Leave removes everyone addressed from a room.
@@ -457,7 +457,7 @@ func (t Target) leaveHere(room string) {
 		func(rec *recovery, k *ticket) {
 			k.exit(room, rec.seq.Load())
 			k.exit(presenceRoom(room), rec.seq.Load())
-			rec.save(k)
+			rec.moved(k)
 		})
 }
 

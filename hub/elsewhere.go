@@ -153,6 +153,9 @@ func (s *Session) retrieve(c *claim) bool {
 		return false
 	}
 	c.at = c.had
+	if !s.caughtUp(c.had.Place) {
+		return false
+	}
 	rec.mu.Lock()
 	rec.turn++
 	c.turn = rec.turn
@@ -171,6 +174,10 @@ func (s *Session) retrieve(c *claim) bool {
 		return false
 	}
 	fetch, ok := rec.adopt(r.saved, r.err, c)
+	if ok && !s.caughtUp(c.upto) { // its rooms are those of then: what was sent before must not come now
+		rec.giveBack(c.pid)
+		return false
+	}
 	if !ok || !fetch {
 		return ok
 	}
@@ -196,6 +203,33 @@ func (s *Session) retrieve(c *claim) bool {
 		rec.forget(t)
 	}
 	return false
+}
+
+// caughtUp parks until this node has done everything that a client has got elsewhere: it would send it that again.
+func (s *Session) caughtUp(p Place) bool {
+	h := s.ns.hub
+	if h.order.upto().Compare(p) >= 0 {
+		return true
+	}
+	var mine *retrieval
+	_, ok := s.await(func(r *retrieval) {
+		mine = r
+		h.order.add(p, r)
+	})
+	h.order.forget(mine)
+	if !ok && s.Connected() {
+		h.Count("recovery_too_slow")
+	}
+	return ok
+}
+
+// giveBack lets others claim what this node has claimed.
+func (rec *recovery) giveBack(pid string) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if t := rec.tickets[pid]; t != nil && t.place != nil {
+		rec.save(t)
+	}
 }
 
 // putBack undoes a claim that nobody has waited for.
@@ -246,6 +280,7 @@ func (rec *recovery) adopt(st *SavedSession, err error, c *claim) (fetch, ok boo
 		if st.Last == c.offset && c.at.Place.Compare(st.Upto) < 0 {
 			c.at.Place = st.Upto // it has all that it was sent, and that is all that there was
 		}
+		c.upto = st.Upto
 	}
 	return t.foreign && !rec.known(t, c.had) && !rec.log.covers(c.at.Place), true
 }

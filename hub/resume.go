@@ -262,10 +262,7 @@ func (rec *recovery) leave(s *Session, reason string) {
 	t.upto, t.left = rec.arrived(s), rec.ns.hub.now()
 	t.place = rec.away.PushBack(t)
 	if t.token != "" {
-		t.uptoAt = Place{}
-		if l := s.loop.ID(); rec.done[l] == rec.posted[l] {
-			t.uptoAt = rec.ns.hub.order.upto()
-		}
+		rec.note(t, s.loop)
 		t.encoded = rec.encode(s.Data)
 		rec.save(t)
 	}

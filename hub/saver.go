@@ -116,14 +116,27 @@ func (rec *recovery) saveLive(s *Session, anew bool) {
 			st.Rooms = append(st.Rooms, name)
 		}
 	}
-	if t.lastAt != (Offset{}) {
+	rec.note(t, s.loop)
+	if t.quiet {
 		st.Last = t.lastAt.String()
-		if l := s.loop.ID(); rec.done[l] == rec.posted[l] { // nothing is on its way to it
-			st.Upto = rec.ns.hub.order.upto()
-		}
 	}
+	st.Upto = t.uptoAt
 	rec.shared.Save(st)
 	rec.refresh(s.loop)
+}
+
+// note notes how far a session is, and whether it was given all that was for it until then. On its loop l, mu held.
+func (rec *recovery) note(t *ticket, l *coop.Loop) {
+	t.uptoAt = rec.ns.hub.order.upto()
+	t.quiet = t.lastAt != (Offset{}) && rec.done[l.ID()] == rec.posted[l.ID()]
+}
+
+// moved saves a session that is away and has entered or left a room. mu is held.
+func (rec *recovery) moved(t *ticket) {
+	if rec.shared != nil {
+		t.uptoAt, t.quiet = rec.ns.hub.order.upto(), false
+		rec.save(t)
+	}
 }
 
 // saveAway saves a session whose client is not there. mu is held.
@@ -136,9 +149,10 @@ func (rec *recovery) saveAway(t *ticket, anew bool) {
 		}
 	}
 	slices.Sort(st.Rooms[1:])
-	if t.lastAt != (Offset{}) {
-		st.Last, st.Upto = t.lastAt.String(), t.uptoAt
+	if t.quiet {
+		st.Last = t.lastAt.String()
 	}
+	st.Upto = t.uptoAt
 	rec.shared.Save(st)
 }
 

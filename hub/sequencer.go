@@ -3,6 +3,7 @@ package hub
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -156,7 +157,8 @@ type SavedSession struct {
 	Live bool          // the client is there, or the node is not aware that it is not
 	For  time.Duration // how long it is kept
 
-	// Last is the newest offset that the client was sent, and Upto a place behind it up to which nothing else was for it.
+	// Upto is how far the node was. Last is the newest offset that the client was sent until then, "" when something else
+	// was on its way to it.
 	Last string
 	Upto Place
 	// Token names whose it is: what is kept is replaced by the same one only, unless New. "" for what an official server
@@ -228,10 +230,43 @@ func (n node) Deliver(e *Entry) {
 
 // progress is how far a hub is in the order of a [Sequencer]. Its lock is taken last.
 type progress struct {
-	mu    sync.Mutex
-	begun Place             // of the newest entry that namespaces had to do
-	done  Place             // everything up to here is done: posted to the loops
-	sent  map[string]uint64 // by node: the newest of its entries that was done here
+	mu      sync.Mutex
+	begun   Place             // of the newest entry that namespaces had to do
+	done    Place             // everything up to here is done: posted to the loops
+	sent    map[string]uint64 // by node: the newest of its entries that was done here
+	waiting []progressWait
+}
+
+// progressWait is somebody who waits until all up to a place is done.
+type progressWait struct {
+	place Place
+	r     *retrieval
+}
+
+// add has r answered when everything up to a place is done here.
+func (p *progress) add(place Place, r *retrieval) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = append(p.waiting, progressWait{place, r})
+	p.wake()
+}
+
+// wake answers those whose place has come. mu is held.
+func (p *progress) wake() {
+	p.waiting = slices.DeleteFunc(p.waiting, func(w progressWait) bool {
+		if p.done.Compare(w.place) < 0 {
+			return false
+		}
+		w.r.done(func() {})
+		return true
+	})
+}
+
+// forget takes r off the list.
+func (p *progress) forget(r *retrieval) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = slices.DeleteFunc(p.waiting, func(w progressWait) bool { return w.r == r })
 }
 
 // maxOrigins bounds the nodes in progress.sent: those that have gone long ago are among them.
@@ -267,6 +302,9 @@ func (h *Hub) done(e *Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done = e.Place
+	if len(p.waiting) > 0 {
+		p.wake()
+	}
 	if e.N == 0 || e.Early {
 		return
 	}

@@ -165,6 +165,11 @@ func (m *orderModel) kill(rt *rapid.T) {
 func (m *orderModel) comeBack(rt *rapid.T, pid string) {
 	old := m.client.session
 	m.node = m.any(rt)
+	if at, ok := ParseOffset(m.offset); ok { // the node catches up first, see TestANodeThatIsBehindCatchesUpFirst
+		upto := m.o.savedNow()[pid].Upto
+		for (m.node.last.Compare(at.Place) < 0 || m.node.last.Compare(upto) < 0) && m.node.readOn(1) > 0 {
+		}
+	}
 	m.client = come(m.tb, m.node.hub, 0, "/", pid, m.offset)
 	m.taken = 0
 	now := m.client.session

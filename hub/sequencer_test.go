@@ -351,3 +351,32 @@ func TestPublicationsInOneOrder(t *testing.T) {
 		}
 	}
 }
+
+// A node that has not done yet what its new client has got elsewhere does that first, not once more for the client.
+func TestANodeThatIsBehindCatchesUpFirst(t *testing.T) {
+	o, nodes := orderedNodes(t, 2)
+	a := come(t, nodes[0].hub, 0, "/", "", "")
+	a.on(func(s *Session) { _ = s.Join("r") })
+	o.calm()
+	emit(t, nodes[0].hub.To("r"), "got")
+	nodes[0].write(9)
+	nodes[0].readOn(9)
+	a.waitEvents(t, 2)
+	pid, offset := a.ticketOf()
+	a.leave("transport close")
+	settled(nodes[0].hub)
+	b := &comer{fakeConn: newFakeConn(nodes[1].hub, 0), h: nodes[1].hub, had: offset}
+	b.start("/", pid, offset)
+	settled(nodes[1].hub)
+	if len(b.events()) > 0 {
+		t.Errorf("let in already: %q", b.events())
+	}
+	nodes[1].readOn(9)
+	b.wait(t, "the client to be let in", func() bool { return b.state == "accepted" })
+	emit(t, nodes[1].hub.To("r"), "next")
+	o.calm()
+	b.wantGot(t, "accepted", `["next"]`)
+	if n := len(nodes[1].hub.order.waiting); n > 0 || !b.session.Recovered() {
+		t.Errorf("%d wait, recovered %v", n, b.session.Recovered())
+	}
+}

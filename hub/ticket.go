@@ -49,7 +49,8 @@ type ticket struct {
 	token   string   // names this node's right to what is saved of the session, "" when nothing is
 	former  []string // earlier ones: who has claimed by one of them has the session
 	encoded Payload
-	uptoAt  Place  // upto in the order of all nodes, zero if that is not known
+	uptoAt  Place  // how far the order was, when the session was noted last
+	quiet   bool   // it had been given all that was for it until then
 	foreign bool   // the session was another node's
 	born    uint64 // it is this node's behind this message
 	held    bool   // what was saved of it was claimed, by this node
