@@ -11,27 +11,34 @@ import (
 	"time"
 )
 
-// Nodes are where clients find nodes: addresses at which they come and go.
-type Nodes struct{ addrs []atomic.Pointer[string] }
+// Nodes are where clients find nodes, which come and go.
+type Nodes struct{ list []atomic.Pointer[process] }
+
+// process is one run of a node. A client is there as long as this is the node's, whether or not it has noticed yet.
+type process struct {
+	node int
+	addr string
+}
 
 // NewNodes has n of them, none of which is there.
-func NewNodes(n int) *Nodes { return &Nodes{addrs: make([]atomic.Pointer[string], n)} }
+func NewNodes(n int) *Nodes { return &Nodes{list: make([]atomic.Pointer[process], n)} }
 
 // Up has clients come to a node at host:port; Down has none come.
-func (n *Nodes) Up(node int, addr string) { n.addrs[node].Store(&addr) }
+func (n *Nodes) Up(node int, addr string) { n.list[node].Store(&process{node, addr}) }
 
 // Down is the end of Up.
-func (n *Nodes) Down(node int) { n.addrs[node].Store(nil) }
+func (n *Nodes) Down(node int) { n.list[node].Store(nil) }
+
+func (n *Nodes) runs(p *process) bool { return n.list[p.node].Load() == p }
 
 // pick is a node that is there, another one than the last if there is one, as behind a load balancer.
-func (n *Nodes) pick(r *rand.Rand, last int, among func(int) bool) (node int, addr string) {
-	node = -1
-	for _, i := range r.Perm(len(n.addrs)) {
-		if a := n.addrs[i].Load(); a != nil && among(i) && (node < 0 || node == last) {
-			node, addr = i, *a
+func (n *Nodes) pick(r *rand.Rand, last int, among func(int) bool) (there *process) {
+	for _, i := range r.Perm(len(n.list)) {
+		if p := n.list[i].Load(); p != nil && among(i) && (there == nil || there.node == last) {
+			there = p
 		}
 	}
-	return node, addr
+	return there
 }
 
 // caller is one that keeps a connection, as an official client does: it comes back after a while, to any node.
@@ -47,7 +54,35 @@ type caller struct {
 	node   int
 	pid    atomic.Pointer[string] // of the session, or nil
 	conn   atomic.Pointer[conn]   // the newest
+	at     *process               // where that leads
+	live   atomic.Pointer[line]   // the newest that is of use
 	offset string                 // of what came last
+}
+
+// line is a connection that has begun.
+type line struct {
+	*conn
+	at *process
+}
+
+// begun notes that the newest connection is of use, and waits for its end.
+func (c *caller) begun(k *conn) {
+	c.live.Store(&line{k, c.at})
+	<-k.gone
+}
+
+// in reports whether there is a connection, to a node that runs.
+func (c *caller) in() bool {
+	l := c.live.Load()
+	if l == nil || !c.nodes.runs(l.at) {
+		return false
+	}
+	select {
+	case <-l.gone:
+		return false
+	default:
+		return true
+	}
 }
 
 // tooLong bounds one attempt to connect. Nothing is decided by its length: the next one has the same chance.
@@ -67,8 +102,8 @@ func (c *caller) run(ctx context.Context) {
 
 // once connects, and returns when the connection has ended.
 func (c *caller) once(ctx context.Context) {
-	node, addr := c.nodes.pick(c.rand, c.node, c.among)
-	if node < 0 {
+	there := c.nodes.pick(c.rand, c.node, c.among)
+	if there == nil {
 		return
 	}
 	try, cancel := context.WithTimeout(ctx, tooLong)
@@ -77,19 +112,19 @@ func (c *caller) once(ctx context.Context) {
 	if p := c.pid.Load(); p != nil {
 		pid = *p
 	}
-	k, err := dial(try, addr, pid, c.offset)
+	k, err := dial(try, there.addr, pid, c.offset)
 	if err != nil {
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { _ = k.c.Close() })
 	defer stop()
-	c.node = node
+	c.node, c.at = there.node, there
 	c.pid.Store(&k.pid)
 	c.conn.Store(k)
 	if !k.recovered {
 		c.offset = ""
 	}
-	heard := c.connected(k, node)
+	heard := c.connected(k, there.node)
 	var done sync.WaitGroup
 	done.Go(func() {
 		for _, e := range k.early {
@@ -144,7 +179,6 @@ type Listener struct {
 	ledger *Ledger
 	id     int
 	rooms  []int
-	in     atomic.Bool
 	caller caller
 
 	conn   int  // of the ledger
@@ -165,12 +199,13 @@ func NewListener(l *Ledger, nodes *Nodes, seed uint64, rooms ...int) *Listener {
 func (c *Listener) Run(ctx context.Context) { c.caller.run(ctx) }
 
 // In reports whether it is in its rooms.
-func (c *Listener) In() bool { return c.in.Load() }
+func (c *Listener) In() bool { return c.caller.in() }
 
 // Break closes its connection, as a network does that goes away.
 func (c *Listener) Break() {
 	if k := c.caller.conn.Load(); k != nil {
 		_ = k.c.Close()
+		<-k.gone
 	}
 }
 
@@ -203,8 +238,6 @@ func (c *Listener) begin(ctx context.Context, k *conn) error {
 		c.joined = true
 		c.ledger.Joined(c.id, c.conn)
 	}
-	c.in.Store(true)
-	<-k.gone
-	c.in.Store(false)
+	c.caller.begun(k)
 	return nil
 }

@@ -283,10 +283,30 @@ func (c *cluster) tell() string {
 	return b.String()
 }
 
-// settled waits until all clients have what was sent so far, which it returns.
+// settled waits until some more was sent, and all clients have what was sent so far, which it returns.
 func (c *cluster) settled() (mark []int) {
 	c.t.Helper()
-	mark = c.ledger.Sent()
+	return c.have(c.more())
+}
+
+// more waits until every publisher has sent some more messages: what comes between two faults is judged strictly.
+func (c *cluster) more() []int {
+	c.t.Helper()
+	before := c.ledger.Sent()
+	c.await("publishers to go on", func() bool {
+		for i, n := range c.ledger.Sent() {
+			if n < before[i]+3 {
+				return false
+			}
+		}
+		return true
+	})
+	return c.ledger.Sent()
+}
+
+// have waits until all clients have what was sent up to mark.
+func (c *cluster) have(mark []int) []int {
+	c.t.Helper()
 	c.await("clients to get what was sent", func() bool {
 		behind, _, _ := c.ledger.Behind(mark)
 		return behind == 0
@@ -404,11 +424,12 @@ func (c *cluster) step(s Step) {
 // finish has publishers end, and judges.
 func (c *cluster) finish() *Verdict {
 	c.t.Helper()
+	c.more()
 	c.quiet()
 	for _, p := range c.senders {
 		p.Wait()
 	}
-	mark := c.settled()
+	mark := c.have(c.ledger.Sent())
 	c.follow()
 	return c.ledger.Judge(c.promise, mark)
 }

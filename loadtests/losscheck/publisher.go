@@ -19,7 +19,6 @@ type Publisher struct {
 	room   int
 	every  time.Duration
 	caller caller
-	in     atomic.Bool
 	on     atomic.Bool   // Run was called
 	done   chan struct{} // closed when it publishes no more
 
@@ -60,7 +59,7 @@ func (p *Publisher) Running() bool { return p.on.Load() }
 func (p *Publisher) Wait() { <-p.done }
 
 // In reports whether it is connected.
-func (p *Publisher) In() bool { return p.in.Load() }
+func (p *Publisher) In() bool { return p.caller.in() }
 
 func (p *Publisher) connected(*conn, int) func(string) { return func(string) {} }
 
@@ -80,9 +79,7 @@ func (p *Publisher) begin(ctx context.Context, k *conn) error {
 	close(p.turn)
 	p.turn = make(chan struct{})
 	p.mu.Unlock()
-	p.in.Store(true)
-	<-k.gone
-	p.in.Store(false)
+	p.caller.begun(k)
 	return nil
 }
 
