@@ -76,7 +76,11 @@ func start(t testing.TB, s setup, seed uint64) *cluster {
 		n++
 	}
 	c := &cluster{setup: s, t: t, seed: seed, nodes: NewNodes(n), ledger: new(Ledger), read: "0-0"}
-	c.program = testenv.Build(t, "greenroom/cmd/greenroom")
+	var flags []string
+	if os.Getenv("LOSSCHECK_RACE") != "" {
+		flags = []string{"-race"}
+	}
+	c.program = testenv.Build(t, "greenroom/cmd/greenroom", flags...)
 	c.redis = testenv.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	c.store = goredis.NewClient(&goredis.Options{Addr: c.redis.Addr})
 	t.Cleanup(func() { _ = c.store.Close() })
@@ -201,10 +205,28 @@ func (c *cluster) publishThere(ctx context.Context) {
 func (c *cluster) await(what string, cond func() bool) {
 	c.t.Helper()
 	for end := time.Now().Add(patient); !cond(); {
+		for i, p := range c.procs {
+			if p != nil {
+				c.alive(i, p)
+			}
+		}
 		if time.Now().After(end) {
 			c.t.Fatalf("waited in vain for %s\nso far: %v\n%s", what, c.ledger.Judge(c.promise, c.ledger.Sent()), c.tell())
 		}
 		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// alive looks whether a node has ended by itself.
+func (c *cluster) alive(i int, p *testenv.Process) {
+	c.t.Helper()
+	select {
+	case <-p.Done():
+		c.t.Fatalf("node %d has ended\n%s", i, p.Output())
+	default:
+		if strings.Contains(p.Output(), "DATA RACE") {
+			c.t.Fatalf("node %d: %s", i, p.Output())
+		}
 	}
 }
 
@@ -434,17 +456,25 @@ func (c *cluster) finish() *Verdict {
 	return c.ledger.Judge(c.promise, mark)
 }
 
-// check runs a plan against a cluster.
-func check(t *testing.T, s setup, rounds int, longest time.Duration, faults ...Fault) {
-	seed := seedOf(t)
+// check runs a plan against a cluster: a few rounds of faults, or as many as there is time for.
+func check(t *testing.T, s setup, longest time.Duration, faults ...Fault) {
+	seed, rounds := seedOf(t), 1
+	minutes := soak(t)
+	if minutes > 0 {
+		rounds, longest = 1000, 12*time.Second
+	}
 	n := goNodes
 	if s.js {
 		n++
 	}
 	plan := Plan(seed, rounds, n, longest, faults...)
-	t.Logf("LOSSCHECK_SEED=%d: %s", seed, Describe(plan))
+	t.Logf("LOSSCHECK_SEED=%d: %s", seed, Describe(plan[:min(len(plan), 20)]))
+	end := time.Now().Add(minutes)
 	c := start(t, s, seed)
 	for _, step := range plan {
+		if minutes > 0 && time.Now().After(end) {
+			break
+		}
 		c.step(step)
 	}
 	v := c.finish()
@@ -453,6 +483,19 @@ func check(t *testing.T, s setup, rounds int, longest time.Duration, faults ...F
 	if !v.OK() || v.Expected == 0 {
 		t.Errorf("the promise is broken, with LOSSCHECK_SEED=%d\n%s", seed, c.tell())
 	}
+}
+
+// soak is how long each test goes on, 0 for a short run.
+func soak(t *testing.T) time.Duration {
+	text := os.Getenv("LOSSCHECK_MINUTES")
+	if text == "" {
+		return 0
+	}
+	minutes, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("LOSSCHECK_MINUTES: %v", err)
+	}
+	return time.Duration(minutes * float64(time.Minute))
 }
 
 func seedOf(t *testing.T) uint64 {

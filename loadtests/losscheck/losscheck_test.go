@@ -5,24 +5,33 @@ import (
 	"time"
 )
 
-func small(adapter string, promise Promise) setup {
-	return setup{adapter: adapter, promise: promise, clients: 200, publishers: 8, every: 150 * time.Millisecond}
+func small(adapter string, promise Promise, args ...string) setup {
+	return setup{
+		adapter: adapter, promise: promise, args: args, clients: 200, publishers: 8, every: 150 * time.Millisecond,
+	}
 }
 
 // With the streams adapter nothing is lost, doubled or misordered, whatever fails.
 func TestStreams(t *testing.T) {
-	s := small("streams", Streams)
-	s.args = []string{"--recovery", "2m"}
-	check(t, s, 1, 4*time.Second, Kill, Roll, Freeze, Split, Restart, Cut)
+	check(t, small("streams", Streams, "--recovery", "2m"), 4*time.Second, Kill, Roll, Freeze, Split, Restart, Cut)
 }
 
-// With publish and subscribe, only faults cost messages, and only on their ways.
+// With publish and subscribe only faults cost messages, and only on the ways that they close. One of the nodes is one of
+// Node.js.
 func TestClassic(t *testing.T) {
 	s := small("classic", PubSub)
 	s.js = true
-	check(t, s, 1, 3*time.Second, Kill, Freeze, Split)
+	faults := []Fault{Kill, Freeze, Split}
+	if soak(t) > 0 {
+		faults = append(faults, Term, Roll, Restart, Cut)
+	}
+	check(t, s, 3*time.Second, faults...)
 }
 
 func TestSharded(t *testing.T) {
-	check(t, small("sharded", PubSub), 1, 3*time.Second, Kill, Freeze, Restart)
+	faults := []Fault{Term, Split, Restart}
+	if soak(t) > 0 {
+		faults = append(faults, Kill, Roll, Freeze, Cut)
+	}
+	check(t, small("sharded", PubSub), 3*time.Second, faults...)
 }
