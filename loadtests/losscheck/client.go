@@ -201,6 +201,14 @@ func (c *Listener) Run(ctx context.Context) { c.caller.run(ctx) }
 // In reports whether it is in its rooms.
 func (c *Listener) In() bool { return c.caller.in() }
 
+// At is the node that its connection leads to, or -1.
+func (c *Listener) At() int {
+	if l := c.caller.live.Load(); l != nil {
+		return l.at.node
+	}
+	return -1
+}
+
 // Break closes its connection, as a network does that goes away.
 func (c *Listener) Break() {
 	if k := c.caller.conn.Load(); k != nil {

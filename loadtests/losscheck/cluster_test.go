@@ -428,6 +428,30 @@ func (c *cluster) step(s Step) {
 		c.redis.Kill()
 		time.Sleep(s.For)
 		c.redis.Restart()
+	case Wander, Crash:
+		c.proxies[s.Node].Hold()
+		time.Sleep(s.For)
+		if s.Fault == Crash {
+			c.down(s.Node, syscall.SIGKILL)
+		} else {
+			for _, l := range c.listeners {
+				if l.At() == s.Node {
+					l.Break()
+				}
+			}
+		}
+		time.Sleep(s.For)
+		c.proxies[s.Node].Pass()
+		if s.Fault == Crash {
+			c.up(s.Node)
+		}
+	case Dark:
+		c.redis.Freeze()
+		time.Sleep(s.For)
+		c.down(s.Node, syscall.SIGKILL)
+		time.Sleep(s.For)
+		c.redis.Thaw()
+		c.up(s.Node)
 	case Split:
 		c.proxies[s.Node].Hold()
 		time.Sleep(s.For)
@@ -458,6 +482,7 @@ func (c *cluster) finish() *Verdict {
 
 // check runs a plan against a cluster: a few rounds of faults, or as many as there is time for.
 func check(t *testing.T, s setup, longest time.Duration, faults ...Fault) {
+	t.Parallel() // they wait most of the time
 	seed, rounds := seedOf(t), 1
 	minutes := soak(t)
 	if minutes > 0 {

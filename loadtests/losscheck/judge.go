@@ -24,6 +24,7 @@ type Verdict struct {
 	Uncounted                 int // losses while Redis was away, of which the nodes' counters know nothing
 
 	ExcusedLost, ExcusedOrder int // inside of faults
+	ExcusedDouble             int // by a session that began anew
 	Unpublished               int // messages without an answer, that never were in the stream
 	Shuffled                  int // messages that a client got in another order than that of the stream, of several publishers
 
@@ -37,10 +38,10 @@ func (v *Verdict) OK() bool {
 
 func (v *Verdict) String() string {
 	return fmt.Sprintf("%d published, %d of %d expected deliveries, %d clients recovered and %d anew; "+
-		"lost %d, doubled %d, misordered %d, refused %d, uncounted %d; inside of faults: lost %d, misordered %d, unpublished %d; "+
+		"lost %d, doubled %d, misordered %d, refused %d, uncounted %d; inside of faults: lost %d, doubled %d, misordered %d, unpublished %d; "+
 		"in another order than the stream's: %d%s",
 		v.Published, v.Received, v.Expected, v.Recovered, v.Anew,
-		v.Lost, v.Doubled, v.Misordered, v.Refused, v.Uncounted, v.ExcusedLost, v.ExcusedOrder, v.Unpublished, v.Shuffled,
+		v.Lost, v.Doubled, v.Misordered, v.Refused, v.Uncounted, v.ExcusedLost, v.ExcusedDouble, v.ExcusedOrder, v.Unpublished, v.Shuffled,
 		strings.Join(append([]string{""}, v.Notes...), "\n  "))
 }
 
@@ -72,7 +73,7 @@ func (l *Ledger) Judge(promise Promise, mark []int) *Verdict {
 				continue
 			}
 			v.Anew++
-			if promise == Streams {
+			if promise == Streams && !s.excused {
 				v.note(&v.Refused, "client %d: connection %d, to node %d, began anew", i, n+1, s.node)
 			}
 		}
@@ -93,7 +94,7 @@ func (l *Ledger) judgeStream(v *Verdict, pub int, p *published, mark int) {
 		if l.stream[s] != 0 {
 			continue
 		}
-		if w := l.window(s); w != nil && w.Fault == Kill && w.about(e.node) || !e.acked {
+		if w := l.window(s); w != nil && w.kills() && w.about(e.node) || !e.acked {
 			v.Unpublished++
 			continue
 		}
@@ -107,7 +108,10 @@ func (l *Ledger) judgeOrder(v *Verdict, client int, c *log) {
 	high := make(map[int]receipt)
 	place := 0
 	for _, r := range c.got {
-		if first, again := seen[r.stamp]; again {
+		if first, again := seen[r.stamp]; again && !c.stayed(first.conn, r.conn) {
+			v.ExcusedDouble++ // by two sessions, of which the second knows nothing of the first
+			continue
+		} else if again {
 			v.note(&v.Doubled, "client %d: %s by connections %d and %d", client, l.name(r.stamp), first.conn, r.conn)
 			continue
 		}
@@ -122,6 +126,9 @@ func (l *Ledger) judgeOrder(v *Verdict, client int, c *log) {
 			high[r.Pub] = r
 			continue
 		}
+		if !c.stayed(last.conn, r.conn) {
+			continue // another session, which is behind, or has what came late
+		}
 		sent := l.pubs[r.Pub].sent
 		if sent[r.N-1].moved != sent[last.N-1].moved && l.window(r.stamp) != nil {
 			v.ExcusedOrder++ // by two nodes, of which one was not there
@@ -135,7 +142,7 @@ func (l *Ledger) judgeOrder(v *Verdict, client int, c *log) {
 func (l *Ledger) judgeLoss(v *Verdict, promise Promise, client int, c *log, pub, mark int) {
 	by := make(map[int]int) // number → connection + 1
 	for _, r := range c.got {
-		if r.Pub == pub {
+		if r.Pub == pub && by[r.N] == 0 {
 			by[r.N] = r.conn + 1
 		}
 	}
@@ -165,7 +172,7 @@ func (l *Ledger) judgeLoss(v *Verdict, promise Promise, client int, c *log, pub,
 		}
 		w := l.window(s)
 		switch {
-		case promise == Streams && !c.stayed(prev, next):
+		case promise == Streams && (!c.stayed(prev, next) || c.before(next, s)):
 			v.ExcusedLost++ // counted as refused
 		case promise == PubSub && w != nil && l.closed(w, c, prev, next, s):
 			v.ExcusedLost++
@@ -186,6 +193,23 @@ func (c *log) stayed(prev, next int) bool {
 		}
 	}
 	return true
+}
+
+// before reports whether a message was sent before the session of a connection was in its rooms, which is not the client's
+// first.
+func (c *log) before(conn int, s stamp) bool {
+	first := true
+	for i := conn; i >= 0; i-- {
+		if b := c.conns[i].behind; b != nil && first {
+			first = false
+			if s.N > b[s.Pub] {
+				return false
+			}
+		} else if b != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // closed reports whether a fault may cost a client a message: it is between what it got by two connections.

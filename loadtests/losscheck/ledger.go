@@ -44,6 +44,7 @@ type log struct {
 type stay struct {
 	node      int
 	recovered bool
+	excused   bool  // it may have begun anew, because of a fault
 	behind    []int // by publisher: what was sent before the client had entered its rooms; nil if it was there already
 }
 
@@ -107,7 +108,11 @@ func (l *Ledger) Connected(client, node int, recovered bool) (conn int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.clients[client]
-	c.conns = append(c.conns, stay{node: node, recovered: recovered})
+	s := stay{node: node, recovered: recovered}
+	if n := len(l.faults); n > 0 && l.faults[n-1].open {
+		s.excused = l.faults[n-1].costs()
+	}
+	c.conns = append(c.conns, s)
 	return len(c.conns) - 1
 }
 

@@ -13,7 +13,11 @@ func small(adapter string, promise Promise, args ...string) setup {
 
 // With the streams adapter nothing is lost, doubled or misordered, whatever fails.
 func TestStreams(t *testing.T) {
-	check(t, small("streams", Streams, "--recovery", "2m"), 4*time.Second, Kill, Roll, Freeze, Split, Restart, Cut)
+	faults := []Fault{Kill, Roll, Freeze, Split, Restart, Cut}
+	if soak(t) > 0 {
+		faults = append(faults, Wander, Crash, Dark)
+	}
+	check(t, small("streams", Streams, "--recovery", "2m"), 4*time.Second, faults...)
 }
 
 // With publish and subscribe only faults cost messages, and only on the ways that they close. One of the nodes is one of
@@ -34,4 +38,9 @@ func TestSharded(t *testing.T) {
 		faults = append(faults, Kill, Roll, Freeze, Cut)
 	}
 	check(t, small("sharded", PubSub), 3*time.Second, faults...)
+}
+
+// Where a session may be lost, too, those that are not lose nothing.
+func TestStreamsAtWorst(t *testing.T) {
+	check(t, small("streams", Streams, "--recovery", "2m"), 2*time.Second, Wander, Crash, Dark)
 }

@@ -19,7 +19,20 @@ const (
 	Freeze  Fault = "freeze"  // SIGSTOP of Redis, then SIGCONT
 	Restart Fault = "restart" // SIGKILL of Redis, which is started again with what it had
 	Split   Fault = "split"   // a node is cut off from Redis
+
+	// These cost sessions also with the streams adapter: who has got messages that only a node without Redis knows, or
+	// comes back when none can look, begins anew.
+
+	Wander Fault = "wander" // Split, and the clients of the node go to others meanwhile
+	Crash  Fault = "crash"  // Split, and Kill meanwhile
+	Dark   Fault = "dark"   // Freeze, and Kill meanwhile
 )
+
+// costs reports whether the fault may cost a client its session.
+func (f Fault) costs() bool { return f == Wander || f == Crash || f == Dark }
+
+// kills reports whether a node may take along what it has answered last.
+func (f Fault) kills() bool { return f == Kill || f == Crash || f == Dark }
 
 // Step is one fault of a plan.
 type Step struct {
@@ -30,7 +43,7 @@ type Step struct {
 
 func (s Step) String() string {
 	switch s.Fault {
-	case Kill, Term, Split, Cut:
+	case Kill, Term, Split, Cut, Wander, Crash, Dark:
 		return fmt.Sprintf("%s %d %v", s.Fault, s.Node, s.For)
 	}
 	return fmt.Sprintf("%s %v", s.Fault, s.For)
