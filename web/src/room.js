@@ -11,7 +11,7 @@ const mostPages = 20;        // give up catching up after this many: nobody read
 const typingEvery = 2_000;   // ms between two `typing` notes of ours
 
 /**
- * @typedef {{id?: string, name?: string, user?: string}} Person
+ * @typedef {{id?: string, name?: string, user?: string, node?: string}} Person  node: of several, the one that they are connected to
  * @typedef {{id: string, event: string, args: unknown[], from: Person, meta: object, mine: boolean}} Message
  * @typedef {{text: string, at: number, sent: boolean}} Outgoing  one of our own, until it is delivered
  *
