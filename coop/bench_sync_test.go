@@ -2,6 +2,7 @@ package coop_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"greenroom/coop"
@@ -207,3 +208,43 @@ func BenchmarkPortRoundTrip(b *testing.B) {
 	b.StopTimer()
 	loops.Close()
 }
+
+// BenchmarkQueueRest is BenchmarkQueueHandOff's counterpart: the getter waits on its stack, or rests, alone and as one of 10 000.
+func BenchmarkQueueRest(b *testing.B) {
+	for name, rests := range map[string]bool{"get": false, "rest": true} {
+		for _, n := range []int{1, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				benchRun(b, func(g *coop.Greenlet) {
+					var all []*coop.Queue[int]
+					for range n {
+						q := coop.NewQueue[int](-1)
+						all = append(all, q)
+						g.Spawn(func(g *coop.Greenlet) error {
+							if rests {
+								return q.Rest(g, sink{})
+							}
+							for range q.All(g) {
+							}
+							return nil
+						})
+					}
+					g.Yield()
+					b.ResetTimer()
+					for i := range b.N {
+						all[i%n].TryPut(i)
+						g.Yield()
+					}
+					b.StopTimer()
+					for _, q := range all {
+						q.Close()
+					}
+				})
+			})
+		}
+	}
+}
+
+type sink struct{}
+
+func (sink) Got(*coop.Greenlet, int) error    { return nil }
+func (sink) Over(*coop.Greenlet, error) error { return nil }

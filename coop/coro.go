@@ -73,12 +73,15 @@ func (l *Loop) dropCoros() {
 // force ends a greenlet that ignored its kill. The coroutine leaves through runtime.Goexit, which Pull hands
 // on to whoever called next: a goroutine made for the purpose.
 func (l *Loop) force(g *Greenlet) {
-	if g.co == nil {
+	if g.co == nil && g.rest == restless {
 		g.finish(g.killError())
 		if l.observer != nil {
 			l.observer.ended(g)
 		}
 		return
+	}
+	if g.co == nil {
+		g.mount() // the end of its rest has to be told
 	}
 	g.interrupt(g.killError()) // out of whatever it waits for, which must not wake it after its end
 	if g.on != nil {

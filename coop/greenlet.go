@@ -19,7 +19,7 @@ import (
 // allocates nothing.
 type Greenlet struct {
 	loop *Loop
-	co   *coro // set while it has begun and not ended
+	co   *coro // set while it has begun and not ended, unless it rests
 
 	// What it waits for.
 	on         *waitList // the list it is in
@@ -29,7 +29,8 @@ type Greenlet struct {
 	state      state
 	why        ParkReason // what it is parked for, or was last
 	doomed     bool       // the loop ends it by force
-	owed       int32      // timeouts that expired while it could not be told
+	rest       restState
+	owed       int32 // timeouts that expired while it could not be told
 
 	fn     func(*Greenlet) error
 	timer  *Timer                // Sleep's, and SpawnLater's; made when needed
@@ -381,21 +382,25 @@ func (l *Loop) fatal(g *Greenlet) {
 		"something that is loop only was called from another goroutine", l.o.Name, what, l.ready.n, len(l.ready.buf)))
 }
 
-// begin gives a fresh greenlet a coroutine, or ends it if it was killed.
+// begin gives a fresh greenlet, or one that rested, a coroutine, or ends it if it was killed before it had begun.
 func (l *Loop) begin(g *Greenlet) bool {
 	if g.state == dead {
 		return false // by force, while it was in the queue
 	}
-	if g.killed() {
+	if g.rest == restless && g.killed() {
 		g.finish(g.killError())
 		if l.observer != nil {
 			l.observer.ended(g)
 		}
 		return false
 	}
-	g.co = l.takeCoro()
-	g.co.g = g
+	g.mount()
 	return true
+}
+
+func (g *Greenlet) mount() {
+	g.co = g.loop.takeCoro()
+	g.co.g = g
 }
 
 // main is the root of the greenlet's stack, which it marks.
@@ -404,6 +409,10 @@ func (g *Greenlet) main(stackMark) {
 	var err error
 	defer func() {
 		if returned {
+			if g.rest == restResting {
+				g.co = nil
+				return
+			}
 			g.end(err, false)
 			return
 		}
@@ -416,7 +425,9 @@ func (g *Greenlet) main(stackMark) {
 			g.end(ErrGoexit, true)
 		}
 	}()
-	err = g.fn(g)
+	for err = g.fn(g); err == errRest && g.rest == restAsked; {
+		err = g.fn(g)
+	}
 	returned = true
 }
 

@@ -20,11 +20,12 @@ const (
 	ParkedAccept                   // a connection
 	ParkedIdle                     // nothing else to be ready
 	ParkedSignal                   // a signal of the system
+	ParkedRest                     // a value from a queue, without a stack
 )
 
 var parkReasons = [...]string{
 	"wait", "yield", "sleep", "event", "queue get", "queue put", "join", "await", "lock", "result", "pool", "read", "write",
-	"accept", "idle", "signal",
+	"accept", "idle", "signal", "rest",
 }
 
 // String is a word or two, such as "queue get".

@@ -246,6 +246,7 @@ func TestParkReasonsAreTold_75(t *testing.T) {
 		"write":          func(g *coop.Greenlet) error { _, err := conn.Write(make([]byte, 1<<20)); return err },
 		"signal":         func(g *coop.Greenlet) error { _, err := signals.Wait(g); return err },
 		"wait":           func(g *coop.Greenlet) error { _, err := coop.WaitAny(g, e); return err },
+		"rest":           func(g *coop.Greenlet) error { return coop.NewQueue[int](-1).Rest(g, guest{}) },
 		"event port":     e.Port(home).Wait,
 		"queue get port": func(g *coop.Greenlet) error { _, err := q.Port(home).Get(g); return err },
 		"queue put port": func(g *coop.Greenlet) error { return full.Port(home).Put(g, 1) },

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,9 +33,48 @@ type Node interface {
 	// [Hub.Observe] does.
 	Namespaces() []*Namespace
 	Observe(o Observer) (cancel func())
+	// WatchDemand tells d what this node wants to hear of others, first of what there is already, until cancel is
+	// called; see [Hub.WatchRooms].
+	WatchDemand(d Demand) (cancel func())
+	// Hears reports whether anybody on this node would get a message to one of rooms, or without any to all. Any
+	// goroutine. It costs a few look-ups, so that what nobody hears need not be decoded.
+	Hears(namespace string, rooms []string) bool
+	// KeepsFor is how long sessions here wait for their clients, whose rooms must be heard meanwhile; 0: they do not.
+	KeepsFor() time.Duration
 	// Count and Logger are the hub's.
 	Count(reason string)
 	Logger() *slog.Logger
+}
+
+// RoomAdapter is an [Adapter] that brings the messages of a room only once it has asked for them: what others send
+// between a session's join and that moment does not come.
+type RoomAdapter interface {
+	Adapter
+	// Hear asks for the messages of a room that somebody here is about to join, and calls heard, from any goroutine and
+	// perhaps at once, when what others send there comes from now on, or cannot come. It returns at once.
+	Hear(namespace, room string, heard func())
+}
+
+// hearWithin bounds how long [Session.Hear] waits.
+const hearWithin = time.Second
+
+// Hear parks until what other nodes send to a room comes to this one, so that a session that then joins misses none of it;
+// at most for a second: [coop.ErrTimeout]. Without a [RoomAdapter] it returns at once. For the session's handler.
+func (s *Session) Hear(room string) error {
+	h := s.ns.hub
+	if h.rooms == nil || s.In(room) {
+		return nil
+	}
+	var now atomic.Bool // it did not take any time
+	m := &meeting{greenlet: s.greenlet}
+	h.rooms.Hear(s.ns.name, room, func() {
+		now.Store(true)
+		m.over()
+	})
+	if now.Load() {
+		return nil
+	}
+	return m.wait(hearWithin)
 }
 
 // Op is what a [NodeRequest] asks for.
@@ -133,6 +173,14 @@ func (n node) Namespaces() []*Namespace           { return n.hub.Namespaces() }
 func (n node) Observe(o Observer) (cancel func()) { return n.hub.Observe(o) }
 func (n node) Count(reason string)                { n.hub.Count(reason) }
 func (n node) Logger() *slog.Logger               { return n.hub.log }
+
+// KeepsFor implements [Node].
+func (n node) KeepsFor() time.Duration {
+	if rec := n.hub.opts.Recovery; rec != nil {
+		return rec.MaxDisconnection
+	}
+	return 0
+}
 
 // Serve implements [Node].
 func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {

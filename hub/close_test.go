@@ -33,7 +33,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		"/stubborn": func(s *Session) error {
 			return errors.Join(s.Greenlet().Sleep(time.Hour), s.Greenlet().Sleep(time.Hour))
 		},
-		"/relay":      Relay(RelayOptions{}),
+		"/relay":      Relay(RelayOptions{}).Serve,
 		"/middleware": chatter,
 	}
 	var mu sync.Mutex

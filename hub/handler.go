@@ -25,7 +25,8 @@ import (
 //	"disconnect"     func(*Session): it has ended
 //	"*"              like the others: what has no handler of its own, which is refused otherwise
 //
-// The signatures are checked once, by [Hub.Handle] or [Session.Serve].
+// A session that is handled by a table has no stack while its client is silent, which makes it less than half as
+// large as one whose handler loops over [Session.Events]. The signatures are checked once, by [Hub.Handle] or [Session.Serve].
 type Events map[string]any
 
 var (
@@ -47,10 +48,19 @@ func handlerFunc(handler any) (func(*Session) error, error) {
 			return nil, errors.New("a nil handler")
 		}
 		return func(s *Session) error { h(s); return nil }, nil
+	case *RelayHandler:
+		if h == nil {
+			return nil, errors.New("a nil handler")
+		}
+		return h.start, nil
 	case Events:
-		return h.compile()
+		t, err := h.compile()
+		if err != nil {
+			return nil, err
+		}
+		return t.start, nil
 	}
-	return nil, fmt.Errorf("%T: want func(*hub.Session) error or hub.Events", handler)
+	return nil, fmt.Errorf("%T: want func(*hub.Session) error, hub.Events or hub.Relay", handler)
 }
 
 // table is an [Events] whose signatures were checked.
@@ -62,14 +72,14 @@ type table struct {
 	disconnect    func(*Session)
 }
 
-func (e Events) compile() (func(*Session) error, error) {
-	t := table{events: make(map[string]*line, len(e))}
+func (e Events) compile() (*table, error) {
+	t := &table{events: make(map[string]*line, len(e))}
 	for name, fn := range e {
 		if err := t.add(name, fn); err != nil {
 			return nil, err
 		}
 	}
-	return t.run, nil
+	return t, nil
 }
 
 // add takes one line of an [Events].
@@ -105,14 +115,43 @@ func (t *table) add(name string, fn any) error {
 	return nil
 }
 
-// run is the handler of a session.
+// served is a session whose events a table handles.
+type served struct {
+	t     *table
+	s     *Session
+	spent map[*line]bool // handlers for once that have had theirs
+}
+
+// run handles a session's events until there are no more.
 func (t *table) run(s *Session) error {
-	if t.disconnect != nil {
-		defer func() {
-			s.dismiss("server namespace disconnect", nil, false) // a handler has panicked
-			t.disconnect(s)
-		}()
+	r := &served{t: t, s: s}
+	defer r.over()
+	if err := r.begin(); err != nil {
+		return err
 	}
+	for ev := range s.Events() {
+		r.handle(ev)
+	}
+	return nil
+}
+
+// start is the handler of a session that rests between its events.
+func (t *table) start(s *Session) error {
+	r := &served{t: t, s: s}
+	defer func() {
+		if !s.rests {
+			r.over()
+		}
+	}()
+	if err := r.begin(); err != nil {
+		return err
+	}
+	s.passedOver(r)
+	return s.rest(r)
+}
+
+func (r *served) begin() error {
+	t, s := r.t, r.s
 	if t.disconnecting != nil {
 		s.OnDisconnecting(func(reason string) { t.disconnecting(s, reason) })
 	}
@@ -123,29 +162,36 @@ func (t *table) run(s *Session) error {
 			return err
 		}
 	}
-	var spent map[*line]bool // handlers for once that have had theirs
-	for ev := range s.Events() {
-		ln := t.events[ev.Name]
-		if ln == nil || spent[ln] {
-			ln = t.rest
-		}
-		if ln == nil || spent[ln] {
-			ev.Refuse(refusal("unknown_event", "no such event: %q", clip(ev.Name)))
-			continue
-		}
-		if ln.once {
-			if spent == nil {
-				spent = make(map[*line]bool)
-			}
-			spent[ln] = true
-		}
-		ln.run(s, ev)
-	}
 	return nil
 }
 
+func (r *served) handle(ev *Event) {
+	ln := r.t.events[ev.Name]
+	if ln == nil || r.spent[ln] {
+		ln = r.t.rest
+	}
+	if ln == nil || r.spent[ln] {
+		ev.Refuse(refusal("unknown_event", "no such event: %q", clip(ev.Name)))
+		return
+	}
+	if ln.once {
+		if r.spent == nil {
+			r.spent = make(map[*line]bool)
+		}
+		r.spent[ln] = true
+	}
+	ln.run(r.s, ev)
+}
+
+func (r *served) over() {
+	if r.t.disconnect != nil {
+		r.s.dismiss("server namespace disconnect", nil, false) // a handler has panicked
+		r.t.disconnect(r.s)
+	}
+}
+
 // Serve runs a table for the rest of the session, whose functions can share the variables of the handler that calls
-// it. It returns when the client has left, or "connect" has failed; an error of [Hub.Handle] says what is wrong with
+// it, and whose stack they leave in place. It returns when the client has left, or "connect" has failed; an error of [Hub.Handle] says what is wrong with
 // the table. Node.js: socket.on in a connection handler.
 //
 //	h.Handle("/", func(s *hub.Session) error {
@@ -153,11 +199,11 @@ func (t *table) run(s *Session) error {
 //		return s.Serve(hub.Events{"count": func() int { n++; return n }})
 //	})
 func (s *Session) Serve(e Events) error {
-	run, err := e.compile()
+	t, err := e.compile()
 	if err != nil {
 		return err
 	}
-	return run(s)
+	return t.run(s)
 }
 
 // line handles the events of one name.

@@ -27,20 +27,23 @@ type Hub struct {
 	counters counters
 	dedup    dedup
 	retained retained
-	epoch    string // names this run of the hub
+	epoch    string      // names this run of the hub
+	rooms    RoomAdapter // nil: every message of other nodes comes
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	families   []*Family
 	children   int // namespaces made for families
 
-	taps          atomic.Pointer[[]*tap]
-	tapsMu        sync.Mutex
-	observers     atomic.Pointer[[]*Observer]
-	watches       atomic.Pointer[[]*roomWatch]
-	prefixWatches atomic.Pointer[[]*roomWatch]
-	counts        atomic.Pointer[[]*countWatch]
-	observersMu   sync.Mutex // for changes of these lists
+	taps           atomic.Pointer[[]*tap]
+	tapsMu         sync.Mutex
+	observers      atomic.Pointer[[]*Observer]
+	watches        atomic.Pointer[[]*roomWatch]
+	prefixWatches  atomic.Pointer[[]*roomWatch]
+	sessionWatches atomic.Pointer[[]*sessionWatch]
+	counts         atomic.Pointer[[]*countWatch]
+	observersMu    sync.Mutex // for changes of these lists
+	wants          wants
 
 	inFlight atomic.Int64 // deliveries posted to loops and not yet run
 	sessions atomic.Int64
@@ -70,6 +73,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h.loops = loops
 	if o.Adapter != nil {
+		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}
@@ -141,7 +145,7 @@ func (h *Hub) SessionCount() int { return int(h.sessions.Load()) }
 func (h *Hub) Saturated() bool { return h.inFlight.Load() > saturation }
 
 // Handle registers what runs for every session of a namespace: a func(*Session) error, straight-line
-// code in the session's own greenlet, or a table of [Events]. The namespace is created if need be.
+// code in the session's own greenlet, a table of [Events], or [Relay]. The namespace is created if need be.
 // A handler of the wrong shape, and a second one for a namespace ([ErrHandled]), is an error and is logged
 // as well.
 func (h *Hub) Handle(namespace string, handler any) error {

@@ -105,17 +105,25 @@ func (s *Session) Events() iter.Seq[*Event] {
 	}
 }
 
-func (s *Session) next() (*Event, error) {
+// unstash takes the next event that Wait has passed over, nil if there is none.
+func (s *Session) unstash() *Event {
 	in := &s.inbox
-	if len(in.stash) > 0 {
-		ev := in.stash[0]
-		in.stash[0] = nil
-		in.stash = in.stash[1:]
-		s.took(ev)
+	if len(in.stash) == 0 {
+		return nil
+	}
+	ev := in.stash[0]
+	in.stash[0] = nil
+	in.stash = in.stash[1:]
+	s.took(ev)
+	return ev
+}
+
+func (s *Session) next() (*Event, error) {
+	if ev := s.unstash(); ev != nil {
 		return ev, nil
 	}
 	for {
-		ev, err := in.queue.Get(s.greenlet)
+		ev, err := s.inbox.queue.Get(s.greenlet)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,6 +98,7 @@ func (ns *Namespace) add(s *Session) bool {
 		return false
 	}
 	ns.sessions[s.id] = s
+	ns.tellSessionName(s.id, true)
 	ns.hub.sessions.Add(1)
 	return true
 }
@@ -105,8 +108,10 @@ func (ns *Namespace) rename(s *Session, id string) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	delete(ns.sessions, s.id)
+	ns.tellSessionName(s.id, false)
 	s.id = id
 	ns.sessions[id] = s
+	ns.tellSessionName(id, true)
 	s.greenlet.SetName(sessionGreenlet + id)
 }
 
@@ -114,6 +119,7 @@ func (ns *Namespace) remove(s *Session) {
 	ns.mu.Lock()
 	if ns.sessions[s.id] == s { // not its successor of the same name, see Identifier
 		delete(ns.sessions, s.id)
+		ns.tellSessionName(s.id, false)
 	}
 	empty := ns.made && len(ns.sessions) == 0
 	ns.mu.Unlock()
@@ -180,6 +186,13 @@ func (ns *Namespace) Rooms() []string {
 		}
 	}
 	return out
+}
+
+// roomList lists all rooms, the hub's own too.
+func (ns *Namespace) roomList() []*Room {
+	ns.mu.RLock()
+	defer ns.mu.RUnlock()
+	return slices.Collect(maps.Values(ns.rooms))
 }
 
 // RoomCount is the number of rooms that have members or history.

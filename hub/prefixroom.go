@@ -170,7 +170,7 @@ func (s *Session) Prefixes() (list []string) {
 // WatchPrefixes is [Hub.WatchRooms] for prefixes: fn is called when the first session on this node joins a prefix,
 // with live true, and when the last has left it. Prefixes that are joined already are told before WatchPrefixes returns.
 func (h *Hub) WatchPrefixes(fn func(namespace, prefix string, live bool)) (cancel func()) {
-	w := &roomWatch{fn}
+	w := &roomWatch{fn: fn}
 	h.editPrefixWatches(func(list []*roomWatch) []*roomWatch { return append(list, w) })
 	for _, ns := range h.Namespaces() {
 		for _, r := range ns.prefixes.all() {

@@ -27,6 +27,10 @@ type RelayOptions struct {
 	MaxPrefixes int
 }
 
+// RelayHandler is what [Relay] makes: a handler for [Hub.Handle]. A session that it handles has no stack while its
+// client is silent.
+type RelayHandler struct{ opts RelayOptions }
+
 // Relay is the built-in session handler: browsers and other clients meet in rooms without any code
 // on the server. A client calls
 //
@@ -46,7 +50,7 @@ type RelayOptions struct {
 // double to the messages that follow; one whose data is null ends that. A join with prefix is for all rooms whose names
 // start like that, those to come included, if [RelayOptions].MayJoinPrefix lets it: the session gets their messages
 // and is present in none of them. What it gets as retained is then a list.
-func Relay(o RelayOptions) func(*Session) error {
+func Relay(o RelayOptions) *RelayHandler {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
 	}
@@ -68,18 +72,33 @@ func Relay(o RelayOptions) func(*Session) error {
 	if o.MaxPrefixes == 0 {
 		o.MaxPrefixes = 8
 	}
-	return func(s *Session) error {
-		r := &relay{opts: &o, s: s, tokens: float64(o.Burst)}
-		// No call parks, and all of them decode and encode JSON, which takes more stack than
-		// thousands of sessions should hold on to.
-		s.greenlet.OnLoop(r.introduce)
-		serve := r.serve
-		for ev := range s.Events() {
-			r.ev = ev
-			s.greenlet.OnLoop(serve)
-		}
-		return nil
+	return &RelayHandler{o}
+}
+
+// Serve runs the relay for the rest of the session, within a handler whose stack it leaves in place, as [Session.Serve]
+// does a table. It returns when the client has left.
+func (h *RelayHandler) Serve(s *Session) error {
+	r := h.begin(s)
+	serve := r.serve // on the loop's stack: to decode and encode JSON takes more than thousands of sessions should hold on to
+	for ev := range s.Events() {
+		r.hear(ev)
+		r.ev = ev
+		s.greenlet.OnLoop(serve)
 	}
+	return nil
+}
+
+// start is the handler of a session that rests between its events.
+func (h *RelayHandler) start(s *Session) error {
+	r := h.begin(s)
+	s.passedOver(r)
+	return s.rest(r)
+}
+
+func (h *RelayHandler) begin(s *Session) *relay {
+	r := &relay{opts: &h.opts, s: s, tokens: float64(h.opts.Burst)}
+	s.greenlet.OnLoop(r.introduce)
+	return r
 }
 
 // relay is the state of one session.
@@ -106,6 +125,29 @@ func (r *relay) introduce() {
 		}
 	}
 }
+
+// hear has a join wait until other nodes' messages to its room come, so that none is missed between it and its ack. The
+// session's calls keep their order: they wait behind it.
+func (r *relay) hear(ev *Event) {
+	if ev.Name != "join" || r.s.ns.hub.rooms == nil {
+		return
+	}
+	var room string
+	raw := ev.Raw()
+	if len(raw) == 0 || len(raw) > 1 && bytes.Contains(raw[1], []byte("prefix")) || ev.Args(&room) != nil || CheckRoom(room) != nil {
+		return
+	}
+	_ = r.s.Hear(room) // who waits in vain joins all the same
+}
+
+// handle serves a call in a session that rests, on a stack that is not the session's to keep. Only a join may park.
+func (r *relay) handle(ev *Event) {
+	r.hear(ev)
+	r.ev = ev
+	r.serve()
+}
+
+func (r *relay) over() {}
 
 func (r *relay) serve() {
 	ev := r.ev

@@ -35,6 +35,7 @@ type Session struct {
 
 	accepted  bool
 	recovered bool
+	rests     bool // the greenlet goes on without it
 }
 
 // past is what stays readable of a session that has ended.
@@ -89,7 +90,11 @@ func (s *Session) main(handler func(*Session) error) func(*coop.Greenlet) error 
 		if !s.admit() {
 			return nil
 		}
-		if err := handler(s); err != nil {
+		err := handler(s)
+		if s.rests {
+			return err
+		}
+		if err != nil {
 			s.failed(err)
 		}
 		return nil
@@ -179,8 +184,11 @@ func (s *Session) failed(err error) {
 	}
 }
 
-// finish ends the session when its handler has returned, failed or panicked.
+// finish ends the session when its handler has returned, failed or panicked, unless its events are still to be handled.
 func (s *Session) finish() {
+	if s.rests {
+		return
+	}
 	s.dismiss("server namespace disconnect", errMiddlewarePanicked, false)
 	s.ns.remove(s)
 	if s.ticket != nil {

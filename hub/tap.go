@@ -1,24 +1,28 @@
 package hub
 
+import "slices"
+
 // tap sees every room message; see [Hub.Tap].
 type tap struct{ fn func(*Message) }
+
+// TapWanted is [Hub.Tap] for one who says by [Hub.Want] what it wants to hear. Where an [Adapter] does not bring every
+// message of other nodes, it brings those; messages of this node are all shown.
+func (h *Hub) TapWanted(fn func(*Message)) (cancel func()) {
+	t := &tap{fn}
+	h.editTaps(func(taps []*tap) []*tap { return append(taps, t) })
+	return func() {
+		h.editTaps(func(taps []*tap) []*tap { return slices.DeleteFunc(taps, func(x *tap) bool { return x == t }) })
+	}
+}
 
 // Tap calls fn with every message that a room sequences, in the room's order, from whichever
 // goroutine publishes. The room is locked meanwhile: fn must neither block nor call the hub back,
 // and must not modify the message. cancel ends it; a call may be under way when cancel returns.
 func (h *Hub) Tap(fn func(*Message)) (cancel func()) {
-	t := &tap{fn}
-	h.editTaps(func(taps []*tap) []*tap { return append(taps, t) })
+	forget, untap := h.Want("", ""), h.TapWanted(fn)
 	return func() {
-		h.editTaps(func(taps []*tap) []*tap {
-			kept := taps[:0]
-			for _, x := range taps {
-				if x != t {
-					kept = append(kept, x)
-				}
-			}
-			return kept
-		})
+		untap()
+		forget()
 	}
 }
 

@@ -4,7 +4,8 @@ import "slices"
 
 // roomWatch is one who is told which rooms have members; see [Hub.WatchRooms].
 type roomWatch struct {
-	fn func(namespace, room string, live bool)
+	fn  func(namespace, room string, live bool)
+	own bool // the hub's own rooms are told too
 }
 
 // WatchRooms calls fn when a room gets its first member on this node, with live true, and when it loses its last.
@@ -13,11 +14,14 @@ type roomWatch struct {
 // locked meanwhile: fn must neither block nor call the hub back. cancel ends it; a call may be under way when it
 // returns. Unlike [Hub.Observe] it costs nothing but at these two moments of a room's life.
 func (h *Hub) WatchRooms(fn func(namespace, room string, live bool)) (cancel func()) {
-	w := &roomWatch{fn}
+	return h.watchRooms(&roomWatch{fn: fn})
+}
+
+func (h *Hub) watchRooms(w *roomWatch) (cancel func()) {
 	h.editWatches(func(list []*roomWatch) []*roomWatch { return append(list, w) })
 	for _, ns := range h.Namespaces() {
-		for _, name := range ns.Rooms() {
-			if r := ns.lookupRoom(name); r != nil {
+		for _, r := range ns.roomList() {
+			if w.own || shown(r.name) {
 				r.tell(w)
 			}
 		}
@@ -57,10 +61,13 @@ func (r *Room) tellLive(live bool) {
 		return
 	}
 	list := r.ns.hub.watches.Load()
-	if list == nil || !shown(r.name) {
+	if list == nil {
 		return
 	}
 	for _, w := range *list {
+		if !w.own && !shown(r.name) {
+			continue
+		}
 		r.ns.hub.guard("a watch of rooms", func() { w.fn(r.ns.name, r.name, live) })
 	}
 }

@@ -3,6 +3,7 @@ package prefix
 
 import (
 	"bytes"
+	"iter"
 	"strings"
 )
 
@@ -152,6 +153,24 @@ func (m *Matches[T]) Next() *T {
 		}
 	}
 	return nil
+}
+
+// Prefixes lists the prefixes and their values, in no order. The tree must not change meanwhile.
+func (t *Tree[T]) Prefixes() iter.Seq2[string, *T] {
+	return func(yield func(string, *T) bool) { t.root.each("", yield) }
+}
+
+func (n *node[T]) each(before string, yield func(string, *T) bool) bool {
+	before += n.label
+	if n.value != nil && !yield(before, n.value) {
+		return false
+	}
+	for _, kid := range n.kids {
+		if !kid.each(before, yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // All lists the values, in no order.

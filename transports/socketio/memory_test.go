@@ -71,9 +71,12 @@ func (c *memoryClient) OnWritable(*coop.Stream) {}
 // OnClose implements [coop.StreamHandler].
 func (c *memoryClient) OnClose(*coop.Stream, error) {}
 
-func newMemoryCrowd(t testing.TB) *memoryCrowd {
+func newMemoryCrowd(t testing.TB) *memoryCrowd { return newMemoryCrowdOf(t, quietHandler) }
+
+func newMemoryCrowdOf(t testing.TB, handler any) *memoryCrowd {
+	t.Helper()
 	f := serve(t, settings{hub: hub.Options{MaxRooms: -1}, server: Options{Engine: engineio.Options{PingInterval: noPings, MaxSessions: 1 << 20, MaxPending: 1 << 20}}})
-	f.handle(t, "/", quietHandler)
+	f.handle(t, "/", handler)
 	r, err := http.NewRequest("GET", "/socket.io/?EIO=4&transport=websocket", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +137,31 @@ func TestMemoryIsLinearAtScale(t *testing.T) {
 			t.Errorf("a session costs %d bytes at %d, want at most %d", each, n, memoryPerSession)
 		}
 		before, from = now, n
+	}
+}
+
+// memoryPerResting is what a session whose handler is a table, or Relay, may cost: it has no stack while it waits.
+const memoryPerResting = 5 << 9
+
+// The sessions that rest cost half of those that wait on a stack, both ends of the connection included.
+func TestIdleSessionsOfTablesHaveNoStackAtScale(t *testing.T) {
+	if raceDetector || testing.Short() {
+		t.Skip("needs some memory, and no race detector")
+	}
+	table := hub.Events{"join": func(s *hub.Session, room string) bool { return s.Join(room) == nil }}
+	for name, handler := range map[string]any{"table": table, "relay": hub.Relay(hub.RelayOptions{})} {
+		t.Run(name, func(t *testing.T) {
+			const from, n = 1000, 20_000
+			c := newMemoryCrowdOf(t, handler)
+			c.grow(t, from)
+			before := memory()
+			c.grow(t, n)
+			each := (memory() - before) / (n - from)
+			t.Logf("%d bytes a session", each)
+			if each > memoryPerResting {
+				t.Errorf("a session costs %d bytes, want at most %d", each, memoryPerResting)
+			}
+		})
 	}
 }
 

@@ -24,9 +24,9 @@ const (
 	// heapMargin is how many more bytes of heap may be live when all have left than when all had left the
 	// time before: noise, less than 105 bytes a session.
 	heapMargin = 512 << 10
-	// grownMargin is what the first time may leave behind as well, for each goroutine that there was: the
-	// runtime keeps its descriptor, some 440 bytes, and tables that grew keep their size.
-	grownMargin = 768
+	// grownMargin is what the first time may leave behind as well, for each session and each goroutine that there
+	// was: tables that grew keep their size, and the runtime keeps a goroutine's descriptor, some 440 bytes.
+	grownMargin = 512
 	// maxPerSession is the most resident memory that an idle session may cost: 8 KB for the server's end, and
 	// 1 KB for the client's, a net.Conn, which is in this process as well.
 	maxPerSession = 9 << 10
@@ -189,7 +189,7 @@ func TestSessionsScale(t *testing.T) {
 }
 
 // comeAndGo is one round, after which everything must be as it was before, but for some bytes of heap.
-func (f *fixture) comeAndGo(t *testing.T, before usage, perGoroutine int) {
+func (f *fixture) comeAndGo(t *testing.T, before usage, kept int) {
 	t.Helper()
 	c := f.gather(t, scaleSessions)
 	f.left(t, scaleSessions)
@@ -209,7 +209,7 @@ func (f *fixture) comeAndGo(t *testing.T, before usage, perGoroutine int) {
 
 	c.leave(t)
 	f.empty(t)
-	margin := uint64(heapMargin + perGoroutine*idle.goroutines)
+	margin := uint64(heapMargin + kept*(scaleSessions+idle.goroutines))
 	after := f.measure()
 	for deadline := time.Now().Add(patience); !after.like(before, margin); after = f.measure() {
 		if time.Now().After(deadline) {

@@ -29,7 +29,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := h.Handle("/", serve); err != nil {
+	if err := h.Handle("/", table); err != nil {
 		log.Fatal(err)
 	}
 	var options socketio.Options
@@ -44,19 +44,9 @@ func main() {
 	log.Fatal(http.Serve(io.Listener(l, nil), io))
 }
 
-// serve is one client's session, in a greenlet of its own.
-func serve(s *hub.Session) {
-	var room, msg string
-	var x json.RawMessage
-	for ev := range s.Events() {
-		switch {
-		case ev.Match("join", &room):
-			s.Join(room)
-			ev.Ack("ok")
-		case ev.Match("pub", &room, &msg):
-			s.Hub().To(room).Emit("msg", msg)
-		case ev.Match("echo", &x):
-			ev.Ack(x)
-		}
-	}
+// table handles a client's events. A session of a table has no stack while its client is silent.
+var table = hub.Events{
+	"join": func(s *hub.Session, room string) (string, error) { return "ok", s.Join(room) },
+	"pub":  func(s *hub.Session, room, msg string) error { return s.Hub().To(room).Emit("msg", msg) },
+	"echo": hub.Reply(func(_ *hub.Session, x json.RawMessage) (json.RawMessage, error) { return x, nil }),
 }
