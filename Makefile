@@ -58,8 +58,8 @@ loadtests/peers/nodejs/node_modules/.package-lock.json: loadtests/peers/nodejs/p
 	npm ci --no-audit --no-fund --prefix loadtests/peers/nodejs
 	@touch $@
 
-bench-zeromq: ## the ZeroMQ bridge beside libzmq, as a table and docs/zeromq-benchmarks.md (libzmq3-dev, python3-zmq)
-	@$(GO) run ./loadtests/zeromq -write docs/zeromq-benchmarks.md
+bench-zeromq: ## the ZeroMQ bridge beside libzmq, as a table and docs/zeromq-benchmarks.md (ARGS='-rows egress -rounds 5'; libzmq3-dev, python3-zmq)
+	@$(GO) run ./loadtests/zeromq -write docs/zeromq-benchmarks.md $(ARGS)
 
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s

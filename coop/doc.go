@@ -37,7 +37,9 @@
 //  3. Timers that are due, by deadline, equal deadlines in the order in which they were set. A timer that is
 //     set during this phase waits for the next one. A timer that wakes a greenlet makes it ready; it
 //     runs in the next tick.
-//  4. Flushers: what was queued with [Loop.QueueFlush] before this phase began.
+//  4. Flushers: what was queued with [Loop.QueueFlush] before this phase began, first in, first out. Of a long batch
+//     512 run, or as many more as it takes to have as much time as all else had since the last share; the others
+//     run in the next ticks, before what is queued meanwhile.
 //  5. I/O: the handlers of streams that have something to read or room to write; then OnClose of those
 //     that have been closed.
 //

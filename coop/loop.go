@@ -82,6 +82,7 @@ type Loop struct {
 	flushers []Flusher
 	flushing []Flusher // the batch being run
 	flushAt  int
+	flushed  time.Duration // when the loop left the batch, to go on with it in the next tick
 
 	fewFlushers thrift
 	fewStreams  thrift
@@ -241,7 +242,8 @@ func (l *Loop) publishStats() {
 }
 
 // QueueFlush has f.Flush called once, at the end of this tick, before I/O is polled; at the end of the
-// next one if this tick's flushers run already. The caller sees to it that f is not queued twice.
+// next one if this tick's flushers run already. In a tick 512 are called, or more if all else takes longer than they do, and
+// the others in the next ticks, first queued, first called. The caller sees to it that f is not queued twice.
 // Loop only.
 func (l *Loop) QueueFlush(f Flusher) { l.flushers = append(l.flushers, f) }
 
@@ -300,6 +302,7 @@ func (l *Loop) reportPanic(p *PanicError) {
 // no known state and is closed.
 func (l *Loop) abandon(cause error) {
 	l.current = nil
+	l.flushed = l.clock.Now()
 	if l.observer != nil {
 		l.observer.broke()
 	}
@@ -332,14 +335,28 @@ func (l *Loop) tick() {
 	}
 }
 
+// flushShare is how many flushers of a long batch run in a tick. Thousands of writes take tens of milliseconds. Nobody else
+// should wait for all of them, and what comes in meanwhile, such as the next message for the same thousands, shares the
+// writes that are still to be done.
+const flushShare = 512
+
 func (l *Loop) runFlushers() {
-	if l.flushAt == len(l.flushing) {
-		if len(l.flushers) == 0 {
-			return
-		}
+	var began, others time.Duration // others: what the rest of the loop has taken since it left this batch
+	if l.flushAt < len(l.flushing) {
+		began = l.clock.Now()
+		others = began - l.flushed
+	} else if len(l.flushers) > 0 {
 		l.flushing, l.flushers, l.flushAt = l.flushers, l.flushing[:0], 0
+	} else {
+		return
 	}
-	for l.flushAt < len(l.flushing) {
+	for end := l.flushAt + flushShare; l.flushAt < len(l.flushing); {
+		if l.flushAt == end && l.phase == running {
+			if l.flushed = l.clock.Now(); l.flushed-began >= others {
+				return
+			}
+			end += flushShare // as much time as others, or more would gather for the last ones than they can take
+		}
 		f := l.flushing[l.flushAt]
 		l.flushing[l.flushAt] = nil
 		l.flushAt++
@@ -361,7 +378,7 @@ func (l *Loop) runIO() {
 		if l.table.open == 0 {
 			break
 		}
-		if l.skipped++; l.skipped < maxSkipped && l.Now()-l.polled < maxUnpolled && len(l.again) == 0 {
+		if l.skipped++; l.skipped < maxSkipped && l.Now()-l.polled < maxUnpolled && len(l.again) == 0 && l.flushAt == len(l.flushing) {
 			break
 		}
 		l.pollNow()
@@ -375,7 +392,7 @@ func (l *Loop) runIO() {
 }
 
 func (l *Loop) hasWork() bool {
-	return l.ready.n > 0 || l.inbox.filled.Load() || len(l.flushers) > 0 ||
+	return l.ready.n > 0 || l.inbox.filled.Load() || len(l.flushers) > 0 || l.flushAt < len(l.flushing) ||
 		len(l.again) > 0 || len(l.fetching) > 0 || len(l.ending) > 0 || l.halt ||
 		l.phase != running && l.live.newest == nil
 }

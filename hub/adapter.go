@@ -29,9 +29,10 @@ type Node interface {
 	// Serve does what another node asks for, and never blocks. With a reply, it calls that, from any goroutine,
 	// for what there is to answer, in the end with Done set.
 	Serve(r *NodeRequest, reply func(NodeReply))
-	// Namespaces lists those there are, by name; Observe tells of those that come and go, and of rooms, as
-	// [Hub.Observe] does.
+	// Namespaces lists those there are, by name, and Namespace finds one, or nil; Observe tells of those that come and go,
+	// and of rooms, as [Hub.Observe] does.
 	Namespaces() []*Namespace
+	Namespace(name string) *Namespace
 	Observe(o Observer) (cancel func())
 	// WatchDemand tells d what this node wants to hear of others, first of what there is already, until cancel is
 	// called; see [Hub.WatchRooms].
@@ -89,6 +90,7 @@ const (
 	OpDisconnect           // end their sessions for Reason, with the whole connection if CloseConn
 	OpSessions             // reply with Sessions
 	OpServer               // Payload is for [Namespace.OnServer]; reply, if there is one, with an answer of its own
+	OpRooms                // reply with Rooms
 )
 
 // NodeRequest is one thing that a hub asks all other nodes to do. Read-only.
@@ -109,15 +111,19 @@ type NodeRequest struct {
 	Timeout   time.Duration
 }
 
+// Unnamed is what a node is called that does not say its name: one of Node.js, with some adapters.
+const Unnamed = "?"
+
 // NodeReply is a part of a node's answer to a [NodeRequest].
 type NodeReply struct {
-	Node     string
+	Node     string     // [Unnamed] if it is not known
 	Asked    int        // how many clients were asked, told once all of them are
 	Answers  []Answer   // what they said, or the node itself, as it comes
 	Missing  []string   // sessions that did not answer in time
 	Sessions []Snapshot // they have no methods until a hub has taken them
-	Done     bool       // nothing follows from that node
-	Last     bool       // nor from any other: no node is waited for any more
+	Rooms    []string
+	Done     bool // nothing follows from that node
+	Last     bool // nor from any other: no node is waited for any more
 }
 
 // elsewhere asks the other nodes to do what t does here. With g, it collects their replies until it is closed.
@@ -170,6 +176,7 @@ type node struct{ hub *Hub }
 
 func (n node) Name() string                       { return n.hub.opts.Node }
 func (n node) Namespaces() []*Namespace           { return n.hub.Namespaces() }
+func (n node) Namespace(name string) *Namespace   { return n.hub.lookup(name) }
 func (n node) Observe(o Observer) (cancel func()) { return n.hub.Observe(o) }
 func (n node) Count(reason string)                { n.hub.Count(reason) }
 func (n node) Logger() *slog.Logger               { return n.hub.log }
@@ -219,6 +226,11 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	case OpServer:
 		ns.serve(r.Payload, reply)
 		return
+	case OpRooms:
+		if reply != nil {
+			reply(NodeReply{Node: n.Name(), Rooms: ns.roomsHere(), Done: true})
+			return
+		}
 	}
 	if reply != nil {
 		reply(NodeReply{Node: n.Name(), Done: true})

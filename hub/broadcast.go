@@ -285,11 +285,17 @@ type part struct {
 	offset uint64
 }
 
+// post gives the loops that want it a copy of d, made for the first of them: what nobody here hears allocates none.
 func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
-	d.hub = h
+	var job *delivery
 	for i, l := range h.loops.All() {
 		if !wanted(i) {
 			continue
+		}
+		if job == nil {
+			whole := *d
+			whole.hub = h
+			job = &whole
 		}
 		h.inFlight.Add(1)
 		if d.ask != nil {
@@ -298,7 +304,7 @@ func (d *delivery) post(h *Hub, wanted func(loop int) bool) {
 		if d.recovery != nil {
 			d.recovery.posted[i] = d.seq
 		}
-		if !l.PostJob(d) {
+		if !l.PostJob(job) {
 			h.inFlight.Add(-1)
 			if d.ask != nil {
 				d.ask.step()

@@ -72,12 +72,12 @@ func (e *emptyRooms) has(r *Room) bool {
 // emptiedLocked is called when r may be without members, its lock held. It returns what the caller gives
 // to [Namespace.drop] after unlocking: r itself when it has nothing worth keeping, or others that it
 // has pushed out.
-func (r *Room) emptiedLocked() (over []*Room) {
+func (r *Room) emptiedLocked(now time.Time) (over []*Room) {
 	switch {
 	case r.members > 0 || r.dead || r == r.ns.all:
 		return nil
 	case r.history.len() > 0:
-		return r.ns.empty.keep(r, r.ns.hub.now(), &r.ns.hub.opts)
+		return r.ns.empty.keep(r, now, &r.ns.hub.opts)
 	}
 	return []*Room{r}
 }

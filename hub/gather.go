@@ -17,7 +17,7 @@ const defaultWithin = 5 * time.Second
 // MissingError says whose answers are missing from a result, which holds the others.
 type MissingError struct {
 	Sessions []string // ids of the clients that did not answer, in order
-	Nodes    []string // nodes that did not answer, or not for all of their clients, in order
+	Nodes    []string // nodes that did not answer, or not for all of their clients, in order; [Unnamed] for each without a name
 	Err      error    // why: [coop.ErrTimeout], or [ErrGone] when all of the clients missing have left
 }
 
@@ -27,8 +27,12 @@ func (e *MissingError) Error() string {
 	if n := len(e.Sessions); n > 0 {
 		parts = append(parts, some(e.Sessions, plural(n, "session")))
 	}
-	if n := len(e.Nodes); n > 0 {
-		parts = append(parts, some(e.Nodes, plural(n, "node")))
+	named := slices.DeleteFunc(slices.Clone(e.Nodes), func(n string) bool { return n == Unnamed })
+	if n := len(named); n > 0 {
+		parts = append(parts, some(named, plural(n, "node")))
+	}
+	if n := len(e.Nodes) - len(named); n > 0 {
+		parts = append(parts, plural(n, "node")+" without a name")
 	}
 	return fmt.Sprintf("no answer of %s: %v", strings.Join(parts, " and "), e.Err)
 }
@@ -62,6 +66,7 @@ type gather struct {
 
 	answers  []Answer
 	sessions []Snapshot
+	rooms    []string
 	missing  []string
 	tooLate  bool // one of those missing may be there still
 }
@@ -158,6 +163,7 @@ func (g *gather) reply(r NodeReply) {
 		s.Node, s.hub = r.Node, g.hub
 		g.sessions = append(g.sessions, s)
 	}
+	g.rooms = append(g.rooms, r.Rooms...)
 	g.missing = append(g.missing, r.Missing...)
 	g.tooLate = g.tooLate || len(r.Missing) > 0
 	if r.Last {

@@ -199,7 +199,9 @@ func (r *served) over() {
 //		return s.Serve(hub.Events{"count": func() int { n++; return n }})
 //	})
 func (s *Session) Serve(e Events) error {
-	t, err := e.compile()
+	var t *table
+	var err error
+	s.greenlet.OnLoop(func() { t, err = e.compile() }) // it takes more stack than a session should hold on to
 	if err != nil {
 		return err
 	}

@@ -117,6 +117,21 @@ func (r *Request) Header() http.Header {
 	return h
 }
 
+// WithHeader returns the request with other headers: for transports that are told of a request, and did not see it.
+func (r Request) WithHeader(h http.Header) *Request {
+	var b []byte
+	for _, name := range sortedNames(nil, h) {
+		for _, v := range h[name] {
+			b = appendHeader(b, lineBreaks.Replace(name), lineBreaks.Replace(v))
+		}
+	}
+	r.headers = string(b)
+	return &r
+}
+
+// lineBreaks are what no header of HTTP can hold.
+var lineBreaks = strings.NewReplacer("\r", " ", "\n", " ")
+
 // Query returns the parameters of the URL; a new map each time. What is malformed is left out.
 func (r *Request) Query() url.Values {
 	_, query, _ := strings.Cut(r.URL, "?")

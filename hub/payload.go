@@ -38,7 +38,12 @@ var (
 // also inside []any and map[string]any, become attachments (the slices are kept, not copied: do not
 // modify them afterwards).
 func EncodeArgs(event string, args ...any) (Payload, error) {
-	e := argEncoder{buf: make([]byte, 0, len(event)+sizeOf(args))}
+	return encodeEvent(event, args, 0)
+}
+
+// encodeEvent is EncodeArgs that leaves room for so many more bytes.
+func encodeEvent(event string, args []any, more int) (Payload, error) {
+	e := argEncoder{buf: make([]byte, 0, len(event)+sizeOf(args)+more)}
 	e.buf = append(e.buf, '[')
 	e.buf = appendString(e.buf, event)
 	return e.finish(args, true)

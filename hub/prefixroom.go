@@ -117,7 +117,7 @@ func (ns *Namespace) emitAway(room string, m *Message, d *delivery) {
 		r := ns.lockRoom(room)
 		defer r.mu.Unlock()
 		r.sequence(m, d)
-		return r.emptiedLocked()
+		return r.emptiedLocked(r.ns.hub.now())
 	}())
 }
 

@@ -50,7 +50,7 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if err := checkEvent(p.Event); err != nil {
 		return "", 0, err
 	}
-	payload, err := EncodeArgs(p.Event, p.Args...)
+	payload, err := encodeEvent(p.Event, p.Args, len(p.Room)+metaBytes)
 	if err != nil {
 		return "", 0, refusal("bad_arguments", "%v", err)
 	}
@@ -114,7 +114,7 @@ func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
 	} else {
 		r.publishLocked(m, d)
 	}
-	return r.emptiedLocked()
+	return r.emptiedLocked(m.At)
 }
 
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.
@@ -122,10 +122,11 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 	if r.history.epoch == "" {
 		r.history.epoch = NewID()[:6]
 	}
-	m.ID = r.history.epoch + "-" + strconv.FormatUint(d.place(r), 10)
+	var few [48]byte
+	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), d.place(r), 10))
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.withMeta(m, "")
+	m.Payload = m.Payload.appendMeta(m, "", m.Payload.JSON)
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
@@ -143,12 +144,19 @@ func (p Payload) with(arg any) Payload {
 	return Payload{JSON: body, Attachments: p.Attachments}
 }
 
+// metaBytes is what meta takes, the room's name not included: if it is more, appending it copies.
+const metaBytes = 160
+
 // withMeta appends the last argument of a published event. epoch is whose count seq is, for other nodes, which count for
-// themselves; "" leaves it out. It is written by hand because it is most of what a small publication costs.
+// themselves; "" leaves it out.
 func (p Payload) withMeta(m *Message, epoch string) Payload {
-	b := make([]byte, 0, len(p.JSON)+len(m.Room)+160)
-	b = append(b, p.JSON[:len(p.JSON)-1]...)
-	b = append(b, `,{"room":`...)
+	return p.appendMeta(m, epoch, append(make([]byte, 0, len(p.JSON)+len(m.Room)+metaBytes), p.JSON...))
+}
+
+// appendMeta is withMeta that writes over the end of b, which holds what p.JSON does: p itself when nobody else has it. It
+// is written by hand because it is most of what a small publication costs.
+func (p Payload) appendMeta(m *Message, epoch string, b []byte) Payload {
+	b = append(b[:len(b)-1], `,{"room":`...)
 	b = appendString(b, m.Room)
 	b = append(b, `,"id":`...)
 	b = appendString(b, m.ID)

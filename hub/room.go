@@ -145,7 +145,7 @@ func (s *Session) leaveSlot(slot int) {
 		r.tellLive(false)
 	}
 	posted, out := sh.posted, r.latest()
-	over := r.emptiedLocked()
+	over := r.emptiedLocked(r.ns.hub.now())
 	r.mu.Unlock()
 	if s.ticket != nil && s.accepted && s.Connected() {
 		s.ticket.depart(departure{room: r.name, since: since, until: posted, out: out})

@@ -1,18 +1,25 @@
 package hub
 
-import "greenroom/coop"
+import (
+	"encoding/json"
+
+	"greenroom/coop"
+	"greenroom/internal/msgpack"
+)
 
 // Snapshot is a session as it was a moment ago, on whichever node. Its methods address the session itself; when it
 // has ended they do nothing. Any goroutine. Node.js: RemoteSocket.
 type Snapshot struct {
-	ID         string
-	Namespace  string
-	Node       string     // where the session lives; "" for this node
-	Handshake  *Handshake // read-only
-	Rooms      []string   // without the room of the session's own id
-	Data       any        // [Session.Data] itself: what it points to belongs to the session's loop
-	Transport  string     // how the connection travels now: "websocket", "polling"; "" when it does not say
-	Connection string     // names the connection, which all its namespaces share; not a secret
+	ID        string
+	Namespace string
+	Node      string     // where the session lives; "" for this node
+	Handshake *Handshake // read-only
+	Rooms     []string   // without the room of the session's own id
+	// Data is [Session.Data] itself on this node: what it points to belongs to the session's loop. Of another node it is
+	// what that has made of it, a json.RawMessage; nil if nothing could be.
+	Data       any
+	Transport  string // how the connection travels now: "websocket", "polling"; "" when it does not say
+	Connection string // names the connection, which all its namespaces share; not a secret
 
 	hub *Hub
 }
@@ -82,7 +89,11 @@ func (t Target) rollOn(l *coop.Loop, g *gather) {
 	var found []Snapshot
 	for _, s := range t.on(l) {
 		if s.accepted && s.Connected() {
-			found = append(found, s.Snapshot())
+			snap := s.Snapshot()
+			if g.sink != nil {
+				snap.Data = s.encodedData()
+			}
+			found = append(found, snap)
 		}
 	}
 	g.mu.Lock()
@@ -91,4 +102,21 @@ func (t Target) rollOn(l *coop.Loop, g *gather) {
 	}
 	g.mu.Unlock()
 	g.step()
+}
+
+// encodedData is the session's data for another node: as JSON, in which binary values are objects as Node.js has them
+// there, {"type":"Buffer","data":[…]}. On the loop, to which what Data points to belongs.
+func (s *Session) encodedData() any {
+	if s.Data == nil {
+		return nil
+	}
+	p, err := encodeAck(s.Data)
+	if err == nil && len(p.Attachments) > 0 {
+		p.JSON, err = msgpack.Text(p.JSON, p.Attachments)
+	}
+	if err != nil {
+		s.ns.hub.Count("session_data_not_encodable")
+		return nil
+	}
+	return json.RawMessage(p.JSON[1 : len(p.JSON)-1])
 }

@@ -26,6 +26,19 @@ func parse(t *testing.T, args ...string) (c cli) {
 
 // TestFlagsAndEnvironment: every flag, its environment variable, and its default.
 func TestFlagsAndEnvironment(t *testing.T) {
+	// One parser for all, which begins every time with the defaults: making it takes longer than what it is asked.
+	var c cli
+	parser, err := newParser(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parse := func(t *testing.T, args ...string) cli {
+		t.Helper()
+		if _, err := parser.Parse(args); err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		return c
+	}
 	for _, f := range []struct {
 		command, flag, env string
 		standard, value    any
@@ -66,6 +79,18 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--worker-timeout", "GREENROOM_WORKER_TIMEOUT", 30 * time.Second, time.Minute, "1m", func(c *cli) any { return c.Serve.Requests.WorkerTimeout }},
 		{"serve", "--max-worker-queue", "GREENROOM_MAX_WORKER_QUEUE", 10000, 5, "5", func(c *cli) any { return c.Serve.Requests.MaxWorkerQueue }},
 		{"serve", "--control-rate", "GREENROOM_CONTROL_RATE", 20000, 5, "5", func(c *cli) any { return c.Serve.Requests.ControlRate }},
+		{"serve", "--redis", "GREENROOM_REDIS", "", "redis://h", "redis://h", func(c *cli) any { return c.Serve.Redis.URL }},
+		{"serve", "--redis-adapter", "GREENROOM_REDIS_ADAPTER", "classic", "streams", "streams", func(c *cli) any { return c.Serve.Redis.Kind }},
+		{"serve", "--redis-mode", "GREENROOM_REDIS_MODE", "dynamic", "static", "static", func(c *cli) any { return c.Serve.Redis.Mode }},
+		{"serve", "--redis-prefix", "GREENROOM_REDIS_PREFIX", "socket.io", "p", "p", func(c *cli) any { return c.Serve.Redis.Prefix }},
+		{"serve", "--redis-user", "GREENROOM_REDIS_USER", "", "u", "u", func(c *cli) any { return c.Serve.Redis.User }},
+		{"serve", "--redis-password-file", "GREENROOM_REDIS_PASSWORD_FILE", "", "f", "f", func(c *cli) any { return c.Serve.Redis.PasswordFile }},
+		{"serve", "--redis-sentinel-user", "GREENROOM_REDIS_SENTINEL_USER", "", "u", "u", func(c *cli) any { return c.Serve.Redis.SentinelUser }},
+		{"serve", "--redis-sentinel-password-file", "GREENROOM_REDIS_SENTINEL_PASSWORD_FILE", "", "f", "f", func(c *cli) any { return c.Serve.Redis.SentinelPasswordFile }},
+		{"serve", "--redis-tls-ca", "GREENROOM_REDIS_TLS_CA", "", "f", "f", func(c *cli) any { return c.Serve.Redis.TLSCA }},
+		{"serve", "--redis-tls-cert", "GREENROOM_REDIS_TLS_CERT", "", "f", "f", func(c *cli) any { return c.Serve.Redis.TLSCert }},
+		{"serve", "--redis-tls-key", "GREENROOM_REDIS_TLS_KEY", "", "f", "f", func(c *cli) any { return c.Serve.Redis.TLSKey }},
+		{"serve", "--node", "GREENROOM_NODE", "", "n", "n", func(c *cli) any { return c.Serve.Redis.Node }},
 		{"serve", "--loops", "GREENROOM_LOOPS", 0, 3, "3", func(c *cli) any { return c.Serve.Loops }},
 		{"serve", "--tls-cert", "GREENROOM_TLS_CERT", "", "cert.pem", "cert.pem", func(c *cli) any { return c.Serve.TLSCert }},
 		{"serve", "--tls-key", "GREENROOM_TLS_KEY", "", "key.pem", "key.pem", func(c *cli) any { return c.Serve.TLSKey }},
@@ -211,6 +236,12 @@ func TestServeRefuses(t *testing.T) {
 		{"a log level that is none", []string{"--log-level", "loud"}, []string{"--log-level", "debug"}},
 		{"control on every interface", []string{"--zmq-control", "tcp://0.0.0.0:0"}, []string{"--zmq-control tcp://0.0.0.0:0", "--insecure"}},
 		{"workers of another scheme", []string{"--zmq-workers", "udp://127.0.0.1:1"}, []string{`--zmq-workers "udp://127.0.0.1:1"`, "tcp://host:port"}},
+		{"Redis' settings without Redis", []string{"--listen", "127.0.0.1:0", "--redis-adapter", "streams"}, []string{"--redis URL, which is missing"}},
+		{"Redis of another scheme", []string{"--listen", "127.0.0.1:0", "--redis", "http://h"}, []string{"--redis", `"http"`, "redis+cluster"}},
+		{"Sentinels without a master", []string{"--listen", "127.0.0.1:0", "--redis", "redis+sentinel://h"}, []string{"--redis", "which master"}},
+		{"Redis' certificate without its key", []string{"--listen", "127.0.0.1:0", "--redis", "rediss://h", "--redis-tls-cert", "f"}, []string{"--redis-tls-cert and --redis-tls-key"}},
+		{"Redis' authority without TLS", []string{"--listen", "127.0.0.1:0", "--redis", "redis://h", "--redis-tls-ca", "testdata"}, []string{"--redis-tls-ca"}},
+		{"a mode of another adapter", []string{"--listen", "127.0.0.1:0", "--redis", "redis://h", "--redis-mode", "static"}, []string{"--redis-adapter sharded"}},
 		{"workers without their endpoint", []string{"--listen", "127.0.0.1:0", "--workers", "/"}, []string{"--zmq-workers"}},
 		{"workers that are no namespace", []string{"--zmq-workers", "tcp://127.0.0.1:0", "--workers", "chat"}, []string{`--workers "chat"`}},
 		{"authentication by nobody", []string{"--zmq-workers", "tcp://127.0.0.1:0", "--workers-auth"}, []string{"--workers-auth", "--workers"}},

@@ -5,6 +5,7 @@
 //	greenroom listen lobby                 print what is said there
 //	greenroom keys feeds                   make keys for an encrypted ZeroMQ connection
 //	greenroom zmq doctor ENDPOINT          say what is wrong with a ZeroMQ endpoint
+//	greenroom redis doctor URL             say what keeps nodes from meeting on a Redis
 //	greenroom loadtest 127.0.0.1:3000      measure a server under load
 //	greenroom --help                       everything else
 //
@@ -39,6 +40,7 @@ type cli struct {
 	Listen   listenCmd   `cmd:"" help:"Print the messages of rooms, one a line, until interrupted."`
 	Keys     keysCmd     `cmd:"" help:"Make a key pair for CURVE, in the files that pyzmq has."`
 	Zmq      zmqCmd      `cmd:"" help:"Tools for ZeroMQ endpoints."`
+	Redis    redisCmd    `cmd:"" help:"Tools for Redis."`
 	Loadtest loadtestCmd `cmd:"" help:"Measure what a server costs under load."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

@@ -22,6 +22,9 @@ func metricsHandler(s *server) http.Handler {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		stateCollector{s}, loopCollector{s.hub.Loops(), s.watchdog},
 	)
+	if s.redis != nil {
+		reg.MustRegister(redisCollector{s.redis})
+	}
 	if s.bridge != nil {
 		reg.MustRegister(publisherCollector{s.bridge})
 		if s.bridge.Addr("pub") != "" {

@@ -16,6 +16,7 @@ import (
 	"greenroom/coop"
 	"greenroom/hub"
 	"greenroom/transports/adminui"
+	"greenroom/transports/redis"
 	"greenroom/transports/socketio"
 	"greenroom/transports/zeromq"
 	"greenroom/web"
@@ -52,6 +53,7 @@ type serveCmd struct {
 	Zmq         zmqFlags        `embed:""`
 	Subscribers subscriberFlags `embed:""`
 	Requests    requestFlags    `embed:""`
+	Redis       redisFlags      `embed:""`
 
 	LogLevel string `default:"info" enum:"debug,info,warn,error" help:"Least severe log lines to write: ${enum}."`
 	LogJSON  bool   `name:"log-json" help:"Write the log as JSON."`
@@ -121,6 +123,9 @@ func (c *serveCmd) check() error {
 	if err := c.Feeds.check(); err != nil {
 		return err
 	}
+	if err := c.Redis.check(); err != nil {
+		return err
+	}
 	if c.Loops < 0 {
 		return misuse("--loops %d: want 0 for one per core, or more", c.Loops)
 	}
@@ -182,6 +187,7 @@ type server struct {
 	sockets    *socketio.Server
 	admin      *adminui.Admin // nil unless it is asked for
 	bridge     *zeromq.Bridge
+	redis      *redis.Adapter // nil unless this node is one of several
 	http       *http.Server
 	listener   net.Listener
 	cert       *certificate // nil without TLS
@@ -202,7 +208,13 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		}
 	}()
 	o := c.Clients.hubOptions()
-	o.Loops, o.Logger = c.Loops, log
+	o.Loops, o.Logger, o.Node = c.Loops, log, c.Redis.Node
+	if s.redis, err = c.Redis.adapter(); err != nil {
+		return s, err
+	}
+	if s.redis != nil { // a nil pointer would be an adapter
+		o.Adapter = s.redis
+	}
 	if s.hub, err = hub.New(o); err != nil {
 		return s, err
 	}
@@ -324,6 +336,12 @@ func (s *server) routes() http.Handler {
 		if s.stopping.Load() {
 			plain(w, http.StatusServiceUnavailable, "stopping")
 			return
+		}
+		if s.redis != nil {
+			if err := s.redis.Ready(); err != nil {
+				plain(w, http.StatusServiceUnavailable, err.Error())
+				return
+			}
 		}
 		plain(w, http.StatusOK, "ready")
 	})

@@ -161,6 +161,8 @@ func TestServeHTTP(t *testing.T) {
 	}
 	if code, body := get(t, r.url+"/socket.io/?EIO=4&transport=polling"); code != 200 || !strings.HasPrefix(body, `0{"sid":`) {
 		t.Errorf("handshake: %d %s", code, body)
+	} else {
+		leave(t, r.url, body)
 	}
 	if code, _ := get(t, r.url+"/no/such/page"); code != 404 {
 		t.Errorf("an unknown page: %d", code)

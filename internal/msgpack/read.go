@@ -25,6 +25,8 @@ var (
 type Reader struct {
 	MaxDepth    int // of arrays and maps
 	MaxBinaries int
+	Timestamps  bool // extensions of type -1 are dates, ISO strings: so write notepack.io 3 and @msgpack/msgpack
+	Buffers     bool // binary values become what JSON.stringify makes of Node.js' Buffers, and none is left
 
 	Text     []byte   // the value as JSON
 	First    []byte   // the first element of an array, as it stands in Text
@@ -122,6 +124,17 @@ func (r *Reader) str(s []byte) error {
 }
 
 func (r *Reader) binary(b []byte) error {
+	if r.Buffers {
+		r.Text = append(r.Text, `{"type":"Buffer","data":[`...)
+		for i, c := range b {
+			if i > 0 {
+				r.Text = append(r.Text, ',')
+			}
+			r.Text = strconv.AppendUint(r.Text, uint64(c), 10)
+		}
+		r.Text = append(r.Text, "]}"...)
+		return nil
+	}
 	if len(r.Binaries) >= r.MaxBinaries {
 		return ErrTooMany
 	}
@@ -232,6 +245,11 @@ func (r *Reader) extension() error {
 		return nil
 	case kind == 0 && lead >= ext8 && lead <= ext32:
 		return r.binary(data)
+	case kind == -1 && r.Timestamps:
+		if ms, ok := timestamp(data); ok {
+			r.Text = appendDate(r.Text, ms)
+			return nil
+		}
 	}
 	r.Text = append(r.Text, '[')
 	r.Text = strconv.AppendInt(r.Text, int64(kind), 10)
@@ -272,6 +290,22 @@ func readExtension(b []byte) (lead byte, kind int8, data, rest []byte, ok bool) 
 		return 0, 0, nil, nil, false
 	}
 	return lead, int8(b[0]), b[1 : 1+size], b[1+size:], true
+}
+
+// timestamp is the time of an extension of type -1 in milliseconds (msgpack specification, "timestamp extension type").
+func timestamp(data []byte) (ms int64, ok bool) {
+	switch len(data) {
+	case 4:
+		return int64(binary.BigEndian.Uint32(data)) * 1000, true
+	case 8:
+		v := binary.BigEndian.Uint64(data)
+		return int64(v&(1<<34-1))*1000 + int64(v>>34)/1_000_000, true
+	case 12:
+		s := int64(binary.BigEndian.Uint64(data[4:]))
+		s = max(min(s, maxDate/1000+1), -maxDate/1000-1) // beyond, it is none; nor shall it wrap
+		return s*1000 + int64(binary.BigEndian.Uint32(data))/1_000_000, true
+	}
+	return 0, false
 }
 
 // undefined reports whether b begins with JavaScript's undefined, and returns what follows it.

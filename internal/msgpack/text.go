@@ -3,6 +3,7 @@ package msgpack
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -89,4 +90,28 @@ func appendYear(dst []byte, y int) []byte {
 		dst = append(dst, byte('0'+y/unit%10))
 	}
 	return dst
+}
+
+// Text returns a document without placeholders: each binary value stands in it as JSON.stringify writes Node.js' Buffers,
+// {"type":"Buffer","data":[…]}.
+func Text(doc []byte, binaries [][]byte) ([]byte, error) {
+	packed, err := Append(nil, doc, binaries)
+	if err != nil {
+		return nil, err
+	}
+	r := Reader{MaxDepth: textDepth, Buffers: true}
+	_, err = r.Read(packed)
+	return r.Text, err
+}
+
+// textDepth is as deep as encoding/json goes.
+const textDepth = 10_000
+
+// AppendText appends a string to JSON, as JSON.stringify writes it; what is no UTF-8 in it is replaced.
+func AppendText(dst []byte, s string) []byte {
+	if out, ok := appendString(dst, []byte(s)); ok {
+		return out
+	}
+	out, _ := appendString(dst, []byte(strings.ToValidUTF8(s, "\uFFFD")))
+	return out
 }

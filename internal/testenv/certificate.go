@@ -41,13 +41,13 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue writes a certificate for loopback and for names, with its key, into dir, over those that it wrote before.
+// Issue writes a certificate for loopback and for names, as a server and as a client, with its key, into dir, over those that it wrote before.
 func (a *Authority) Issue(dir string, names ...string) (certFile, keyFile string) {
 	a.t.Helper()
 	about := about("a server of tests")
 	about.DNSNames = append(names, "localhost")
 	about.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
-	about.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	about.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	key := a.newKey()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {

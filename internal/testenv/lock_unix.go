@@ -19,7 +19,7 @@ func lockFolder(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(path))
-	name := "greenroom-npm-" + hex.EncodeToString(sum[:8]) + ".lock"
+	name := "greenroom-tests-" + hex.EncodeToString(sum[:8]) + ".lock"
 	f, err := os.OpenFile(filepath.Join(os.TempDir(), name), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,8 @@ type Command struct {
 	Args []string
 	Dir  string   // default: the test's own
 	Env  []string // "NAME=value", on top of the test's environment
+	// Stdin is the process's input, as in [exec.Cmd]. Default: none.
+	Stdin io.Reader
 	// Ready waits until the process can be used, or fails; see [ReadyTCP], [ReadyHTTP], [ReadyOutput].
 	// nil: ready as soon as it runs. Its context ends with the process or after ReadyWithin.
 	Ready       func(ctx context.Context, p *Process) error
@@ -51,7 +53,7 @@ func Start(t testing.TB, c Command) *Process {
 	if p.stop == 0 {
 		p.stop = 10 * time.Second
 	}
-	cmd.Stdout, cmd.Stderr = p.out, p.out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, p.out, p.out
 	cmd.WaitDelay = 10 * time.Second // a grandchild that keeps the pipe open must not keep us
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", c.Path, err)

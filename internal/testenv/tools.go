@@ -134,13 +134,25 @@ func NPM(t testing.TB, dir string) {
 }
 
 // Build compiles a package of the main module, for example "greenroom/cmd/greenroom", also from a test of
-// a nested module, and returns the path of the program, which lives as long as the test.
+// a nested module, and returns the path of the program. All tests share one in bin/tests, which is linked again only
+// when something has changed; a program with flags of its own is the test's, and ends with it.
 func Build(t testing.TB, pkg string, flags ...string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), filepath.Base(pkg))
+	root := filepath.Join(here(t), "..", "..")
+	dir := filepath.Join(root, "bin", "tests")
+	if len(flags) > 0 {
+		dir = t.TempDir()
+	} else {
+		unlock, err := lockFolder(dir)
+		if err != nil {
+			t.Fatalf("go build %s: waiting for one's turn: %v", pkg, err)
+		}
+		defer unlock()
+	}
+	path := filepath.Join(dir, filepath.Base(pkg))
 	args := append([]string{"build", "-o", path}, flags...)
 	cmd := exec.Command("go", append(args, pkg)...)
-	cmd.Dir = filepath.Join(here(t), "..", "..")
+	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}

@@ -36,24 +36,14 @@ type result struct {
 	cpu     float64 // of the publisher
 }
 
-// egress compares what subscribers of libzmq's hear from libzmq's XPUB and from ours.
-func egress(ctx context.Context, b *bench) (lines []line, err error) {
-	for _, s := range []stream{
-		{size: 64, subscribers: 1, count: 400_000}, {size: 64, subscribers: 1, count: 400_000, meta: true},
-		{size: 1024, subscribers: 1, count: 100_000}, {size: 1024, subscribers: 1, count: 100_000, meta: true},
-		{size: 64, subscribers: 100, count: 3000}, {size: 64, subscribers: 100, count: 3000, meta: true},
-	} {
-		l, err := compare(ctx, b, s)
-		if err != nil {
-			return nil, err
-		}
-		lines = append(lines, l)
-	}
-	return lines, nil
+// egressRows compare what subscribers of libzmq's hear from libzmq's XPUB and from ours.
+var egressRows = []row{
+	egress(stream{size: 64, subscribers: 1, count: 400_000}), egress(stream{size: 64, subscribers: 1, count: 400_000, meta: true}),
+	egress(stream{size: 1024, subscribers: 1, count: 100_000}), egress(stream{size: 1024, subscribers: 1, count: 100_000, meta: true}),
+	egress(stream{size: 64, subscribers: 100, count: 3000}), egress(stream{size: 64, subscribers: 100, count: 3000, meta: true}),
 }
 
-// compare has both send s.
-func compare(ctx context.Context, b *bench, s stream) (line, error) {
+func egress(s stream) row {
 	how := "emit"
 	if s.meta {
 		how = "publish"
@@ -62,28 +52,29 @@ func compare(ctx context.Context, b *bench, s stream) (line, error) {
 	if s.subscribers > 1 {
 		l = line{Title: fmt.Sprintf("%s, %d bytes, to %d SUBs", how, s.size, s.subscribers), Unit: "µs CPU/delivery", Bar: 1, Most: true}
 	}
-	var theirs, ours []float64
-	for range b.rounds {
-		for _, who := range []struct {
-			fn   func(context.Context, string, stream) (result, error)
-			into *[]float64
-		}{{libzmq, &theirs}, {greenroom, &ours}} {
-			got, err := who.fn(ctx, b.peer, s)
-			if err != nil {
-				return l, err
-			}
-			if got.heard != s.count*s.subscribers {
-				return l, fmt.Errorf("%s: heard %d of %d", l.Title, got.heard, s.count*s.subscribers)
-			}
-			figure := float64(s.count) / got.seconds
-			if s.subscribers > 1 {
-				figure = got.cpu * 1e6 / float64(got.heard)
-			}
-			*who.into = append(*who.into, figure)
+	return row{
+		name: fmt.Sprintf("egress-%s-%d-%d", how, s.size, s.subscribers), lines: []line{l},
+		round: func(ctx context.Context, b *bench) ([]pair, error) { return compare(ctx, b, s) },
+	}
+}
+
+// compare has both send s.
+func compare(ctx context.Context, b *bench, s stream) ([]pair, error) {
+	var got [2]float64
+	for i, send := range []func(context.Context, string, stream) (result, error){libzmq, greenroom} {
+		r, err := send(ctx, b.peer, s)
+		if err != nil {
+			return nil, err
+		}
+		if r.heard != s.count*s.subscribers {
+			return nil, fmt.Errorf("heard %d of %d", r.heard, s.count*s.subscribers)
+		}
+		got[i] = float64(s.count) / r.seconds
+		if s.subscribers > 1 {
+			got[i] = r.cpu * 1e6 / float64(r.heard)
 		}
 	}
-	l.Theirs, l.Ours = median(theirs), median(ours)
-	return l, nil
+	return []pair{{got[0], got[1]}}, nil
 }
 
 // subscribers starts the peer that hears; heard waits for what it says.

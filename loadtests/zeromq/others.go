@@ -22,8 +22,8 @@ import (
 	"greenroom/transports/zeromq"
 )
 
-// benchmark runs benchmarks of the bridge's package and returns their metrics: name → unit → what each round said.
-func (b *bench) benchmark(ctx context.Context, pattern, times string) (map[string]map[string][]float64, error) {
+// benchmark runs a benchmark of the bridge's package once and returns its metrics: name → unit → value.
+func (b *bench) benchmark(ctx context.Context, pattern, times string) (map[string]map[string]float64, error) {
 	const pkg = "transports/zeromq"
 	test := filepath.Join(b.dir, "zeromq.test")
 	if _, err := os.Stat(test); err != nil {
@@ -31,146 +31,204 @@ func (b *bench) benchmark(ctx context.Context, pattern, times string) (map[strin
 			return nil, fmt.Errorf("building the benchmarks: %w\n%s", err, out)
 		}
 	}
-	cmd := exec.CommandContext(ctx, test, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", times,
-		"-test.count", fmt.Sprint(b.rounds), "-test.timeout", "10m")
+	cmd := exec.CommandContext(ctx, test, "-test.run", "^$", "-test.bench", pattern, "-test.benchtime", times, "-test.timeout", "2m")
 	cmd.Dir = pkg
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, out)
 	}
-	found := make(map[string]map[string][]float64)
+	found := make(map[string]map[string]float64)
 	for _, m := range regexp.MustCompile(`(?m)^(Benchmark\S+?)(?:-\d+)?\s+\d+\s+(.*)$`).FindAllStringSubmatch(string(out), -1) {
-		if found[m[1]] == nil {
-			found[m[1]] = make(map[string][]float64)
-		}
+		found[m[1]] = make(map[string]float64)
 		words := strings.Fields(m[2])
 		for i := 0; i+1 < len(words); i += 2 {
-			v, err := strconv.ParseFloat(words[i], 64)
-			if err != nil {
+			if found[m[1]][words[i+1]], err = strconv.ParseFloat(words[i], 64); err != nil {
 				return nil, fmt.Errorf("%q: %w", m[0], err)
 			}
-			found[m[1]][words[i+1]] = append(found[m[1]][words[i+1]], v)
 		}
 	}
 	return found, nil
 }
 
-// pairs makes lines of a benchmark's sub-benchmarks libzmq/X and greenroom/X.
-func pairs(got map[string]map[string][]float64, benchmark string, all []line, names []string) ([]line, error) {
-	for i, name := range names {
-		theirs, ours := got[benchmark+"/libzmq/"+name]["msg/s"], got[benchmark+"/greenroom/"+name]["msg/s"]
-		if len(theirs) == 0 || len(ours) == 0 {
-			return nil, fmt.Errorf("%s/%s said nothing: is libzmq3-dev there?", benchmark, name)
+// ofBenchmark is a row made of the sub-benchmarks libzmq/CASE and greenroom/CASE.
+func ofBenchmark(name, benchmark, which, times string, l line) row {
+	l.Unit = "messages/s"
+	return row{name: name, lines: []line{l}, round: func(ctx context.Context, b *bench) ([]pair, error) {
+		pattern := "^" + benchmark + "$/^(libzmq|greenroom)$/^" + strings.ReplaceAll(which, "/", "$/^") + "$"
+		got, err := b.benchmark(ctx, pattern, times)
+		if err != nil {
+			return nil, err
 		}
-		all[i].Unit, all[i].Theirs, all[i].Ours = "messages/s", median(theirs), median(ours)
-	}
-	return all, nil
-}
-
-func ingress(ctx context.Context, b *bench) ([]line, error) {
-	got, err := b.benchmark(ctx, "^BenchmarkPush$", "400000x")
-	if err != nil {
-		return nil, err
-	}
-	return pairs(got, "BenchmarkPush", []line{
-		{Title: "ingress, 64 bytes, [room, payload]", Bar: .5}, {Title: "ingress, 64 bytes, one frame of text", Bar: .5},
-		{Title: "ingress, 1024 bytes, [room, payload]", Bar: .8}, {Title: "ingress, 1024 bytes, one frame of text", Bar: .8},
-	}, []string{"bytes=64/frames=2", "bytes=64/frames=1", "bytes=1024/frames=2", "bytes=1024/frames=1"})
-}
-
-func control(ctx context.Context, b *bench) ([]line, error) {
-	got, err := b.benchmark(ctx, "^BenchmarkControlRoundTrip$", "1x")
-	if err != nil {
-		return nil, err
-	}
-	m := got["BenchmarkControlRoundTrip"]
-	for _, unit := range []string{"ping_us", "publish_us", "libzmq_rep_us", "libzmq_router_us"} {
-		if len(m[unit]) == 0 {
-			return nil, fmt.Errorf("BenchmarkControlRoundTrip has not said %s", unit)
+		p := pair{got[benchmark+"/libzmq/"+which]["msg/s"], got[benchmark+"/greenroom/"+which]["msg/s"]}
+		if p.theirs == 0 || p.ours == 0 {
+			return nil, fmt.Errorf("%s/%s said nothing: is libzmq3-dev there?", benchmark, which)
 		}
-	}
-	return []line{
-		{Title: "control: ping by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Theirs: median(m["libzmq_router_us"]), Ours: median(m["ping_us"]), Bar: 1.5, Most: true},
-		{Title: "control: ping by a pyzmq REQ, to pyzmq's REP", Unit: "µs, p50", Theirs: median(m["libzmq_rep_us"]), Ours: median(m["ping_us"])},
-		{Title: "control: publish by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Theirs: median(m["libzmq_router_us"]), Ours: median(m["publish_us"]), Bar: 1.5, Most: true},
-	}, nil
+		return []pair{p}, nil
+	}}
 }
 
-func curve(ctx context.Context, b *bench) ([]line, error) {
-	got, err := b.benchmark(ctx, "^BenchmarkCurve$/.*/.*/^curve$", "100000x")
-	if err != nil {
-		return nil, err
-	}
-	lines, err := pairs(got, "BenchmarkCurve", []line{{Title: "CURVE ingress, 64 bytes"}, {Title: "CURVE ingress, 1024 bytes"}},
-		[]string{"bytes=64/curve", "bytes=1024/curve"})
-	if err != nil {
-		return nil, err
-	}
-	server, err := zeromq.NewSecretKey()
-	if err != nil {
-		return nil, err
-	}
-	client, err := zeromq.NewSecretKey()
-	if err != nil {
-		return nil, err
-	}
-	for _, size := range []int{64, 1024} {
-		l, err := compare(ctx, b, stream{
+var ingressRows = []row{
+	ofBenchmark("ingress-64-2", "BenchmarkPush", "bytes=64/frames=2", "400000x", line{Title: "ingress, 64 bytes, [room, payload]", Bar: .5}),
+	ofBenchmark("ingress-64-1", "BenchmarkPush", "bytes=64/frames=1", "400000x", line{Title: "ingress, 64 bytes, one frame of text", Bar: .5}),
+	ofBenchmark("ingress-1024-2", "BenchmarkPush", "bytes=1024/frames=2", "400000x", line{Title: "ingress, 1024 bytes, [room, payload]", Bar: .8}),
+	ofBenchmark("ingress-1024-1", "BenchmarkPush", "bytes=1024/frames=1", "400000x", line{Title: "ingress, 1024 bytes, one frame of text", Bar: .8}),
+}
+
+// controlRows have the round trips of a pyzmq REQ. Control is a ROUTER, so that a ROUTER of libzmq's is its like; how far
+// a REP is from both is shown beside it.
+var controlRows = []row{{
+	name: "control",
+	lines: []line{
+		{Title: "control: ping by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Bar: 1.5, Most: true},
+		{Title: "control: ping by a pyzmq REQ, to pyzmq's REP", Unit: "µs, p50"},
+		{Title: "control: publish by a pyzmq REQ, to pyzmq's ROUTER", Unit: "µs, p50", Bar: 1.5, Most: true},
+	},
+	round: func(ctx context.Context, b *bench) ([]pair, error) {
+		got, err := b.benchmark(ctx, "^BenchmarkControlRoundTrip$", "1x")
+		if err != nil {
+			return nil, err
+		}
+		m := got["BenchmarkControlRoundTrip"]
+		for _, unit := range []string{"ping_us", "publish_us", "libzmq_rep_us", "libzmq_router_us"} {
+			if m[unit] == 0 {
+				return nil, fmt.Errorf("BenchmarkControlRoundTrip has not said %s", unit)
+			}
+		}
+		return []pair{
+			{m["libzmq_router_us"], m["ping_us"]}, {m["libzmq_rep_us"], m["ping_us"]}, {m["libzmq_router_us"], m["publish_us"]},
+		}, nil
+	},
+}}
+
+var curveRows = []row{
+	ofBenchmark("curve-ingress-64", "BenchmarkCurve", "bytes=64/curve", "100000x", line{Title: "CURVE ingress, 64 bytes"}),
+	ofBenchmark("curve-ingress-1024", "BenchmarkCurve", "bytes=1024/curve", "100000x", line{Title: "CURVE ingress, 1024 bytes"}),
+	curveEgress(64), curveEgress(1024),
+}
+
+func curveEgress(size int) row {
+	r := egress(stream{size: size, subscribers: 1})
+	r.name, r.lines[0].Title, r.lines[0].Bar = "curve-"+r.name, "CURVE "+r.lines[0].Title, 0
+	r.round = func(ctx context.Context, b *bench) ([]pair, error) {
+		server, err := zeromq.NewSecretKey()
+		if err != nil {
+			return nil, err
+		}
+		client, err := zeromq.NewSecretKey()
+		if err != nil {
+			return nil, err
+		}
+		return compare(ctx, b, stream{
 			size: size, subscribers: 1, count: 100_000,
 			server:   []string{"CURVE_SECRET=" + server.Z85(), "CURVE_PUBLIC=" + server.Public().String()},
 			client:   []string{"CURVE_SECRET=" + client.Z85(), "CURVE_PUBLIC=" + client.Public().String(), "CURVE_SERVER=" + server.Public().String()},
 			security: zeromq.Security{CurveKey: server, AllowAny: true},
 		})
-		if err != nil {
-			return nil, err
-		}
-		l.Title, l.Bar = "CURVE "+l.Title, 0
-		lines = append(lines, l)
 	}
-	return lines, nil
+	return r
 }
 
-// browsers compares a fan-out to 1 000 clients that one of them publishes with one that a PUSH publishes.
-func browsers(ctx context.Context, b *bench) ([]line, error) {
+// browserRows compare a fan-out to 1 000 clients that one of them publishes with one that a PUSH publishes.
+var browserRows = []row{
+	browsers("browsers-pyzmq", "pyzmq's PUSH", pyzmqPush), browsers("browsers-go", "a PUSH in Go", goPush),
+}
+
+func browsers(name, title string, push func(context.Context, string) (*pusher, error)) row {
+	return row{
+		name:  name,
+		lines: []line{{Title: "1000 browsers, 64 bytes: published by a Socket.IO client, by " + title, Unit: "µs CPU/delivery", Bar: 1.2, Most: true}},
+		round: func(ctx context.Context, b *bench) ([]pair, error) {
+			theirs, err := fanOut(ctx, nil)
+			if err != nil {
+				return nil, err
+			}
+			ours, err := fanOut(ctx, push)
+			return []pair{{theirs, ours}}, err
+		},
+	}
+}
+
+// fanOut is the server's microseconds for each delivery; a nil push has a client publish.
+func fanOut(ctx context.Context, push func(context.Context, string) (*pusher, error)) (float64, error) {
 	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	addr, err := freeAddr()
+	if err != nil {
+		return 0, err
+	}
+	// One message under way: of several a client of the generator writes as many at once, and Python one by one, which
+	// would compare how many of them the server sends with one write.
+	plan := load.Plan{Mode: load.Fanout, Clients: 1000, Size: 64, Window: 1, Duration: 4 * time.Second}
+	var p *pusher
+	if push != nil {
+		plan.Publish = func(room string, text []byte) (err error) {
+			if p == nil {
+				if p, err = push(ctx, "tcp://"+addr); err != nil {
+					return err
+				}
+			}
+			return p.send(room, text)
+		}
+	}
+	got, err := load.Run(ctx, plan, load.Peer{Name: "greenroom", Protocol: load.Relay, Command: []string{self, "serve", "{port}", addr}})
+	if p != nil {
+		p.close()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return got.ServerMicros, nil
+}
+
+// pusher publishes at a PULL endpoint.
+type pusher struct {
+	send  func(room string, text []byte) error
+	close func()
+}
+
+func goPush(ctx context.Context, at string) (*pusher, error) {
+	push, err := zeromq.Push(ctx, at)
 	if err != nil {
 		return nil, err
 	}
-	plan := load.Plan{Mode: load.Fanout, Clients: 1000, Size: 64, Window: 4, Duration: 4 * time.Second}
-	var byClient, byPush []float64
-	for range b.rounds {
-		for _, pushed := range []bool{false, true} {
-			addr, err := freeAddr()
-			if err != nil {
-				return nil, err
-			}
-			p, into := plan, &byClient
-			var push *zeromq.Pusher
-			if pushed {
-				into = &byPush
-				p.Publish = func(room string, text []byte) (err error) {
-					if push == nil {
-						if push, err = zeromq.Push(ctx, "tcp://"+addr); err != nil {
-							return err
-						}
-					}
-					return push.Send([]byte(room), []byte("msg"), text)
-				}
-			}
-			got, err := load.Run(ctx, p, load.Peer{Name: "greenroom", Protocol: load.Relay, Command: []string{self, "serve", "{port}", addr}})
-			if push != nil {
-				_ = push.Close() // the server is gone
-			}
-			if err != nil {
-				return nil, err
-			}
-			*into = append(*into, got.ServerMicros)
-		}
+	return &pusher{
+		send:  func(room string, text []byte) error { return push.Send([]byte(room), []byte("msg"), text) },
+		close: func() { _ = push.Close() }, // the server is gone
+	}, nil
+}
+
+// pyzmqSource pushes each line of its input, a room and a text.
+const pyzmqSource = `
+import sys, zmq
+s = zmq.Context().socket(zmq.PUSH)
+s.linger = 0
+s.connect(sys.argv[1])
+for line in sys.stdin.buffer:
+    room, text = line.rstrip(b"\n").split(b" ", 1)
+    s.send_multipart([room, b"msg", text])
+`
+
+func pyzmqPush(ctx context.Context, at string) (*pusher, error) {
+	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-c", pyzmqSource, at)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
 	}
-	return []line{{
-		Title: "1000 browsers, 64 bytes: a Socket.IO client's, and a PUSH's", Unit: "µs CPU/delivery",
-		Theirs: median(byClient), Ours: median(byPush), Bar: 1.2, Most: true,
-	}}, nil
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	var text []byte
+	return &pusher{
+		send: func(room string, message []byte) error {
+			text = append(append(append(append(text[:0], room...), ' '), message...), '\n')
+			_, err := in.Write(text)
+			return err
+		},
+		close: func() { _, _ = in.Close(), cmd.Wait() }, // it has said on its standard error what was wrong
+	}, nil
 }
 
 // serve is the server of browsers.

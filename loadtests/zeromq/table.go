@@ -20,29 +20,30 @@ import (
 
 // line is one comparison.
 type line struct {
-	Title  string
-	Unit   string  // of both
-	Theirs float64 // libzmq's, unless the title says otherwise
-	Ours   float64
-	Bar    float64 // of Ours/Theirs; 0 for none
-	Most   bool    // the ratio must not be above Bar; else not below
+	Title string
+	Unit  string  // of both
+	Bar   float64 // of Greenroom's figure in libzmq's; 0 for none
+	Most  bool    // the ratio must not be above Bar; else not below
 }
 
-func (l line) ratio() float64 { return l.Ours / l.Theirs }
+// figures of a line, one a round.
+type figures struct{ Theirs, Ours []float64 }
 
-// Cells are the line as the table has it.
-func (l line) Cells() []string {
+// cells are the line as the table has it.
+func (l line) cells(f figures) []string {
+	theirs, ours := median(f.Theirs), median(f.Ours)
+	ratio := ours / theirs
 	bar, met := "", ""
 	if l.Bar > 0 {
 		bar, met = fmt.Sprintf("≥ %.2g", l.Bar), "✗ not met"
 		if l.Most {
 			bar = fmt.Sprintf("≤ %.2g", l.Bar)
 		}
-		if l.Most && l.ratio() <= l.Bar || !l.Most && l.ratio() >= l.Bar {
+		if l.Most && ratio <= l.Bar || !l.Most && ratio >= l.Bar {
 			met = "✓"
 		}
 	}
-	return []string{l.Title, l.Unit, figure(l.Theirs), figure(l.Ours), fmt.Sprintf("%.2f", l.ratio()), bar, met}
+	return []string{l.Title, l.Unit, figure(theirs), figure(ours), fmt.Sprintf("%.2f", ratio), bar, met, fmt.Sprint(len(f.Ours))}
 }
 
 func figure(v float64) string {
@@ -74,7 +75,19 @@ func said(program string, args ...string) string {
 // record is what was measured.
 type record struct {
 	Machine machine
-	Lines   map[string][]line // by part
+	Figures map[string][]figures // by the name of the row, one for each of its lines
+}
+
+// add adds a round.
+func (r record) add(of row, got []pair) {
+	all := r.Figures[of.name]
+	if len(all) != len(of.lines) { // the row was another one when it was measured
+		all = make([]figures, len(of.lines))
+	}
+	for i, p := range got {
+		all[i].Theirs, all[i].Ours = append(all[i].Theirs, p.theirs), append(all[i].Ours, p.ours)
+	}
+	r.Figures[of.name] = all
 }
 
 func (r record) save(path string) error {
@@ -88,19 +101,24 @@ func (r record) save(path string) error {
 	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
-// All is every line, in the order of parts.
-func (r record) All() (all []line) {
-	for _, p := range parts {
-		all = append(all, r.Lines[p.name]...)
+// Cells are the table of all that was measured.
+func (r record) Cells() (table [][]string) {
+	for _, of := range rows {
+		found := r.Figures[of.name]
+		if len(found) != len(of.lines) {
+			continue
+		}
+		for i, l := range of.lines {
+			table = append(table, l.cells(found[i]))
+		}
 	}
-	return all
+	return table
 }
 
 func (r record) table() string {
 	var b strings.Builder
-	for _, l := range r.All() {
-		c := l.Cells()
-		fmt.Fprintf(&b, "%-62s %-16s %10s %10s %6s %7s %s\n", c[0], c[1], c[2], c[3], c[4], c[5], c[6])
+	for _, c := range r.Cells() {
+		fmt.Fprintf(&b, "%-62s %-16s %10s %10s %6s %7s %-9s %s\n", c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7])
 	}
 	return b.String()
 }
@@ -116,8 +134,7 @@ func (r record) document() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// median sorts list.
 func median(list []float64) float64 {
-	slices.Sort(list)
-	return list[len(list)/2]
+	list = slices.Sorted(slices.Values(list))
+	return (list[(len(list)-1)/2] + list[len(list)/2]) / 2
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -25,14 +26,28 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(bothWays{m}) }
 // atDoor has test servers accept through [Server.Listener].
 var atDoor bool
 
-// bothWays runs all tests with servers that net/http alone accepts for, and again with a door in front.
+// hadServer are the names of the tests that have started a server for which a door makes a difference.
+var hadServer sync.Map
+
+// bothWays runs all tests with servers that net/http alone accepts for, and those with a server again with a door in
+// front.
 type bothWays struct{ m *testing.M }
 
 func (b bothWays) Run() int {
 	if code := b.m.Run(); code != 0 {
 		return code
 	}
+	var again []string
+	for name := range hadServer.Range {
+		again = append(again, name.(string))
+	}
+	if len(again) == 0 {
+		return 0
+	}
 	atDoor = true
+	if err := flag.Set("test.run", "^("+strings.Join(again, "|")+")$"); err != nil {
+		panic(err)
+	}
 	return b.m.Run()
 }
 
@@ -91,7 +106,7 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 	t.Helper()
 	s := &server{changed: make(chan struct{}), seen: make(map[string]*session)}
 	hubOptions := hub.Options{Loops: 2}
-	door := atDoor
+	door := true
 	var wrapper wrap = func(h http.Handler) http.Handler { return h }
 	for _, f := range setup {
 		switch f := f.(type) {
@@ -117,6 +132,11 @@ func serve(t testing.TB, o Options, setup ...any) *server {
 		t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
+	if door {
+		name, _, _ := strings.Cut(t.Name(), "/")
+		hadServer.Store(name, nil)
+		door = atDoor
+	}
 	s.http = &http.Server{Handler: wrapper(s.Server), ReadHeaderTimeout: patience, ConnState: s.connState, ErrorLog: log.New(io.Discard, "", 0)}
 	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 4}}
 	if door {

@@ -46,25 +46,23 @@ func TestOfficialClientAndTheAPI(t *testing.T) {
 func apiApp(t *testing.T, f *fixture) {
 	t.Helper()
 	ns := f.hub.Of("/api")
-	ask := func(within time.Duration) func(room string, blob []byte) (any, error) {
-		return func(room string, blob []byte) (any, error) {
-			answers, err := ns.To(room).Within(within).Ask("vote?", blob)
-			missing := new(hub.MissingError)
-			if err != nil && !errors.As(err, &missing) {
+	ask := func(within time.Duration, room string, blob []byte) (any, error) {
+		answers, err := ns.To(room).Within(within).Ask("vote?", blob)
+		missing := new(hub.MissingError)
+		if err != nil && !errors.As(err, &missing) {
+			return nil, err
+		}
+		said := []string{}
+		for _, a := range answers {
+			var word string
+			var blob []byte
+			if err := a.Args(&word, &blob); err != nil {
 				return nil, err
 			}
-			said := []string{}
-			for _, a := range answers {
-				var word string
-				var blob []byte
-				if err := a.Args(&word, &blob); err != nil {
-					return nil, err
-				}
-				said = append(said, word+" "+string(blob))
-			}
-			slices.Sort(said)
-			return map[string]any{"answers": said, "missing": len(missing.Sessions)}, nil
+			said = append(said, word+" "+string(blob))
 		}
+		slices.Sort(said)
+		return map[string]any{"answers": said, "missing": len(missing.Sessions)}, nil
 	}
 	f.handle(t, "/api", func(s *hub.Session) error {
 		in, out := []string{}, []string{}
@@ -77,10 +75,12 @@ func apiApp(t *testing.T, f *fixture) {
 		s.OnAny(func(ev *hub.Event) { in = append(in, ev.Name) })
 		s.OnAnyOutgoing(func(m *hub.Message) { out = append(out, m.Event) })
 		return s.Serve(hub.Events{
-			"join":        func(room string) error { return s.Join(room) },
-			"ask":         ask(patience),
-			"ask briefly": ask(100 * time.Millisecond),
-			"data":        func(v any) { s.SetData(v) },
+			"join": func(room string) error { return s.Join(room) },
+			"ask":  func(room string, blob []byte) (any, error) { return ask(patience, room, blob) },
+			"ask briefly": func(room string, blob []byte, ms int) (any, error) {
+				return ask(time.Duration(ms)*time.Millisecond, room, blob)
+			},
+			"data": func(v any) { s.SetData(v) },
 			"list": func(room string) (list []map[string]any, err error) {
 				sessions, err := ns.In(room).Sessions()
 				for _, x := range sessions {

@@ -208,6 +208,11 @@ func (s *security) check() error {
 	case s.curve == nil && (o.AllowDir != "" || o.AllowAny):
 		return errors.New("AllowDir and AllowAny are for CURVE, which needs the server's key")
 	}
+	for endpoint := range o.ServerKeys {
+		if !slices.Contains(s.bridge.opts.Connect, endpoint) {
+			return fmt.Errorf("%s has a key and is no publisher of Connect", endpoint)
+		}
+	}
 	for endpoint, u := range o.ServerUsers {
 		_, curve := o.ServerKeys[endpoint]
 		switch {

@@ -363,6 +363,7 @@ func TestSecurityRefuses(t *testing.T) {
 		"no endpoint":                   {Security: Security{Plain: true, ZAP: "http://x"}},
 		"user and key": {Connect: []string{anyPort}, Security: Security{
 			ServerKeys: map[string]PublicKey{anyPort: k.Public()}, ServerUsers: map[string]PlainUser{anyPort: {"a", "b"}}}},
+		"key of nobody":              {Connect: []string{"tcp://127.0.0.1:1"}, Security: Security{ServerKeys: map[string]PublicKey{anyPort: k.Public()}}},
 		"user of nobody":             {Security: Security{ServerUsers: map[string]PlainUser{anyPort: {"a", "b"}}}},
 		"long user":                  {Connect: []string{anyPort}, Security: Security{ServerUsers: map[string]PlainUser{anyPort: {strings.Repeat("a", 256), "b"}}}},
 		"plain for everyone to hear": {Pull: "tcp://0.0.0.0:0", Security: Security{Plain: true, Authenticator: ask}},

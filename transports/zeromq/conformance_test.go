@@ -193,6 +193,7 @@ func offences(r role) []offence {
 		{name: "10 000 properties", reason: guard.ReasonReady, input: ready(typ + strings.Repeat(property("X", ""), 10_000))},
 		{name: "type twice", reason: guard.ReasonReady, input: ready(typ + typ)},
 		{name: "no type", reason: guard.ReasonReady, input: ready(property("Identity", "me"))},
+		{name: "name beyond it", reason: guard.ReasonReady, input: ready("\xffSocket")},
 		{name: "type FOO", reason: guard.ReasonSocketType, input: rawHello("FOO")},
 		{name: "type CLIENT", reason: guard.ReasonSocketType, input: rawHello("CLIENT")},
 		{name: "wrong type", reason: guard.ReasonSocketType, input: rawHello(string(r.wrong))},
@@ -248,59 +249,65 @@ func offences(r role) []offence {
 }
 
 // TestOffences: each in each role, all at once. It ends its own connection, is counted once under its reason, and
-// nobody else sees anything of it.
+// nobody else sees anything of it. Descriptors and goroutines go with it.
 func TestOffences(t *testing.T) {
+	returned := footprint(t)
+	var all together // they wait for handshakes to be too long most of the time
 	for _, r := range roles {
-		t.Run(r.name, func(t *testing.T) {
-			list := offences(r)
-			// Long enough for a busy machine to see what a handshake lacks before its time is up.
-			e, conns := guests(t, r, len(list), Options{HandshakeTimeout: 4 * time.Second, MaxPending: 1000})
-			var sent sync.WaitGroup
-			for i, o := range list {
-				input := o.input
-				if o.shaken {
-					input = concat(r.hello(), input)
-				}
-				sent.Go(func() {
-					_, _ = conns[i].Write(input) // it may be closed while we write
-					if o.then != nil {
-						o.then(conns[i])
-					}
-				})
+		all.run(t, r.name, func(t *testing.T) { offend(t, r) })
+	}
+	all.Wait()
+	returned()
+}
+
+func offend(t *testing.T, r role) {
+	list := offences(r)
+	// Long enough for a busy machine to see what a handshake lacks before its time is up.
+	e, conns := guests(t, r, len(list), Options{HandshakeTimeout: 8 * time.Second, MaxPending: 1000})
+	var sent sync.WaitGroup
+	for i, o := range list {
+		input := o.input
+		if o.shaken {
+			input = concat(r.hello(), input)
+		}
+		sent.Go(func() {
+			_, _ = conns[i].Write(input) // it may be closed while we write
+			if o.then != nil {
+				o.then(conns[i])
 			}
-			e.served(t, "beside them")
-			sent.Wait()
-			want := make(map[string]int)
-			for i, o := range list {
-				t.Run(o.name, func(t *testing.T) {
-					if o.reason != reasonNetwork { // that one has closed itself
-						waitClosed(t, conns[i])
-					}
-					_ = conns[i].Close()
-				})
-				silent := o.reason == "" || r.name == "connect" && (o.reason == reasonHandshake || o.reason == reasonNetwork)
-				if !silent { // what a publisher that we have called lacks stands in its state
-					want[o.reason]++
-				}
-			}
-			total := func(m map[string]int) (sum int) {
-				for _, n := range m {
-					sum += n
-				}
-				return sum
-			}
-			eventually(t, "the counters", func() bool { return total(e.counted()) >= total(want) })
-			if got := e.counted(); !maps.Equal(got, want) {
-				t.Errorf("counted %v\nwant    %v", got, want)
-			}
-			for _, p := range e.b.Publishers() {
-				if p.Connected || p.Err == nil {
-					t.Errorf("%+v", p)
-				}
-			}
-			e.served(t, "after them")
 		})
 	}
+	e.served(t, "beside them")
+	sent.Wait()
+	want := make(map[string]int)
+	for i, o := range list {
+		t.Run(o.name, func(t *testing.T) {
+			if o.reason != reasonNetwork { // that one has closed itself
+				waitClosed(t, conns[i])
+			}
+			_ = conns[i].Close()
+		})
+		silent := o.reason == "" || r.name == "connect" && (o.reason == reasonHandshake || o.reason == reasonNetwork)
+		if !silent { // what a publisher that we have called lacks stands in its state
+			want[o.reason]++
+		}
+	}
+	total := func(m map[string]int) (sum int) {
+		for _, n := range m {
+			sum += n
+		}
+		return sum
+	}
+	eventually(t, "the counters", func() bool { return total(e.counted()) >= total(want) })
+	if got := e.counted(); !maps.Equal(got, want) {
+		t.Errorf("counted %v\nwant    %v", got, want)
+	}
+	for _, p := range e.b.Publishers() {
+		if p.Connected || p.Err == nil {
+			t.Errorf("%+v", p)
+		}
+	}
+	e.served(t, "after them")
 }
 
 // TestWholeMessagesAreHeard: what TestOffences sends in parts, and sees that nobody hears, is heard when it is whole.

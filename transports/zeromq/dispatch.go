@@ -5,7 +5,6 @@ import (
 	"container/heap"
 	"container/list"
 	"encoding/json"
-	"maps"
 	"slices"
 	"time"
 
@@ -66,6 +65,8 @@ type worker struct {
 	parallel   int      // of one session
 	sticky     bool
 	fails      bool // its jobs fail when it dies
+
+	inSpaces, named map[string]bool // namespaces and events, made by join
 
 	jobs    map[uint64]*job // under way and expired
 	own     jobHeap         // of sessions that are bound to it
@@ -272,8 +273,7 @@ func (w *worker) free() bool {
 func (w *worker) takes(j *job) bool { return w.covers(routeKey{j.namespace, j.event}) }
 
 func (w *worker) covers(key routeKey) bool {
-	return slices.Contains(w.namespaces, key.namespace) &&
-		(slices.Contains(w.events, key.event) || !special(key.event) && slices.Contains(w.events, "*"))
+	return w.inSpaces[key.namespace] && (w.named[key.event] || w.named["*"] && !special(key.event))
 }
 
 // special reports whether an event is none of a client's: "*" does not mean it.
@@ -315,7 +315,7 @@ func (d *dispatcher) dispatch(w *worker, j *job) bool {
 
 // feed gives a worker what waits for it, oldest first.
 func (d *dispatcher) feed(w *worker, now time.Time) {
-	for w.free() {
+	for d.queued > 0 && w.free() { // a worker may have some ten thousand routes
 		var next *job
 		if len(w.own) > 0 {
 			next = w.own[0]
@@ -405,6 +405,7 @@ func (d *dispatcher) setWindow(w *worker, n int, now time.Time) {
 func (d *dispatcher) join(w *worker, change func(), now time.Time) {
 	d.unname(w)
 	change()
+	w.inSpaces, w.named = setOf(w.namespaces), setOf(w.events)
 	if w.jobs == nil {
 		w.jobs = make(map[uint64]*job)
 	}
@@ -415,6 +416,14 @@ func (d *dispatcher) join(w *worker, change func(), now time.Time) {
 		}
 	}
 	d.reroute(now)
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, n := range names {
+		set[n] = true
+	}
+	return set
 }
 
 // unname takes back what a worker has registered for.
@@ -544,7 +553,14 @@ func (d *dispatcher) tick(now time.Time) {
 		j.expired = j.worker != nil // its worker has it still, and less room for others
 		d.finish(j, outcome{err: errTimedOut}, now)
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(d.routes), compareRoutes) {
+	var lonely []routeKey
+	for key, r := range d.routes {
+		if len(r.waiting) > 0 && len(r.workers) == 0 {
+			lonely = append(lonely, key)
+		}
+	}
+	slices.SortFunc(lonely, compareRoutes)
+	for _, key := range lonely {
 		if r := d.routes[key]; r != nil {
 			d.forsake(r, now)
 		}

@@ -374,3 +374,24 @@ func TestDispatchLeastLoaded(t *testing.T) {
 		t.Errorf("windows of 2, 4 and 10 got %v of 8", got)
 	}
 }
+
+// BenchmarkManyRoutes: what a worker with all the names that it may have costs, when it comes and at each look at the clock.
+func BenchmarkManyRoutes(b *testing.B) {
+	d := newDispatcher(dispatchLimits{jobs: 10, bytes: 1 << 20, wait: time.Second, timeout: time.Minute})
+	w := &worker{window: 1, parallel: 1}
+	for i := range maxWorkerNames {
+		w.namespaces = append(w.namespaces, fmt.Sprint("/", i))
+		w.events = append(w.events, fmt.Sprint(i))
+	}
+	now := time.Unix(1000, 0)
+	b.Run("join", func(b *testing.B) {
+		for b.Loop() {
+			d.join(w, func() {}, now)
+		}
+	})
+	b.Run("tick", func(b *testing.B) {
+		for b.Loop() {
+			d.tick(now)
+		}
+	})
+}

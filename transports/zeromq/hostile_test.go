@@ -7,9 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
-	"time"
 
 	"greenroom/transports/zeromq/internal/guard"
 )
@@ -27,45 +25,6 @@ func rawCommand(name, data string) []byte {
 }
 
 func concat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
-
-// hostile inputs: bytes that a peer sends and then waits. Each must end its own connection, be
-// counted under reason, and nothing else.
-var hostile = []struct {
-	name, endpoint, reason string
-	input                  []byte
-}{
-	{"silence", "pull", reasonHandshake, nil},
-	{"half a greeting", "pull", reasonHandshake, rawGreeting()[:30]},
-	{"greeting only", "pub", reasonHandshake, rawGreeting()},
-	{"HTTP", "pull", guard.ReasonGreeting, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")},
-	{"TLS", "pub", guard.ReasonGreeting, []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")},
-	{"64 bytes of noise", "sub", guard.ReasonGreeting, bytes.Repeat([]byte{0x5a}, 64)},
-	{"ZMTP 1", "pull", guard.ReasonVersion, []byte("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00")},
-	{"PLAIN", "pull", guard.ReasonMechanism, bytes.Replace(rawGreeting(), []byte("NULL\x00"), []byte("PLAIN"), 1)},
-	{"frame of 2^62 before READY", "pull", guard.ReasonReady, concat(rawGreeting(), longFrame(4, 1<<62))},
-	{"frame of 2^62", "pull", guard.ReasonFrameSize, concat(rawHello("PUSH"), longFrame(0, 1<<62))},
-	{"frame of 1 TiB", "pull", guard.ReasonFrameSize, concat(rawHello("PUSH"), longFrame(0, 1<<40))},
-	{"frame of 8 GiB", "sub", guard.ReasonFrameSize, concat(rawHello("PUB"), longFrame(0, 8<<30))},
-	{"frame of 2^64-1", "pub", guard.ReasonFrameSize, concat(rawHello("SUB"), longFrame(0, 1<<64-1))},
-	{"command of 1 GiB", "pull", guard.ReasonCommand, concat(rawHello("PUSH"), longFrame(4, 1<<30))},
-	{"READY cut in a length", "pull", guard.ReasonReady, concat(rawGreeting(), rawCommand("READY", "\x0bSocket-Type\x00\x00"))},
-	{"READY with a name beyond it", "pull", guard.ReasonReady, concat(rawGreeting(), rawCommand("READY", "\xffSocket"))},
-	{"type FOO", "pull", guard.ReasonSocketType, rawHello("FOO")},
-	{"type RADIO", "pub", guard.ReasonSocketType, rawHello("RADIO")},
-	{"PUSH to XPUB", "pub", guard.ReasonSocketType, rawHello("PUSH")},
-	{"ERROR", "pull", guard.ReasonPeerError, concat(rawGreeting(), rawCommand("ERROR", "\x02no"))},
-	{"a million empty frames", "pull", guard.ReasonFrames, concat(rawHello("PUSH"), bytes.Repeat([]byte{1, 0}, 1_000_000))},
-	{"large multipart", "pull", guard.ReasonMessageSize, concat(rawHello("PUSH"), bytes.Repeat(concat(longFrame(1, 1<<20), make([]byte, 1<<20)), 3))},
-	{"reserved flags", "sub", guard.ReasonFlags, concat(rawHello("PUB"), []byte("\xf8\x00"))},
-	{"command with MORE", "pull", guard.ReasonFlags, concat(rawHello("PUSH"), []byte("\x05\x00"))},
-	{"commands inside a multipart", "pull", guard.ReasonCommand, concat(rawHello("PUSH"), []byte("\x01\x00"), bytes.Repeat(rawCommand("PONG", ""), 1000))},
-	{"empty command", "pub", guard.ReasonCommand, concat(rawHello("SUB"), []byte("\x04\x00"))},
-	{"PING without a ttl", "pull", guard.ReasonPing, concat(rawHello("PUSH"), rawCommand("PING", ""))},
-	{"PING flood", "pub", guard.ReasonPingFlood, concat(rawHello("SUB"), bytes.Repeat(rawCommand("PING", "\x00\x00"), 3000))},
-	{"heartbeat promised and not kept", "pull", guard.ReasonHeartbeat, concat(rawHello("PUSH"), rawCommand("PING", "\x00\x01"))},
-	{"topic of 1 MiB", "pub", guard.ReasonFrameSize, concat(rawHello("SUB"), longFrame(0, 1<<20), make([]byte, 1<<20))},
-	{"SUBSCRIBE of 300 bytes", "pub", guard.ReasonTopic, concat(rawHello("SUB"), rawCommand("SUBSCRIBE", strings.Repeat("t", 300)))},
-}
 
 // others are a publisher and a subscriber that must be served whatever a hostile peer does.
 type others struct {
@@ -112,31 +71,6 @@ func footprint(t testing.TB) (returned func()) {
 			return openFiles(t) <= fds && runtime.NumGoroutine() <= goroutines
 		})
 	}
-}
-
-func TestHostilePeers(t *testing.T) {
-	h := newFakeHub()
-	b := listen(t, h, Options{Pull: anyPort, Pub: anyPort, Sub: anyPort, HandshakeTimeout: time.Second})
-	o := newOthers(t, h, b)
-	returned := footprint(t)
-	for _, c := range hostile {
-		t.Run(c.name, func(t *testing.T) {
-			h.mu.Lock()
-			before, pubs := h.counts[c.reason], len(h.pubs)
-			h.mu.Unlock()
-			bad := rawDial(t, b.Addr(c.endpoint))
-			_, _ = bad.Write(c.input) // it may be closed while we write
-			o.served(t, c.name)
-			waitClosed(t, bad)
-			_ = bad.Close() // who has been told why is given time to close
-			h.waitCount(t, c.reason, before+1)
-			if h.mu.Lock(); len(h.pubs) != pubs+2 {
-				t.Errorf("%d publications from the hostile peer", len(h.pubs)-pubs-2)
-			}
-			h.mu.Unlock()
-		})
-	}
-	returned()
 }
 
 // openFiles counts this process's descriptors, where the system shows them.

@@ -23,6 +23,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen. Nothing is decided by its length.
 const patience = time.Minute
 
+// together runs tests at the same time: for those that wait most of the time, of which t.Parallel runs no more than
+// there are processors.
+type together struct{ sync.WaitGroup }
+
+func (all *together) run(t *testing.T, name string, fn func(*testing.T)) {
+	all.Go(func() { t.Run(name, fn) })
+}
+
 // fakeHub records what the bridge does to a hub.
 type fakeHub struct {
 	mu        sync.Mutex

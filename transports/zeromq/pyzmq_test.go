@@ -120,10 +120,11 @@ func TestPyzmqPublisherConnectsToSub(t *testing.T) {
 const quietTime = 6 * time.Second
 
 func TestPyzmqSubscribers(t *testing.T) {
+	var all together
+	defer all.Wait()
 	for _, kind := range []string{"SUB", "XSUB"} {
 		for name, endpoint := range endpoints(t) {
-			t.Run(name+"/"+kind, func(t *testing.T) {
-				t.Parallel() // they wait most of the time
+			all.run(t, name+"/"+kind, func(t *testing.T) {
 				h := newFakeHub()
 				b := listen(t, h, Options{Pub: endpoint})
 				p := python(t, "sub.py", b.Addr("pub"), kind)

@@ -3,7 +3,6 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -68,10 +67,7 @@ func (p *tab) still(name string) {
 // and throw her out.
 func TestAdminUI(t *testing.T) {
 	origin := adminPages(t)
-	bin := os.Getenv("GREENROOM_BIN")
-	if bin == "" {
-		bin = testenv.Build(t, "greenroom/cmd/greenroom")
-	}
+	bin := testenv.Build(t, "greenroom/cmd/greenroom")
 	addr := testenv.FreeAddr(t)
 	testenv.Start(t, testenv.Command{
 		Path: bin,

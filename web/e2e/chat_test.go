@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -32,10 +31,7 @@ func (s *server) start(t *testing.T) *testenv.Process {
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	bin := os.Getenv("GREENROOM_BIN")
-	if bin == "" {
-		bin = testenv.Build(t, "greenroom/cmd/greenroom")
-	}
+	bin := testenv.Build(t, "greenroom/cmd/greenroom")
 	return &server{bin: bin, http: testenv.FreeAddr(t), pull: testenv.FreeAddr(t)}
 }
 

@@ -4,6 +4,6 @@
 //
 //	make web && cd web/e2e && go test ./...
 //
-// GREENROOM_BIN names a built server (default: built from this tree). GREENROOM_ARTIFACTS is where the
-// screenshots go (default: artifacts). CHROMIUM names the browser when it is not found by itself.
+// GREENROOM_ARTIFACTS is where the screenshots go (default: artifacts). CHROMIUM names the browser when it is not
+// found by itself.
 package e2e

@@ -25,9 +25,11 @@ for (const [name, how] of Object.entries(transports)) {
         answers: ["coffee re: coffee", "tea re: tea", "water re: water"], missing: 0,
       });
       voters[1].off("vote?"); // does not answer any more
-      assert.deepEqual(await call(asker, "ask briefly", "voters", Buffer.from("")), {
-        answers: ["tea tea", "water water"], missing: 1,
-      });
+      let asked; // on a busy machine the others may need longer
+      for (let ms = 100; ms < 20_000 && asked?.missing !== 1; ms *= 2) {
+        asked = await call(asker, "ask briefly", "voters", Buffer.from(""), ms);
+      }
+      assert.deepEqual(asked, { answers: ["tea tea", "water water"], missing: 1 });
       // One leaves: nobody waits for the time to run out.
       voters[1].on("vote?", () => voters[1].disconnect());
       assert.deepEqual(await call(asker, "ask", "voters", Buffer.from("")), {

@@ -2,9 +2,14 @@
  *
  *   peer sub ENDPOINT SUBSCRIBERS            hears "room" until its event is "end"
  *   peer pub ENDPOINT SIZE COUNT SUBSCRIBERS META   sends [room, tick, payload], COUNT times, then [room, end]
+ *   peer push ENDPOINT SIZE COUNT            connects and sends
+ *   peer pull ENDPOINT COUNT                 binds and takes
+ *   peer req ENDPOINT COUNT                  connects and asks, one request after the other
+ *   peer rep ENDPOINT COUNT                  binds and answers
  *
- * Both print one line: sub what it heard in how many seconds, pub the seconds and its seconds of CPU. META bytes more,
- * if it is not 0, follow the payload as one more frame. CURVE_SECRET and CURVE_PUBLIC, if they are set, are the keys of
+ * They print one line: sub what it heard in how many seconds, pub the seconds and its seconds of CPU, pull the seconds
+ * from the first message to the last, req the median of the round trips in microseconds. META bytes more, if it is not
+ * 0, follow the payload as one more frame. CURVE_SECRET and CURVE_PUBLIC, if they are set, are the keys of
  * its sockets, CURVE_SERVER that of the server. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,6 +134,72 @@ static int pub(void *ctx, const char *endpoint, int size, long count, int n, int
     return 0;
 }
 
+static int push(void *ctx, const char *endpoint, int size, long count) {
+    void *s = zmq_socket(ctx, ZMQ_PUSH);
+    int zero = 0;
+    char *payload = calloc(1, size);
+    zmq_setsockopt(s, ZMQ_SNDHWM, &zero, sizeof zero);
+    if (zmq_connect(s, endpoint) != 0)
+        return 1;
+    for (long i = 0; i < count; i++)
+        zmq_send(s, payload, size, 0);
+    zmq_close(s);
+    return zmq_ctx_term(ctx);
+}
+
+static int pull(void *ctx, const char *endpoint, long count) {
+    void *s = zmq_socket(ctx, ZMQ_PULL);
+    int zero = 0;
+    double first = 0;
+    zmq_msg_t m;
+    zmq_setsockopt(s, ZMQ_RCVHWM, &zero, sizeof zero);
+    if (zmq_bind(s, endpoint) != 0)
+        return 1;
+    zmq_msg_init(&m);
+    for (long i = 0; i < count; i++) {
+        if (zmq_msg_recv(&m, s, 0) < 0)
+            return 1;
+        if (i == 0)
+            first = now();
+    }
+    printf("%.6f\n", now() - first);
+    return 0;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int req(void *ctx, const char *endpoint, long count) {
+    void *s = zmq_socket(ctx, ZMQ_REQ);
+    double *took = calloc(count, sizeof *took);
+    char answer[64];
+    if (zmq_connect(s, endpoint) != 0)
+        return 1;
+    for (long i = 0; i < count; i++) {
+        double start = now();
+        if (zmq_send(s, "question", 8, 0) < 0 || zmq_recv(s, answer, sizeof answer, 0) < 0)
+            return 1;
+        took[i] = now() - start;
+    }
+    qsort(took, count, sizeof *took, ascending);
+    printf("%.3f\n", took[count / 2] * 1e6);
+    return 0;
+}
+
+static int rep(void *ctx, const char *endpoint, long count) {
+    void *s = zmq_socket(ctx, ZMQ_REP);
+    char question[64];
+    if (zmq_bind(s, endpoint) != 0)
+        return 1;
+    for (long i = 0; i < count; i++)
+        if (zmq_recv(s, question, sizeof question, 0) < 0 || zmq_send(s, "answer", 6, 0) < 0)
+            return 1;
+    zmq_close(s);
+    return zmq_ctx_term(ctx); /* when the last answer has left */
+}
+
 int main(int argc, char **argv) {
     void *ctx = zmq_ctx_new();
     zmq_ctx_set(ctx, ZMQ_MAX_SOCKETS, 4096);
@@ -136,6 +207,14 @@ int main(int argc, char **argv) {
         return sub(ctx, argv[2], atoi(argv[3]));
     if (argc == 7 && strcmp(argv[1], "pub") == 0)
         return pub(ctx, argv[2], atoi(argv[3]), atol(argv[4]), atoi(argv[5]), atoi(argv[6]));
-    fprintf(stderr, "peer sub ENDPOINT N | peer pub ENDPOINT SIZE COUNT N META\n");
+    if (argc == 5 && strcmp(argv[1], "push") == 0)
+        return push(ctx, argv[2], atoi(argv[3]), atol(argv[4]));
+    if (argc == 4 && strcmp(argv[1], "pull") == 0)
+        return pull(ctx, argv[2], atol(argv[3]));
+    if (argc == 4 && strcmp(argv[1], "req") == 0)
+        return req(ctx, argv[2], atol(argv[3]));
+    if (argc == 4 && strcmp(argv[1], "rep") == 0)
+        return rep(ctx, argv[2], atol(argv[3]));
+    fprintf(stderr, "usage: see the head of peer.c\n");
     return 2;
 }

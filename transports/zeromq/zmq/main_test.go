@@ -2,9 +2,13 @@ package zmq_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,26 +149,22 @@ func green(t testing.TB, fn func(g *coop.Greenlet) error) {
 	}
 }
 
-// python starts testdata/peer.py, with pyzmq; see internal/testenv for what happens without.
+// python starts a script with pyzmq; see internal/testenv for what happens without.
 func python(t testing.TB, args ...string) *testenv.Process {
 	t.Helper()
-	return pythonWith(t, "", args...)
+	return pythonWith(t, nil, args...)
 }
 
-// pythonWith is python with something in its environment.
-func pythonWith(t testing.TB, env string, args ...string) *testenv.Process {
+func pythonWith(t testing.TB, stdin io.Reader, args ...string) *testenv.Process {
 	t.Helper()
 	if os.Getenv("GREENROOM_SKIP_PYZMQ") == "1" {
 		t.Skip("GREENROOM_SKIP_PYZMQ is set")
 	}
-	var more []string
-	if env != "" {
-		more = []string{env}
+	c := testenv.Command{Path: testenv.Python(t, "zmq"), Args: append([]string{"-u"}, args...), Stdin: stdin}
+	if stdin == nil {
+		c.Ready = testenv.ReadyOutput("\n") // bound or connected
 	}
-	return testenv.Start(t, testenv.Command{
-		Path: testenv.Python(t, "zmq"), Args: append([]string{"-u"}, args...), Env: more,
-		Ready: testenv.ReadyOutput("\n"), // bound or connected
-	})
+	return testenv.Start(t, c)
 }
 
 func printed(t testing.TB, p *testenv.Process, what string) {
@@ -174,15 +174,69 @@ func printed(t testing.TB, p *testenv.Process, what string) {
 	}
 }
 
-// boundAt is the endpoint that a script has printed.
-func boundAt(t testing.TB, p *testenv.Process) string {
+// strangers is a process in which any number of libzmq peers live, for starting one for each takes longer than what it does.
+type strangers struct {
+	process *testenv.Process
+	mu      sync.Mutex // guards the following
+	input   *os.File
+	count   int
+}
+
+func newStrangers(t testing.TB) *strangers {
 	t.Helper()
-	printed(t, p, "\n")
-	for line := range strings.Lines(p.Output()) {
-		if at, ok := strings.CutPrefix(line, "bound "); ok {
-			return strings.TrimSpace(at)
-		}
+	input, ours, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no endpoint: %s", p.Output())
-	return ""
+	t.Cleanup(func() { _, _ = input.Close(), ours.Close() })
+	return &strangers{process: pythonWith(t, input, "testdata/peer.py"), input: ours}
+}
+
+func (s *strangers) tell(t testing.TB, words ...string) {
+	t.Helper()
+	line, err := json.Marshal(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.input.Write(append(line, '\n')); err != nil {
+		t.Fatalf("%v: %s", err, s.process.Output())
+	}
+}
+
+// stranger is one of them.
+type stranger struct {
+	of   *strangers
+	name string
+}
+
+// open has a peer live until the test ends. args are those of peer.py.
+func (s *strangers) open(t testing.TB, args ...string) stranger {
+	t.Helper()
+	s.mu.Lock()
+	s.count++
+	p := stranger{s, fmt.Sprint(s.count)}
+	s.mu.Unlock()
+	t.Cleanup(func() { // it must not go on dialling an address that somebody else has by then
+		s.tell(t, p.name)
+		p.said(t, "ended")
+	})
+	s.tell(t, append([]string{p.name}, args...)...)
+	return p
+}
+
+// said waits until the peer has said what, and returns what follows on that line.
+func (p stranger) said(t testing.TB, what string) string {
+	t.Helper()
+	what = "#" + p.name + " " + what
+	printed(t, p.of.process, what)
+	_, rest, _ := strings.Cut(p.of.process.Output(), what)
+	rest, _, _ = strings.Cut(rest, "\n")
+	return rest
+}
+
+func (p stranger) boundAt(t testing.TB) string {
+	t.Helper()
+	return p.said(t, "bound ")
 }

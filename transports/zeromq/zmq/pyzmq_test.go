@@ -34,43 +34,40 @@ var samples = [][][]byte{frames("one"), frames("a", "", "c"), {bytes.Repeat([]by
 
 // Every pair, both ways round, over both transports: one frame, three of which one is empty, one of 1 MiB.
 func TestPyzmqMatrix(t *testing.T) {
+	py := newStrangers(t)
 	for _, c := range matrix {
 		for _, how := range []string{"bind", "connect"} {
 			for _, over := range []string{"tcp", "ipc"} {
 				t.Run(fmt.Sprintf("%s-%s/%s/%s", c.ours, c.theirs, how, over), func(t *testing.T) {
 					endpoint := map[string]string{"tcp": "tcp://127.0.0.1:*", "ipc": "ipc://" + t.TempDir() + "/s"}[over]
-					met(t, c, how, endpoint, "", nil)
+					met(t, py, c, how, endpoint, nil, nil)
 				})
 			}
 		}
 	}
 }
 
-// met has a couple talk. how is what the libzmq side does, env goes to its environment.
-func met(t *testing.T, c couple, how, endpoint, env string, security zmq.Security) {
+// met has a couple talk. how is what the libzmq side does, theirs are the words for its mechanism.
+func met(t *testing.T, py *strangers, c couple, how, endpoint string, theirs []string, ours zmq.Security) {
 	t.Helper()
-	s := open(t, c.ours, zmq.Options{Identity: "we", Security: security})
-	extra := map[zmq.Type]string{zmq.REP: "REP"}[c.ours]
+	s := open(t, c.ours, zmq.Options{Identity: "we", Security: ours})
+	identity := map[zmq.Type]string{zmq.REP: "REP"}[c.ours]
 	if c.theirs == "ROUTER" && c.ours == zmq.ROUTER {
-		extra = "they"
+		identity = "they"
 	}
-	args := []string{"testdata/peer.py", c.theirs, c.what, how, endpoint}
 	if how == "connect" {
-		args[4] = listen(t, s, endpoint)
+		endpoint = listen(t, s, endpoint)
 	}
-	if extra != "" {
-		args = append(args, extra)
-	}
-	p := pythonWith(t, env, args...)
+	p := py.open(t, append([]string{c.theirs, c.what, how, endpoint, identity}, theirs...)...)
 	if how == "bind" {
-		dial(t, s, boundAt(t, p))
+		dial(t, s, p.boundAt(t))
 	}
 	peers(t, s, 1)
 	green(t, func(g *coop.Greenlet) error {
 		return g.WithTimeout(patience, func() error { return play(g, s, c.theirs, c.what) })
 	})
 	if say, ok := map[string]string{"recv": "all there", "ask": "all answered"}[c.what]; ok {
-		printed(t, p, say)
+		p.said(t, say)
 	}
 }
 

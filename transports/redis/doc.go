@@ -1,0 +1,50 @@
+// Package redis joins the hubs of many nodes to one over Redis, in the formats of the official Node.js packages, so that
+// Greenroom nodes and Node.js nodes are one cluster.
+//
+//	adapter, err := redis.New(redis.Options{URL: "redis://127.0.0.1:6379"})
+//	h, err := hub.New(hub.Options{Adapter: adapter})
+//
+// # Where Redis is
+//
+//	redis://user:password@host:6379/0              one server
+//	unix:///run/redis.sock?db=0                    the same, over its Unix socket
+//	redis+sentinel://host:26379,host:26379/main    the server that Sentinels call the master "main"
+//	redis+cluster://host:6379,host:6379            a Redis Cluster; any of its nodes will do
+//
+// With rediss in place of redis the connections speak TLS. What of a user or a password has a meaning in a URL is
+// written with %; better is [Options.PasswordFile]. [Options.Client] takes the settings of a client of go-redis instead.
+//
+// # Connections
+//
+// Each server has one connection for commands and one for subscriptions, and a few of go-redis' pool for questions. In a
+// Cluster sharded channels are subscribed at the node that owns their slot, and follow it; plain ones go through one
+// node, so that the messages of a channel keep their order.
+//
+// # When Redis is away
+//
+// A node goes on alone: what it sends reaches its own clients. It connects again, after 50 ms at first and 1.5 s at most,
+// at random within a factor of two; it asks a silent connection after a second, and gives it up [Options.Timeout] later.
+// [Adapter.Ready] is nil again only when every subscription is confirmed. Messages wait for [Options.MessageAge] and
+// within [Options.QueueCommands] and [Options.QueueBytes] of each server. What was lost is counted, in the hub's counters:
+//
+//	redis_too_old      a message or command waited too long
+//	redis_queue_full   too much waited
+//	redis_unanswered   the connection broke before the answer: it was done or not
+//	redis_refused      Redis answered with an error, such as OOM or NOPERM
+//	redis_closed       asked for after Close, or not sent before
+//	redis_too_big      a message from Redis was longer than MaxMessage
+//	redis_gap          a connection with subscriptions was lost: what others sent until it was back is missed
+//	redis_reconnect    a connection was lost
+//	redis_same_name    another node has this node's name
+//
+// The log has one line when Redis goes away, one for each other reason that keeps it away, and one when it is back.
+//
+// A message is sent once and never again, so that none comes twice: go-redis' own retries are off, also in a client that
+// is given.
+//
+// # Names
+//
+// All nodes have names of their own, [hub.Options.Node]. Of two with the same the younger logs an error and is not ready
+// for as long as it hears the other. For this each node publishes on the channel Prefix-greenroom#NAME every 5 s; where
+// the ACL forbids that, it is left out.
+package redis

@@ -1,0 +1,126 @@
+package redis
+
+import (
+	"context"
+	"time"
+)
+
+// How a link follows a Cluster that changes.
+
+// lookAgain has the Cluster's table read again. Any goroutine.
+func (l *link) lookAgain() {
+	select {
+	case l.look <- struct{}{}:
+	default:
+	}
+}
+
+// follow reads the table of a Cluster when there is cause to.
+func (l *link) follow() {
+	var wait backoff
+	for {
+		ctx, cancel := context.WithTimeout(l.ctx, l.opts.timeout)
+		err := l.topo.load(ctx)
+		cancel()
+		if err == nil {
+			wait.reset()
+			l.mu.Lock()
+			l.reroute()
+			l.tell()
+			l.mu.Unlock()
+		} else {
+			l.topo.failed("")
+			l.lookAgain() // until it works
+		}
+		timer := time.NewTimer(wait.next()) // a node that sends us elsewhere without end costs little
+		select {
+		case <-timer.C:
+		case <-l.ctx.Done():
+			timer.Stop()
+			return
+		}
+		select {
+		case <-l.look:
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// reroute gives everything to those who own it now. Under l.mu.
+func (l *link) reroute() {
+	if l.closed {
+		return
+	}
+	for addr, w := range l.writers {
+		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr }), false)
+		if addr != "" && !l.topo.owns(addr) {
+			w.gone = true
+			close(w.quit)
+			delete(l.writers, addr)
+		}
+	}
+	for key, w := range l.wishes {
+		if key.kind != subShard {
+			continue
+		}
+		if addr := l.topo.owner(key.channel); addr != w.at.addr {
+			l.place(key, w, addr)
+		}
+	}
+	for addr, s := range l.readers {
+		if addr != "" && !l.topo.owns(addr) {
+			s.gone = true
+			close(s.quit)
+			delete(l.readers, addr)
+		}
+	}
+}
+
+// forward queues commands with those who own their keys. Under l.mu.
+func (l *link) forward(batch []command, first bool) {
+	groups := make(map[string][]command)
+	for _, c := range batch {
+		addr := l.topo.owner(c.key)
+		groups[addr] = append(groups[addr], c)
+	}
+	for addr, group := range groups {
+		w := l.writer(addr)
+		if first {
+			w.queue.back(group)
+		} else {
+			for _, c := range group {
+				w.queue.push(c)
+			}
+		}
+		w.signal()
+	}
+}
+
+// redirect follows the MOVED that Redis has answered to commands of w: they have not been done, and go to another node
+// before what waits there. What was sent to that node since the slot has moved may have overtaken them.
+func (l *link) redirect(w *writer, batch []command) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		w.queue.back(batch)
+		return
+	}
+	for i := range batch {
+		if slot, addr, ok := movedTo(batch[i].cmd.Err().Error()); ok {
+			l.topo.moved(slot, addr)
+		}
+	}
+	rest := w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != w.addr })
+	l.forward(append(batch, rest...), true)
+	l.lookAgain()
+}
+
+// place moves a subscription to another node. Under l.mu.
+func (l *link) place(key subKey, w *wish, addr string) {
+	w.at.subs.want(key, false)
+	w.at.signal()
+	w.at = l.reader(addr)
+	w.at.subs.want(key, true)
+	w.at.signal()
+}

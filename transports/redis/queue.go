@@ -1,0 +1,103 @@
+package redis
+
+import (
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// command is one thing for Redis to do.
+type command struct {
+	cmd  goredis.Cmder           // such as goredis.NewCmd(ctx, "XADD", …); its arguments must not change any more
+	key  string                  // a key or a sharded channel that it is about: it says which node of a Cluster is meant. "": any
+	size int                     // bytes, about
+	keep time.Duration           // how long it may wait to be sent, default as a message's
+	done func(cmd goredis.Cmder) // called once with the result or with an error, from a goroutine of the link; must not block
+
+	optional bool // a refusal does not mean that this node is not ready
+	until    time.Time
+	moves    int // how often a Cluster has sent it elsewhere
+}
+
+// overhead is what a command costs beside its bytes.
+const overhead = 256
+
+// queue holds what has not been sent, in order. The link's lock guards it.
+type queue struct {
+	list  []command
+	head  int
+	bytes int
+}
+
+func (q *queue) len() int { return len(q.list) - q.head }
+
+func (q *queue) push(c command) {
+	q.list = append(q.list, c)
+	q.bytes += c.size + overhead
+}
+
+// take moves the oldest commands to batch, at most max and of at most maxBytes, but for one.
+func (q *queue) take(batch []command, max, maxBytes int) []command {
+	bytes := 0
+	for q.head < len(q.list) && len(batch) < max {
+		c := &q.list[q.head]
+		if bytes += c.size; bytes > maxBytes && len(batch) > 0 {
+			break
+		}
+		q.bytes -= c.size + overhead
+		batch = append(batch, *c)
+		*c = command{}
+		q.head++
+	}
+	q.compact()
+	return batch
+}
+
+// compact lets go of memory that is not needed any more.
+func (q *queue) compact() {
+	switch {
+	case q.head == len(q.list):
+		q.head = 0
+		if q.list = q.list[:0]; cap(q.list) > 4096 {
+			q.list = nil
+		}
+	case q.head > 1024 && q.head > len(q.list)/2:
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
+}
+
+// back puts commands that could not be sent before all others.
+func (q *queue) back(batch []command) {
+	if len(batch) == 0 {
+		return
+	}
+	rest := q.list[q.head:]
+	list := make([]command, 0, len(batch)+len(rest))
+	q.list, q.head = append(append(list, batch...), rest...), 0
+	for i := range batch {
+		q.bytes += batch[i].size + overhead
+	}
+}
+
+// expire removes those that have waited too long.
+func (q *queue) expire(now time.Time) (old []command) {
+	return q.remove(func(c *command) bool { return now.After(c.until) })
+}
+
+// remove takes those out that match, in order.
+func (q *queue) remove(match func(*command) bool) (out []command) {
+	kept := q.list[:0]
+	for _, c := range q.list[q.head:] {
+		if match(&c) {
+			out = append(out, c)
+			q.bytes -= c.size + overhead
+		} else {
+			kept = append(kept, c)
+		}
+	}
+	clear(q.list[len(kept):])
+	q.list, q.head = kept, 0
+	return out
+}
