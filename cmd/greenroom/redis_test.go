@@ -3,10 +3,15 @@
 package main
 
 import (
+	"context"
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"greenroom/internal/testenv"
+	"greenroom/transports/zeromq"
 )
 
 func TestRedisDoctor(t *testing.T) {
@@ -25,5 +30,77 @@ func TestRedisDoctor(t *testing.T) {
 	t.Setenv("GREENROOM_REDIS", "")
 	if code, _, said := command(t, "redis", "doctor"); code != 2 || !strings.Contains(said, "which Redis") {
 		t.Errorf("without a URL: %d %s", code, said)
+	}
+}
+
+// Two nodes are one: what is published at one is heard at the other. Without Redis a node lives, is not ready, and says
+// why; when Redis is back, empty, both are ready again and are one.
+func TestTwoNodes(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	r := testenv.StartRedis(t)
+	bin := testenv.Build(t, "greenroom/cmd/greenroom")
+	a := start(t, bin, "--redis", r.URL(), "--node", "a")
+	b := start(t, bin, "--redis", r.URL(), "--node", "b")
+	ready := func(p *process, want int) string {
+		t.Helper()
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			code, body := get(t, p.url+"/readyz")
+			if code == want {
+				return body
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("/readyz: %d %q\n%s", code, body, p.Output())
+			}
+		}
+	}
+	heard := func() {
+		t.Helper()
+		ready(a, 200)
+		ready(b, 200)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		sub, err := zeromq.Subscribe(ctx, b.pub, "lobby")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		push, err := zeromq.Push(ctx, a.pull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer push.Close()
+		got := make(chan error, 1) // one message is enough
+		go func() {
+			_, err := sub.Receive(ctx)
+			got <- err
+		}()
+		awaitSubscription(t, push, got)
+	}
+	heard()
+	if _, body := get(t, a.url+"/metrics"); !strings.Contains(body, "greenroom_redis_ready 1") || strings.Contains(body, "greenroom_redis_published_total 0") {
+		t.Errorf("metrics: %s", body)
+	}
+	r.Kill()
+	if why := ready(a, 503); !strings.Contains(why, "EOF") && !strings.Contains(why, "refused") && !strings.Contains(why, "reset") {
+		t.Errorf("/readyz: %q", why)
+	}
+	ready(b, 503)
+	if code, body := get(t, a.url+"/healthz"); code != 200 {
+		t.Errorf("/healthz: %d %q", code, body)
+	}
+	if _, body := get(t, a.url+"/metrics"); !strings.Contains(body, "greenroom_redis_ready 0") || !strings.Contains(body, `reason="redis_gap"`) {
+		t.Errorf("metrics: %s", body)
+	}
+	r.Restart()
+	heard()
+	for _, p := range []*process{a, b} {
+		since := time.Now()
+		if err := p.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		p.ended(t, since)
+		if n := strings.Count(p.Output(), "redis: "); n != 2 {
+			t.Errorf("%d lines about Redis:\n%s", n, p.Output())
+		}
 	}
 }

@@ -114,7 +114,7 @@ func (c *serveCmd) check() error {
 	if c.TLSCert != "" && c.Listen == off {
 		return misuse("--tls-cert is for --listen, which is off")
 	}
-	if err := c.Zmq.check(); err != nil {
+	if err := c.Zmq.check(c.Feeds.Connect); err != nil {
 		return err
 	}
 	if err := c.Admin.check(c.Listen); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,7 +31,8 @@ type zmqFlags struct {
 // secure reports whether the endpoints may be reached from other machines.
 func (c *zmqFlags) secure() bool { return c.CurveKey != "" }
 
-func (c *zmqFlags) check() error {
+// check is told the publishers of --zmq-connect.
+func (c *zmqFlags) check(publishers []string) error {
 	deciders := 0
 	for _, f := range []string{c.Allow, c.Plain, c.ZAP} {
 		if f != "" {
@@ -48,6 +50,13 @@ func (c *zmqFlags) check() error {
 		return misuse("--zmq-allow is for CURVE, which needs --zmq-curve-key")
 	case c.Handshakes < 1:
 		return misuse("--zmq-handshake-rate %d: want 1 or more", c.Handshakes)
+	}
+	for flag, of := range map[string]map[string]string{"--zmq-server-key": c.ServerKey, "--zmq-server-user": c.ServerUser} {
+		for endpoint := range of {
+			if !slices.Contains(publishers, endpoint) {
+				return misuse("%s %s: there is no --zmq-connect %s", flag, endpoint, endpoint)
+			}
+		}
 	}
 	return nil
 }

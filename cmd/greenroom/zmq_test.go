@@ -77,7 +77,7 @@ func TestServerUser(t *testing.T) {
 		}
 	}
 	none := filepath.Join(t.TempDir(), "none")
-	if code, _, said := command(t, "--listen", "127.0.0.1:0", "--zmq-server-user", feed.pub+"="+none); code != 1 || !strings.Contains(said, "--zmq-server-user: ") || !strings.Contains(said, "none") {
+	if code, _, said := command(t, "--listen", "127.0.0.1:0", "--zmq-connect", feed.pub, "--zmq-server-user", feed.pub+"="+none); code != 1 || !strings.Contains(said, "--zmq-server-user: ") || !strings.Contains(said, "none") {
 		t.Errorf("%d, %s", code, said)
 	}
 }
@@ -92,6 +92,8 @@ func TestZmqFlags(t *testing.T) {
 		{[]string{"--zmq-allow", "x"}, "needs --zmq-curve-key"},
 		{[]string{"--zmq-curve-key", "x", "--zmq-allow", "y", "--zmq-zap", "tcp://127.0.0.1:1"}, "one decides"},
 		{[]string{"--zmq-curve-key", "x", "--zmq-plain", "y"}, "the endpoints speak one"},
+		{[]string{"--zmq-connect", "tcp://a:1", "--zmq-server-key", "tcp://a:2=x"}, "there is no --zmq-connect tcp://a:2"},
+		{[]string{"--zmq-server-user", "tcp://a:2=x"}, "there is no --zmq-connect tcp://a:2"},
 		{[]string{"--zmq-handshake-rate", "0"}, "want 1 or more"},
 		{[]string{"--zmq-pull", "tcp://0.0.0.0:0"}, "give --zmq-curve-key"},
 		{[]string{"publish", "a", "b", "--key", "x"}, "--server-key"},

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -194,24 +193,20 @@ func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 	return q.cancel, nil
 }
 
-// ask publishes a question, once answers to it are heard, and learns how many will come.
+// ask publishes a question, once answers to it are heard.
 func (c *classic) ask(sp *space, q *question, channel string, body []byte, within time.Duration) {
 	q.hold(body)
-	c.link.subscribed(subChannel, sp.request, func() {
-		body := q.release()
-		if body == nil {
-			return // nobody waits any more
+	send := func() {
+		if body := q.release(); body != nil { // somebody waits still
+			q.put(c.link, false, channel, sp.request, body, within)
 		}
-		c.link.publish(false, channel, body)
-		go func() { // it ends with the link, or after its time
-			ctx, cancel := context.WithTimeout(context.Background(), within+askDefault)
-			defer cancel()
-			n, err := c.link.subscribers(ctx, false, sp.request)
-			if err == nil {
-				q.expect(n - 1) // we are one of them
-			}
-		}()
-	})
+	}
+	// After a reconnection they are confirmed in any order.
+	for _, channel := range []string{sp.request, sp.personal, sp.response} {
+		next := send
+		send = func() { c.link.subscribed(subChannel, channel, next) }
+	}
+	send()
 }
 
 // channelOf finds the namespace and the room of a channel for what is sent to clients.

@@ -42,6 +42,31 @@
 // A message is sent once and never again, so that none comes twice: go-redis' own retries are off, also in a client that
 // is given.
 //
+// # What nodes tell each other
+//
+// To a Node.js node a Greenroom node is one like itself. Where the two differ:
+//
+//   - In Node.js the number 5 and the text "5" are two rooms, here they are one. Who joins or emits to 5 there is in "5"
+//     here, and what is emitted to "5" here reaches both.
+//   - Values beside JSON arrive as JSON.stringify writes them: dates as texts, undefined as null or not at all. Binary
+//     values stay such in events and in the answers of clients; in server events, their answers, and sessions' data, they
+//     are objects {"type":"Buffer","data":[…]}, as between Node.js nodes.
+//   - A session of another node has its data as JSON, see [hub.Snapshot], and the handshake as that node knows it. Node.js
+//     gets a handshake with all of its keys; headers of the connection itself are not among them.
+//   - Nodes of Node.js do not say their names: they are called [hub.Unnamed] in answers and errors.
+//   - A node without a handler for a server event answers null to a Node.js node that waits for answers, which would get
+//     an error after its time otherwise; a Greenroom node is told that there was none.
+//   - Rooms whose names start with "$" are Greenroom's own: requests and messages of others to them are refused.
+//   - A namespace with "#" in its name stays alone on its node with the classic adapter, whose channels cannot tell it
+//     from a room.
+//
+// What comes from others is bounded, in size, depth, number and rate. What is dropped is counted:
+//
+//	redis_malformed      a message is not in the format of the adapter
+//	redis_forbidden      it is about a room of Greenroom's own
+//	redis_request_flood  more requests came than are served
+//	redis_namespace      a namespace cannot be joined with those of other nodes
+//
 // # Names
 //
 // All nodes have names of their own, [hub.Options.Node]. Of two with the same the younger logs an error and is not ready

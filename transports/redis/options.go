@@ -105,6 +105,7 @@ func newDriver(o Options) (driver, error) {
 	case Classic:
 		return newClassic(o), nil
 	case Sharded:
+		return newSharded(o), nil
 	case Streams:
 	}
 	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)

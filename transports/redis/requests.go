@@ -1,12 +1,15 @@
 package redis
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
 	"sync"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"greenroom/hub"
 )
@@ -150,6 +153,45 @@ func (q *question) giveLocked(r hub.NodeReply) {
 	q.reply(r)
 }
 
+// put publishes the question to a channel, and learns how many nodes will answer: as many as are subscribed to counted.
+// One that comes or goes right now would be waited for in vain, so where one server counts all who got the message, no
+// more than those are.
+func (q *question) put(l *link, sharded bool, channel, counted string, body []byte, within time.Duration) {
+	c := command{size: len(channel) + len(body)}
+	if sharded {
+		c.cmd, c.key = goredis.NewIntCmd(l.ctx, "SPUBLISH", channel, body), channel
+	} else {
+		c.cmd = goredis.NewIntCmd(l.ctx, "PUBLISH", channel, body)
+	}
+	got := make(chan int, 1) // how many have got it, -1 if it could not be published
+	c.done = func(cmd goredis.Cmder) {
+		n, err := cmd.(*goredis.IntCmd).Result()
+		if err != nil {
+			n = -1
+		}
+		got <- int(n)
+	}
+	l.enqueue(c)
+	go func() { // it ends with the link, or after its time
+		ctx, cancel := context.WithTimeout(l.ctx, within+askDefault)
+		defer cancel()
+		n, err := l.subscribers(ctx, sharded, counted)
+		if err != nil {
+			return
+		}
+		select {
+		case most := <-got:
+			if _, one := l.topo.(single); one {
+				n = min(n, most)
+			}
+			if most >= 0 {
+				q.expect(n - 1) // we are one of them
+			}
+		case <-ctx.Done():
+		}
+	}()
+}
+
 // hold keeps the request until it can be sent, or nobody waits any more.
 func (q *question) hold(body []byte) {
 	q.mu.Lock()
@@ -209,9 +251,10 @@ type serving struct {
 
 // The bounds. Node.js has none; nobody who asks in good faith comes near them.
 const (
-	maxServing   = 1000 // questions
-	serveRate    = 5000 // requests a second
-	serveBurst   = 10_000
+	maxServing   = 1000             // questions at once
+	serveRate    = 20_000           // requests a second
+	serveBurst   = 40_000           // those at once
+	questionCost = 4                // requests that a question counts for
 	maxRounds    = 100              // rooms that one request joins or leaves
 	serveWithin  = 4 * time.Second  // questions that do not say how long they wait: Node.js waits for 5 s
 	serveLongest = 5 * time.Minute  // those that do
@@ -219,20 +262,25 @@ const (
 )
 
 // take reports whether a request may be served now; a question has to be ended by done.
-func (s *serving) take(question bool) bool {
+func (s *serving) take(question bool) bool { return s.takeAt(time.Now(), question) }
+
+func (s *serving) takeAt(now time.Time, question bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
 	if s.last.IsZero() {
 		s.tokens = serveBurst
 	} else {
 		s.tokens = min(serveBurst, s.tokens+now.Sub(s.last).Seconds()*serveRate)
 	}
 	s.last = now
-	if s.tokens < 1 || question && s.open >= maxServing {
+	cost := 1.0
+	if question {
+		cost = questionCost
+	}
+	if s.tokens < cost || question && s.open >= maxServing {
 		return false
 	}
-	s.tokens--
+	s.tokens -= cost
 	if question {
 		s.open++
 	}

@@ -29,7 +29,6 @@ func TestClientsSeeWhatTheySeeOfNodeJS(t *testing.T) {
 	for _, client := range []string{"client1", "client2", "client3", "client4"} {
 		for _, transport := range []string{"websocket", "polling", "upgrade"} {
 			t.Run(client+"/"+transport, func(t *testing.T) {
-				t.Parallel() // most of a script is waiting
 				ours, theirs := clientsServers(t), nodeServers(t, dir)
 				want := make(chan []string)
 				go func() { want <- transcript(t, dir, client, transport, theirs) }()

@@ -83,7 +83,7 @@ func Listen(h Hub, o Options) (*Bridge, error) {
 		b.endpoints[e.name] = newEndpoint(b, e.typ, e.limits, ln, e.serve, e.part)
 	}
 	if b.endpoints["pub"] != nil {
-		b.untap = h.Tap(b.egress.publish)
+		b.untap = b.egress.tap(h)
 		b.egress.own.start()
 	}
 	b.security.start()

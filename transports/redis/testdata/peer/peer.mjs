@@ -12,7 +12,8 @@
 //     is JavaScript for the acks it gives; undefined gives none.
 //   {"id":3,"do":"run","code":"io.to('a').emit('hello')"}
 //     runs JavaScript, an expression or statements, and answers with its value when that has settled. It sees io, emitter (of @socket.io/redis-emitter),
-//     redis (a connection of its own), clients (by name), and may use await and return.
+//     redis (a connection of its own), clients (by name) and ready (a
+//     function that waits until the adapter's subscriptions so far are there), and may use await and return.
 //   {"id":4,"do":"close"}
 //     closes the node, as an orderly shutdown does.
 //
@@ -64,6 +65,9 @@ async function link(url) {
   return c;
 }
 
+// ready waits until Redis has done what its connections were told so far: the adapters do not wait for that.
+const ready = () => Promise.all(links.map((c) => c.ping()));
+
 async function adapterOf(kind, url, options = {}) {
   if (kind === "none") return undefined;
   const pub = await link(url);
@@ -104,6 +108,7 @@ const commands = {
     }
     io = new Server(http, { adapter: await adapterOf(adapter, url, options), ...server });
     for (const name of namespaces) serve(io.of(name.startsWith("/^") ? new RegExp(name.slice(1)) : name));
+    await ready();
     await new Promise((done) => http.listen(0, "127.0.0.1", done));
     return { url: `http://127.0.0.1:${http.address().port}` };
   },
@@ -133,14 +138,14 @@ const commands = {
 
   run({ code, args }) {
     const AsyncFunction = (async () => {}).constructor;
-    const compile = (body) => new AsyncFunction("io", "emitter", "redis", "clients", "args", body);
+    const compile = (body) => new AsyncFunction("io", "emitter", "redis", "clients", "ready", "args", body);
     let fn;
     try {
       fn = compile(`return (${code}\n)`); // an expression
     } catch {
       fn = compile(code);
     }
-    return fn(io, emitter, redis, clients, unpack(args ?? []));
+    return fn(io, emitter, redis, clients, ready, unpack(args ?? []));
   },
 
   async close() {
