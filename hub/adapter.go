@@ -42,6 +42,8 @@ type Node interface {
 	Hears(namespace string, rooms []string) bool
 	// KeepsFor is how long sessions here wait for their clients, whose rooms must be heard meanwhile; 0: they do not.
 	KeepsFor() time.Duration
+	// Announce tells all nodes again who is here: what they share has forgotten this node.
+	Announce()
 	// Count and Logger are the hub's.
 	Count(reason string)
 	Logger() *slog.Logger
@@ -102,6 +104,8 @@ type NodeRequest struct {
 
 	Payload    Payload // ["event", arg…]
 	Published  bool    // with OpEmit: it is a publication, whose last argument is its meta
+	Retain     bool    // and its room's last value
+	Keep       *Keep   // what a [SharedRooms] keeps of it, for the sender's own adapter
 	Volatile   bool
 	NoCompress bool // as in [Message]
 	Room       string
@@ -178,6 +182,7 @@ func (n node) Name() string                       { return n.hub.opts.Node }
 func (n node) Namespaces() []*Namespace           { return n.hub.Namespaces() }
 func (n node) Namespace(name string) *Namespace   { return n.hub.lookup(name) }
 func (n node) Observe(o Observer) (cancel func()) { return n.hub.Observe(o) }
+func (n node) Announce()                          { n.hub.announce.again() }
 func (n node) Count(reason string)                { n.hub.Count(reason) }
 func (n node) Logger() *slog.Logger               { return n.hub.log }
 
@@ -206,8 +211,13 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	case OpEmit:
 		if event, err := r.Payload.event(); err == nil {
 			m := t.message(event, r.Payload)
-			m.Foreign = r.Published
-			t.send(m)
+			switch m.Foreign = r.Published; {
+			case r.Published:
+				ns.foreign(t, m, r.Retain)
+			case event == presenceEvent && len(r.Rooms) == 1 && h.shared != nil && ns.foreignPresence(r.Rooms[0], &m.Payload):
+			default:
+				t.send(m)
+			}
 		}
 	case OpJoin:
 		_ = t.Join(r.Room) // it was checked where it comes from
@@ -256,13 +266,33 @@ func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
 }
 
 // spread has the other nodes send a publication that this one has sequenced. They give it a place of their own in
-// their room, and do not keep it: a room's history is that of its node.
-func (h *Hub) spread(ns *Namespace, m *Message, payload Payload, p *Publication) {
-	except := p.Except
-	if p.skip != nil {
-		except = append(slices.Clip(except), p.skip.id)
+// their room. With once, the publisher's own id for it was claimed.
+func (h *Hub) spread(ns *Namespace, m *Message, p *Publication, once string) {
+	r := &NodeRequest{
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: p.Except, Payload: m.Payload, Published: true,
+		Retain: p.Retain, Volatile: m.Volatile, NoCompress: m.NoCompress,
 	}
-	h.request(nil, &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: except, Payload: payload.withMeta(m, h.epoch), Published: true, Volatile: m.Volatile, NoCompress: m.NoCompress,
-	})
+	if p.skip != nil {
+		r.Except = append(slices.Clip(p.Except), p.skip.id)
+	}
+	if h.shared != nil {
+		r.Keep = h.keepOf(m, p, once)
+	}
+	h.request(nil, r)
+}
+
+// keepOf is what all nodes keep of a publication, nil for nothing.
+func (h *Hub) keepOf(m *Message, p *Publication, once string) *Keep {
+	k := Keep{ID: m.ID, Epoch: h.epoch, Seq: m.Seq, Room: p.Room, History: !m.Volatile && h.opts.HistoryMessages > 0, Once: once, Window: h.opts.DedupWindow}
+	k.Limits = HistoryLimits{
+		Messages: h.opts.HistoryMessages, Bytes: h.opts.HistoryBytes, TTL: h.opts.HistoryTTL, RetainedTTL: max(0, h.opts.RetainedTTL),
+	}
+	if p.Retain {
+		k.Forget = m.saysNothing()
+		k.Retain = !k.Forget
+	}
+	if !k.History && !p.Retain && once == "" {
+		return nil
+	}
+	return &k
 }

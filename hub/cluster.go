@@ -8,11 +8,12 @@ import (
 )
 
 // Cluster joins the hubs of one process, each by an [Adapter] of its own: for tests of what happens between nodes,
-// and as the model for adapters that cross a network. Each hub needs an [Options].Node of its own. The zero value is
+// and as the model for adapters that cross a network. What rooms have is kept in memory for all, see [SharedRooms]. Each hub needs an [Options].Node of its own. The zero value is
 // ready to use. Any goroutine.
 type Cluster struct {
 	mu    sync.RWMutex
 	nodes []Node
+	rooms clusterRooms
 }
 
 // Adapter returns an adapter for one hub.
@@ -44,6 +45,9 @@ func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (cancel func
 	m.cluster.mu.RLock()
 	all := m.cluster.nodes
 	m.cluster.mu.RUnlock()
+	if r.Keep != nil {
+		m.cluster.rooms.keep(m.node.Name(), r)
+	}
 	var take func(NodeReply)
 	if reply != nil {
 		a := &clusterAnswer{reply: reply, silent: make(map[string]bool)}
@@ -62,6 +66,7 @@ func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (cancel func
 			n.Serve(r, take)
 		}
 	}
+	r.Keep.Over(nil)
 	return cancel, nil
 }
 
@@ -96,9 +101,17 @@ func (a *clusterAnswer) cancel() []string {
 
 // Close implements [Adapter].
 func (m *clusterMember) Close() error {
+	if m.leave() {
+		m.cluster.bury(m.node.Name())
+	}
+	return nil
+}
+
+func (m *clusterMember) leave() (was bool) {
 	c := m.cluster
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	n := len(c.nodes)
 	c.nodes = slices.DeleteFunc(slices.Clone(c.nodes), func(n Node) bool { return n == m.node })
-	return nil
+	return len(c.nodes) < n
 }

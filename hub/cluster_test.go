@@ -3,7 +3,6 @@ package hub
 import (
 	"errors"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -93,30 +92,6 @@ func TestHowAMessageTravelsHoldsOnTheOtherNode(t *testing.T) {
 		if is := <-got; is != want {
 			t.Errorf("a question is %+v, want %+v", is, want)
 		}
-	}
-}
-
-// Who is in a room is each node's own: updates of another would speak of members that its lists do not have.
-func TestPresenceStaysWithItsNode(t *testing.T) {
-	var cluster Cluster
-	var hubs [2]*Hub
-	var watchers [2]*fakeConn
-	for i, name := range []string{"n0", "n1"} {
-		hubs[i] = newTestHub(t, Options{Loops: 1, Adapter: cluster.Adapter(), Node: name})
-		mustHandle(t, hubs[i], "/", Relay(RelayOptions{}))
-		watchers[i] = connect(t, hubs[i], 0, "/", "{}")
-		watchers[i].call(t, 1, "join", "lobby", map[string]any{"presence": true})
-	}
-	c := connect(t, hubs[0], 0, "/", "{}")
-	c.call(t, 1, "join", "lobby")
-	told := func(events []string) bool { return strings.Contains(strings.Join(events, ""), c.session.ID()) }
-	watchers[0].wait(t, "the update", func() bool { return told(watchers[0].got) })
-	if err := hubs[0].To("lobby").Emit("behind"); err != nil {
-		t.Fatal(err)
-	}
-	watchers[1].wait(t, "the event behind", func() bool { return slices.Contains(watchers[1].got, `["behind"]`) })
-	if got := watchers[1].events(); told(got) {
-		t.Errorf("the other node's client got %q", got)
 	}
 }
 

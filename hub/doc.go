@@ -74,7 +74,7 @@
 //
 // [Session.Identify] says whose session it is, and [Namespace.User] addresses all of a user's. Who looks after a hub from
 // outside lists rooms and sessions page by page ([Namespace.RoomPage], [Namespace.SessionPage]) and reads what rooms keep
-// ([Namespace.History], [Namespace.Present]); these know this node alone.
+// ([Namespace.History], [Namespace.Present]); lists know this node alone.
 //
 // [Target.Emit] sends an event and forgets it. [Hub.Publish] sends it with a last argument that says who
 // published it and when, gives it an id and keeps it in the room's history. Nobody can publish the event
@@ -203,7 +203,10 @@
 //	handler_failed              a handler panicked
 //	inbox_overloaded            a client was disconnected at InboxMax
 //	namespace_refused           a client asked for one namespace of a family too many
+//	presence_announce_failed    other nodes may not have been told who is here; they are told again
 //	presence_failed             an update on who is there could not be encoded
+//	presence_renewed            too much waited to be told, all is told anew
+//	presence_unreadable         another node's update on who is there was none
 //	publication_duplicate       a publication with an id seen before
 //	recovery_bad_offset         a client came back with an offset that is none
 //	recovery_bytes_full         a message no longer kept, because of Recovery.MaxBytes
@@ -226,6 +229,10 @@
 //	retained_full               a publication no longer retained, because of MaxRetained
 //	session_prefixes_full       a prefix that a session did not join because of MaxPrefixes
 //	server_event_unknown        another node's event for which nothing is registered here
+//	shared_claim_failed         other nodes did not say whether a publisher's id is new
+//	shared_given_full           somebody may get a message again that came with a room's history
+//	shared_read_failed          what nodes share of a room could not be read
+//	shared_unreadable           a publication that nodes have kept cannot be read
 //	slow_consumer_disconnected  a client was disconnected at OutboxBytes
 //	slow_consumer_dropped       a message dropped at OutboxBytes
 //	volatile_dropped            a volatile message that a client missed
@@ -239,9 +246,24 @@
 //
 // An [Adapter] makes the hubs of several processes one: what a [Target] does, the other nodes do as well, unless it is
 // [Target.Local], and what it collects comes from all. [Cluster] does that for hubs in one process. Messages of one
-// goroutine reach other nodes in order; each node's rooms give them offsets of their own. History, presence, what is
-// retained and the ids that [Hub.Publish] has seen stay with the node. A publication's seq is that of the node at
-// which it was published, whose epoch is in the meta that other nodes' members get.
+// goroutine reach other nodes in order; each node's rooms give them offsets of their own.
+//
+// What rooms have beside members is shared by all nodes if the adapter is a [SharedRooms]:
+//
+//   - A publication is the same on all nodes: its id, who sent it and when, and its seq, which counts the room's
+//     publications at the node that the epoch in its meta names. So seq tells of gaps among those of one epoch; across
+//     nodes the order is that of the adapter, and history's is the one in which nodes have handed publications over.
+//   - An id that a publisher gives its publication counts once, on whichever node. That costs a question to the others
+//     before it is sent: [Hub.Publish] waits for it, a greenlet parks. Without an answer within two seconds, and for what
+//     is [Publication.Local], it is the node that judges.
+//   - History, and what is retained, is what nodes have kept, each publication in one step with sending it. A join
+//     through [Relay] that brings history leaves no gap and no double to the messages that follow, from whichever node they
+//     come. Where what is shared is out of reach, this node answers with what it has heard, and not as complete.
+//   - Who is there is told to watchers on all nodes. Those of a node that is gone without a word stay for a time that the
+//     adapter has, and then have left.
+//   - Prefixes, [Hub.WithRetained] and [Hub.SnapshotRooms] know what has come to this node.
+//
+// Without that, history, presence, what is retained and the ids that [Hub.Publish] has seen stay with the node.
 //
 // # Transports
 //

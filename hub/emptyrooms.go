@@ -74,7 +74,7 @@ func (e *emptyRooms) has(r *Room) bool {
 // has pushed out.
 func (r *Room) emptiedLocked(now time.Time) (over []*Room) {
 	switch {
-	case r.members > 0 || r.dead || r == r.ns.all:
+	case r.members > 0 || r.holds > 0 || r.dead || r == r.ns.all:
 		return nil
 	case r.history.len() > 0:
 		return r.ns.empty.keep(r, now, &r.ns.hub.opts)
@@ -92,7 +92,7 @@ func (ns *Namespace) drop(rooms []*Room) {
 		}
 		ns.mu.Lock()
 		r.mu.Lock()
-		if r.members == 0 && !r.dead && !ns.empty.has(r) {
+		if r.members == 0 && r.holds == 0 && !r.dead && !ns.empty.has(r) {
 			r.dead = true
 			delete(ns.rooms, r.name)
 			ns.seqs.forget(r.name, r.seq, ns.hub.opts.MaxEmptyRooms)

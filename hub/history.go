@@ -62,10 +62,16 @@ func (h *history) last(limit int, after string) (found []*Message, complete bool
 	return slices.Clone(all[max(0, len(all)-limit):]), after == ""
 }
 
-// offset reads the id of a publication of this life of the room: the epoch, "-", the offset.
+// offset reads the id of a publication of this life of the room: the epoch, "-", the offset. What other nodes have
+// published is looked for.
 func (h *history) offset(id string) (uint64, bool) {
 	n, ok := strings.CutPrefix(id, h.epoch+"-")
 	if !ok || h.epoch == "" {
+		for _, m := range h.entries[h.start:] {
+			if m.ID == id && id != "" {
+				return m.Offset, true
+			}
+		}
 		return 0, false
 	}
 	offset, err := strconv.ParseUint(n, 10, 64)
@@ -115,17 +121,11 @@ func (e historyEntry) object() map[string]any {
 
 // History lists up to limit publications that a room keeps, oldest first: the newest ones, or, given the id of one,
 // the first ones after it. complete is false when some between that one and the first returned are lost. The
-// messages are immutable. Any goroutine.
+// messages are immutable. It is [Namespace.History]. Any goroutine.
 func (h *Hub) History(namespace, room string, limit int, after string) (messages []*Message, complete bool) {
 	ns := h.lookup(namespace)
 	if ns == nil {
 		return nil, after == ""
 	}
-	r := ns.lookupRoom(room)
-	if r == nil {
-		return nil, after == ""
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.history.last(max(0, limit), after)
+	return ns.History(room, after, limit)
 }

@@ -28,7 +28,11 @@ type Hub struct {
 	dedup    dedup
 	retained retained
 	epoch    string      // names this run of the hub
-	rooms    RoomAdapter // nil: every message of other nodes comes
+	shared   SharedRooms // nil where nodes share nothing
+	announce announcer   // of who is here to other nodes
+
+	metaEpoch string      // epoch where there are other nodes, else ""
+	rooms     RoomAdapter // nil: every message of other nodes comes
 
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
@@ -73,6 +77,9 @@ func New(o Options) (*Hub, error) {
 	}
 	h.loops = loops
 	if o.Adapter != nil {
+		h.metaEpoch = h.epoch
+		h.shared, _ = o.Adapter.(SharedRooms)
+		h.announce.hub = h
 		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
@@ -118,6 +125,7 @@ func (h *Hub) Close() error {
 			<-h.released
 		}
 		if a := h.opts.Adapter; a != nil {
+			h.announce.close()
 			h.closeErr = a.Close()
 		}
 		h.closeErr = errors.Join(h.closeErr, h.loops.Close())

@@ -25,6 +25,9 @@ type Message struct {
 	// neither ID nor Seq here.
 	Foreign bool
 
+	epoch string // with Foreign: whose count is that of the publication,
+	count uint64 // and its seq there
+
 	place uint64 // the message's place in what is kept for recovery, 0 when it is not
 }
 

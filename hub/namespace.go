@@ -23,7 +23,8 @@ type Namespace struct {
 	sessions map[string]*Session
 	empty    emptyRooms // rooms kept for their history alone
 	prefixes prefixRooms
-	seqs     seqs // how far rooms were that are gone
+	seqs     seqs           // how far rooms were that are gone
+	turns    [16]sync.Mutex // by room: held while publications go to other nodes; taken before all other locks
 
 	asks     atomic.Int64 // the ids of questions to clients
 	onServer map[string]*call

@@ -37,7 +37,9 @@ func (p *presence) remove(who *Sender) {
 }
 
 // presenceRoom is the room of those who want updates on who is in a room.
-func presenceRoom(room string) string { return "$presence:" + room }
+func presenceRoom(room string) string { return presencePrefix + room }
+
+const presencePrefix = "$presence:"
 
 // presentLocked notes that s, a member, is here as who, whose ID is the session's. The room's lock is
 // held.
@@ -89,22 +91,23 @@ func (r *Room) scheduleLocked(s *Session) {
 func (r *Room) tellPresence() {
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	joined, left := r.takeChanges()
+	h := r.ns.hub
+	joined, left, all := r.takeChanges()
+	if h.shared != nil && shown(r.name) {
+		defer h.announce.change(roomName{r.ns.name, r.name}, all)
+	}
 	if len(joined)+len(left) == 0 {
 		return
 	}
-	update := struct {
-		Room   string    `json:"room"`
-		Joined []*Sender `json:"joined"`
-		Left   []*Sender `json:"left"`
-	}{r.name, joined, left}
+	update := presenceChange{r.name, joined, left}
 	if err := r.ns.To(presenceRoom(r.name)).Local().Emit(presenceEvent, update); err != nil { // such a struct always encodes
-		r.ns.hub.Count("presence_failed")
+		h.Count("presence_failed")
 	}
 }
 
-// takeChanges lists what watchers do not know yet. A room that was dropped has none: they were members.
-func (r *Room) takeChanges() (joined, left []*Sender) {
+// takeChanges lists what watchers do not know yet. A room that was dropped has none: they were members. all are those
+// who have changed, and whether they were known before.
+func (r *Room) takeChanges() (joined, left []*Sender, all map[Sender]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p := r.watch
@@ -112,8 +115,14 @@ func (r *Room) takeChanges() (joined, left []*Sender) {
 	if len(p.members) == 0 {
 		defer func() { r.watch = nil }() // with the memory of a crowd that was here once
 	}
+	if r.ns.hub.shared != nil {
+		all = make(map[Sender]bool, len(p.changed))
+		for id, who := range p.changed {
+			all[*who] = p.told[id]
+		}
+	}
 	if r.dead {
-		return nil, nil
+		return nil, nil, all
 	}
 	joined, left = []*Sender{}, []*Sender{}
 	for id, who := range p.changed {
@@ -130,7 +139,7 @@ func (r *Room) takeChanges() (joined, left []*Sender) {
 	clear(p.told)
 	slices.SortFunc(joined, compareSenders)
 	slices.SortFunc(left, compareSenders)
-	return joined, left
+	return joined, left, all
 }
 
 // membersLocked lists up to limit of those who are here, by name. The room's lock is held.

@@ -2,13 +2,19 @@ package hub
 
 import (
 	"encoding/json"
+	"errors"
+	"hash/maphash"
 	"strconv"
+	"sync/atomic"
+
+	"greenroom/coop"
 )
 
 // Publication is a message published into a room by a client of Relay, over ZeroMQ or by the
 // application. Unlike [Target.Emit] it carries who sent it, has an id and is kept in the room's
-// history on this node: members get the event with its arguments and then `meta`, an object
-// {room, id, seq, from:{id, name?}, at, via?}. seq counts the room's publications: who misses none sees no gap in it.
+// history: members get the event with its arguments and then `meta`, an object {room, id, seq, from:{id, name?}, at, via?}.
+// seq counts the room's publications: who misses none sees no gap in it. With an [Options].Adapter there is epoch as well:
+// each node counts its own.
 // An application that knows who its users are may set user in From.
 type Publication struct {
 	Namespace string // "" is "/"
@@ -20,8 +26,7 @@ type Publication struct {
 	Volatile  bool     // not kept in history, missed by clients that cannot take it at once
 	ID        string   // the publisher's own id: a second one within DedupWindow is not sent again
 	Except    []string // sessions, or rooms, that do not get it
-	// Retain keeps the publication, on this node, as the room's last value for those who come later, in place of the
-	// one before; without arguments, or with null alone, it ends that.
+	// Retain keeps the publication as the room's last value for those who come later, in place of the one before; without arguments, or with null alone, it ends that.
 	Retain bool
 	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
@@ -32,7 +37,8 @@ type Publication struct {
 var serverSender = &Sender{ID: "server"}
 
 // Publish gives p its place in its room and sends it to the members. It returns the publication's id
-// once it is sequenced, in history and shown to the taps, and never waits for a client. Any goroutine.
+// once it is sequenced, in history and shown to the taps, and never waits for a client. With an ID and other nodes it waits
+// for them, at most for two seconds, and then parks if it is called in a greenlet. Any goroutine.
 // Errors: [*Error] when the room or event is not acceptable (`presence` is the hub's own event), or the
 // arguments cannot be encoded or hold more than ten binary values, which no client would take;
 // [ErrDuplicate], with the first one's id, or "" while the first is being sequenced; [ErrClosed].
@@ -80,20 +86,65 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 			return first, 0, ErrDuplicate
 		}
 	}
+	once := ""
+	if key != "" && h.shared != nil && !p.Local {
+		once = p.ID
+		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
+			h.dedup.settle(key, first)
+			h.Count("publication_duplicate")
+			return first, 0, ErrDuplicate
+		}
+	}
 	m := &Message{
 		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
-	ns.drop(ns.publish(m, &p))
-	id = m.ID
+	if h.opts.Adapter == nil || p.Local {
+		ns.drop(ns.publish(m, &p))
+	} else {
+		ns.publishAll(m, &p, once)
+	}
 	if key != "" {
-		h.dedup.settle(key, id)
+		h.dedup.settle(key, m.ID)
 	}
-	if h.opts.Adapter != nil && !p.Local {
-		h.spread(ns, m, payload, &p)
-	}
-	return id, m.Seq, nil
+	return m.ID, m.Seq, nil
 }
+
+// claim claims a publisher's own id for a publication, on all nodes. When they cannot say, it is this node's to judge:
+// fresh.
+func (h *Hub) claim(namespace, room, id string) (first string, fresh bool) {
+	type answer struct {
+		first string
+		fresh bool
+	}
+	var got atomic.Pointer[answer]
+	err := h.await(func(over func()) {
+		h.shared.Claim(namespace, room, id, h.opts.DedupWindow, func(first string, fresh bool, err error) {
+			if err == nil {
+				got.Store(&answer{first, fresh})
+			}
+			over()
+		})
+	})
+	if a := got.Load(); a != nil {
+		return a.first, a.fresh
+	}
+	if !errors.Is(err, coop.ErrKilled) {
+		h.Count("shared_claim_failed")
+	}
+	return "", true
+}
+
+// publishAll publishes here and on all other nodes, a room's publications in the order of their numbers.
+func (ns *Namespace) publishAll(m *Message, p *Publication, once string) {
+	turn := &ns.turns[maphash.String(turnSeed, p.Room)%uint64(len(ns.turns))]
+	turn.Lock()
+	defer turn.Unlock()
+	ns.drop(ns.publish(m, p))
+	ns.hub.spread(ns, m, p, once)
+}
+
+var turnSeed = maphash.MakeSeed()
 
 // publish sequences m in its room and returns the rooms to drop. The lock is given back even if a tap
 // panics, see [Room.emit].
@@ -126,7 +177,7 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), d.place(r), 10))
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.appendMeta(m, "", m.Payload.JSON)
+	m.Payload = m.Payload.appendMeta(m, r.ns.hub.metaEpoch, m.Payload.JSON)
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)
@@ -147,8 +198,8 @@ func (p Payload) with(arg any) Payload {
 // metaBytes is what meta takes, the room's name not included: if it is more, appending it copies.
 const metaBytes = 160
 
-// withMeta appends the last argument of a published event. epoch is whose count seq is, for other nodes, which count for
-// themselves; "" leaves it out.
+// withMeta appends the last argument of a published event. epoch is whose count seq is, where there are other nodes, which
+// count for themselves; "" leaves it out.
 func (p Payload) withMeta(m *Message, epoch string) Payload {
 	return p.appendMeta(m, epoch, append(make([]byte, 0, len(p.JSON)+len(m.Room)+metaBytes), p.JSON...))
 }

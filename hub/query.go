@@ -83,9 +83,19 @@ func (g *gather) page(l *coop.Loop, r *Room, after string, limit int) {
 }
 
 // History returns up to limit publications of a room, oldest first: the newest ones, or, given the id of one that the
-// caller has, the first ones after it; complete is false when some of those between are lost. The messages are
-// immutable. Their payloads end with the meta object.
+// caller has, the first ones after it; complete is false when some of those between are lost, or may be. The messages
+// are immutable. Their payloads end with the meta object. Where nodes share what rooms have ([SharedRooms]) it asks for
+// that, and waits for two seconds at most; without an answer, or on a loop outside of greenlets, it knows what this
+// node has heard.
 func (ns *Namespace) History(room, after string, limit int) (messages []*Message, complete bool) {
+	limit = max(0, limit)
+	if ns.hub.shared != nil {
+		query := ns.historyQuery(after, limit)
+		ns.readNow(room, query, func(r *Room, view *RoomView) {
+			messages, complete = r.historyLocked(view, after, limit)
+		})
+		return messages, complete
+	}
 	r := ns.lookupRoom(room)
 	if r == nil {
 		return nil, after == ""
@@ -96,8 +106,14 @@ func (ns *Namespace) History(room, after string, limit int) (messages []*Message
 }
 
 // Present lists up to limit of those who have said that they are in a room, as clients of [Relay] do, by name, and how
-// many there are.
+// many there are: on all nodes where they share that, as [Namespace.History] does.
 func (ns *Namespace) Present(room string, limit int) (members []*Sender, count int) {
+	if ns.hub.shared != nil {
+		ns.readNow(room, RoomQuery{Members: max(1, limit)}, func(r *Room, view *RoomView) {
+			members, count = r.presentMembersLocked(view, limit)
+		})
+		return members, count
+	}
 	r := ns.lookupRoom(room)
 	if r == nil {
 		return []*Sender{}, 0

@@ -50,6 +50,9 @@ type RelayHandler struct{ opts RelayOptions }
 // double to the messages that follow; one whose data is null ends that. A join with prefix is for all rooms whose names
 // start like that, those to come included, if [RelayOptions].MayJoinPrefix lets it: the session gets their messages
 // and is present in none of them. What it gets as retained is then a list.
+//
+// With several nodes that share what rooms have ([SharedRooms]) all of that is about all of them; what a call needs of
+// others is waited for, two seconds at most, and the session's later calls wait behind it.
 func Relay(o RelayOptions) *RelayHandler {
 	if o.MaxRooms == 0 {
 		o.MaxRooms = 128
@@ -81,9 +84,11 @@ func (h *RelayHandler) Serve(s *Session) error {
 	r := h.begin(s)
 	serve := r.serve // on the loop's stack: to decode and encode JSON takes more than thousands of sessions should hold on to
 	for ev := range s.Events() {
-		r.hear(ev)
 		r.ev = ev
 		s.greenlet.OnLoop(serve)
+		if r.start != nil {
+			r.finish()
+		}
 	}
 	return nil
 }
@@ -109,6 +114,24 @@ type relay struct {
 	ev     *Event // being served
 	tokens float64
 	filled time.Duration // the loop's time when tokens was right
+
+	// What the call being served waits for, if that is not here, and what follows. The greenlet parks in between, with
+	// little on its stack; later calls wait for their turn.
+	start func(over func())
+	then  func() error
+}
+
+// finish waits for what a call has asked for, and answers the call. What follows is done in any case: it may have to
+// give something back.
+func (r *relay) finish() {
+	ev, start, then := r.ev, r.start, r.then
+	r.ev, r.start, r.then = nil, nil, nil
+	_ = r.s.ns.hub.await(start) // then sees whether there is an answer
+	r.s.greenlet.OnLoop(func() {
+		if err := then(); err != nil {
+			ev.Refuse(err)
+		}
+	})
 }
 
 func (r *relay) introduce() {
@@ -126,33 +149,24 @@ func (r *relay) introduce() {
 	}
 }
 
-// hear has a join wait until other nodes' messages to its room come, so that none is missed between it and its ack. The
-// session's calls keep their order: they wait behind it.
-func (r *relay) hear(ev *Event) {
-	if ev.Name != "join" || r.s.ns.hub.rooms == nil {
-		return
-	}
-	var room string
-	raw := ev.Raw()
-	if len(raw) == 0 || len(raw) > 1 && bytes.Contains(raw[1], []byte("prefix")) || ev.Args(&room) != nil || CheckRoom(room) != nil {
-		return
-	}
-	_ = r.s.Hear(room) // who waits in vain joins all the same
-}
-
-// handle serves a call in a session that rests, on a stack that is not the session's to keep. Only a join may park.
+// handle serves a call in a session that rests, on a stack that is not the session's to keep. It parks where other nodes
+// are asked.
 func (r *relay) handle(ev *Event) {
-	r.hear(ev)
 	r.ev = ev
-	r.serve()
+	if r.serve(); r.start != nil {
+		r.finish()
+	}
 }
 
 func (r *relay) over() {}
 
 func (r *relay) serve() {
 	ev := r.ev
-	r.ev = nil
-	if err := r.call(ev); err != nil {
+	err := r.call(ev)
+	if r.start == nil {
+		r.ev = nil
+	}
+	if err != nil {
 		ev.Refuse(err)
 	}
 }
@@ -230,39 +244,24 @@ func (r *relay) join(ev *Event) error {
 		watched, _ := s.lockedIn(presenceRoom(room))
 		watched.mu.Unlock()
 	}
-	answer := map[string]any{"ok": true}
+	j := &joining{r: r, ev: ev, room: room, history: min(opts.History, r.opts.MaxMessages), presence: opts.Presence, retained: opts.Retained}
+	if j.waits() {
+		return nil
+	}
 	in, joined := s.lockedIn(room)
 	in.presentLocked(s, r.who)
-	var messages []*Message
-	if opts.History > 0 {
-		messages, _ = in.history.last(min(opts.History, r.opts.MaxMessages), "")
+	if j.history > 0 {
+		j.messages, _ = in.history.last(j.history, "")
 	}
-	if opts.Presence {
-		answer["members"], answer["count"] = in.membersLocked(r.opts.MaxMembers)
+	if j.presence {
+		j.members, j.count = in.membersLocked(r.opts.MaxMembers)
 	}
-	var kept *Message
-	if opts.Retained { // in the room's lock: what is retained later comes as a message
-		kept = s.ns.hub.retained.lockedGet(s.ns.hub, s.ns.name, room)
+	if j.retained { // in the room's lock: what is retained later comes as a message
+		j.kept = s.ns.hub.retained.lockedGet(s.ns.hub, s.ns.name, room)
 	}
 	in.mu.Unlock()
 	s.tellJoined(room, joined)
-	binary := 0
-	if kept != nil {
-		e, err := entry(kept)
-		if err != nil {
-			return refusal("internal", "the room's retained message cannot be read")
-		}
-		answer["retained"] = e.object()
-		binary = len(kept.Payload.Attachments)
-	}
-	if opts.History > 0 {
-		list, err := objects(fitting(messages, true, maxBinary-binary))
-		if err != nil {
-			return err
-		}
-		answer["messages"] = list
-	}
-	return ev.Ack(answer)
+	return j.answer()
 }
 
 func (r *relay) leave(ev *Event) error {
@@ -318,9 +317,21 @@ func (r *relay) publish(ev *Event) error {
 	if opts.Echo {
 		p.skip = nil
 	}
+	if h := r.s.ns.hub; p.ID != "" && h.shared != nil {
+		r.publishOnce(ev, p)
+		return nil
+	}
 	id, err := r.s.ns.hub.Publish(p)
-	if err != nil && !errors.Is(err, ErrDuplicate) {
+	return published(ev, id, err)
+}
+
+// published answers a publication.
+func published(ev *Event, id string, err error) error {
+	switch {
+	case err != nil && !errors.Is(err, ErrDuplicate):
 		return err
+	case id == "":
+		return refusal("busy", "the first publication with this id is under way")
 	}
 	return ev.Ack(map[string]any{"ok": true, "id": id})
 }
@@ -330,13 +341,22 @@ func (r *relay) presence(ev *Event) error {
 	if err := roomAndOptions(ev, &room, &struct{}{}); err != nil {
 		return err
 	}
+	answer := func(members []*Sender, count int) error {
+		return ev.Ack(map[string]any{"ok": true, "members": members, "count": count})
+	}
+	if r.read(room, RoomQuery{Members: r.opts.MaxMembers}, func(in *Room, view *RoomView) func() error {
+		members, count := in.presentMembersLocked(view, r.opts.MaxMembers)
+		return func() error { return answer(members, count) }
+	}) {
+		return nil
+	}
 	members, count := []*Sender{}, 0
 	if in := r.s.ns.lookupRoom(room); in != nil {
 		in.mu.Lock()
 		members, count = in.membersLocked(r.opts.MaxMembers)
 		in.mu.Unlock()
 	}
-	return ev.Ack(map[string]any{"ok": true, "members": members, "count": count})
+	return answer(members, count)
 }
 
 func (r *relay) history(ev *Event) error {
@@ -351,18 +371,28 @@ func (r *relay) history(ev *Event) error {
 	if opts.Limit < 0 {
 		return refusal("bad_arguments", "history: limit is negative")
 	}
+	limit := min(opts.Limit, r.opts.MaxMessages)
+	answer := func(messages []*Message, complete bool) error {
+		list, err := objects(fitting(messages, opts.After == "" || !complete, maxBinary))
+		if err != nil {
+			return err
+		}
+		return ev.Ack(map[string]any{"ok": true, "messages": list, "complete": complete})
+	}
+	if query := r.s.ns.historyQuery(opts.After, limit); r.read(room, query, func(in *Room, view *RoomView) func() error {
+		messages, complete := in.historyLocked(view, opts.After, limit)
+		return func() error { return answer(messages, complete) }
+	}) {
+		return nil
+	}
 	var messages []*Message
 	complete := opts.After == ""
 	if in := r.s.ns.lookupRoom(room); in != nil {
 		in.mu.Lock()
-		messages, complete = in.history.last(min(opts.Limit, r.opts.MaxMessages), opts.After)
+		messages, complete = in.history.last(limit, opts.After)
 		in.mu.Unlock()
 	}
-	list, err := objects(fitting(messages, opts.After == "" || !complete, maxBinary))
-	if err != nil {
-		return err
-	}
-	return ev.Ack(map[string]any{"ok": true, "messages": list, "complete": complete})
+	return answer(messages, complete)
 }
 
 // roomAndOptions decodes (room, options?) and checks the room's name.

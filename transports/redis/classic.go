@@ -43,6 +43,7 @@ type classic struct {
 	personal bool // see Options.PersonalAnswers
 	node     hub.Node
 	link     *link
+	rooms    *roomStore
 	unsee    func()
 
 	mu       sync.RWMutex
@@ -69,7 +70,7 @@ func newClassic(o Options) *classic {
 
 // join implements [driver].
 func (c *classic) join(a *Adapter, node hub.Node) error {
-	c.node, c.link = node, a.link
+	c.node, c.link, c.rooms = node, a.link, a.rooms
 	look := func(ns *hub.Namespace) { c.look(ns.Name()) }
 	c.unsee = node.Observe(hub.Observer{NamespaceCreated: look, NamespaceDeleted: look})
 	for _, ns := range node.Namespaces() {
@@ -157,6 +158,7 @@ func (c *classic) space(name string) *space {
 func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
 	sp := c.space(r.Namespace)
 	if sp == nil { // it is gone, or stays alone
+		r.Keep.Over(nil)
 		return nil, nil
 	}
 	var q *question
@@ -186,7 +188,7 @@ func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		return nil, err
 	}
 	if q == nil {
-		c.link.publish(false, channel, body)
+		c.rooms.publish(false, channel, body, r)
 		return nil, nil
 	}
 	c.ask(sp, q, channel, body, r.Timeout)
@@ -319,7 +321,7 @@ func (sp *space) readBroadcast(body []byte) (*hub.NodeRequest, error) {
 // address says in r whom it is for.
 func (a *addressed) address(r *hub.NodeRequest) {
 	r.Rooms, r.Except, r.Volatile, r.NoCompress = a.rooms, a.except, a.volatile, a.plain
-	r.Published = a.ours&oursPublished != 0
+	r.Published, r.Retain = a.ours&oursPublished != 0, a.ours&oursRetain != 0
 }
 
 // The types of packets that carry events, as Socket.IO numbers them.
@@ -413,6 +415,9 @@ func oursFlag(r *hub.NodeRequest) int {
 	}
 	if r.Published {
 		ours |= oursSaid | oursPublished
+	}
+	if r.Retain {
+		ours |= oursRetain
 	}
 	return ours
 }

@@ -61,6 +61,10 @@ type Options struct {
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool
 
+	// PresenceTTL is how long those who are in rooms stay there, for others, when their node is gone without a word.
+	// Default 30 s.
+	PresenceTTL time.Duration
+
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
 	Timeout time.Duration
 	// MessageAge is how long a message may wait to be published while Redis is away. Then it is dropped, and counted.
@@ -81,6 +85,7 @@ type Adapter struct {
 	topo   topology
 	driver driver
 	link   *link // since Join, as all that follows
+	rooms  *roomStore
 	twins  *twins
 	quit   chan struct{}  // closed by Close
 	wg     sync.WaitGroup // what ends with it
@@ -137,6 +142,10 @@ func New(o Options) (*Adapter, error) {
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
 	}
+	if o.PresenceTTL <= 0 {
+		o.PresenceTTL = 30 * time.Second
+	}
+	o.PresenceTTL = max(o.PresenceTTL, time.Second)
 	if o.helloEvery == 0 {
 		o.helloEvery = helloEvery
 	}
@@ -169,7 +178,13 @@ func (a *Adapter) Join(node hub.Node) error {
 	}
 	a.link.subscribe(subChannel, a.twins.channel)
 	a.wg.Go(func() { a.twins.run(a.quit) })
-	return a.driver.join(a, node)
+	a.rooms = newRoomStore(a.opts.Prefix, a.opts.PresenceTTL, a.link, node)
+	a.rooms.send = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it can be encoded: a hub has
+	if err := a.driver.join(a, node); err != nil {
+		return err
+	}
+	a.wg.Go(func() { a.rooms.run(a.quit) })
+	return nil
 }
 
 // Send implements [hub.Adapter].
@@ -186,6 +201,7 @@ func (a *Adapter) Close() error {
 		}
 		close(a.quit)
 		a.wg.Wait()
+		a.rooms.farewell()
 		a.failed = a.driver.close()
 		a.link.close()
 	})

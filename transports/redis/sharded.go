@@ -24,6 +24,7 @@ type sharded struct {
 	linger time.Duration // how long a room that nobody hears any more stays subscribed
 	node   hub.Node
 	link   *link
+	rooms  *roomStore
 	cancel []func()
 	quit   chan struct{}
 	ended  chan struct{}
@@ -89,7 +90,13 @@ func newSharded(o Options) *sharded {
 
 // join implements [driver].
 func (s *sharded) join(a *Adapter, node hub.Node) error {
-	s.node, s.link = node, a.link
+	s.node, s.link, s.rooms = node, a.link, a.rooms
+	s.rooms.slot = func(namespace, room string) string { // that of the message which a script publishes
+		if s.apart(room) {
+			return s.roomChannel(namespace, room)
+		}
+		return s.prefix + namespace + "#"
+	}
 	s.linger += node.KeepsFor() // clients that come back were there all the time
 	look := func(ns *hub.Namespace) { s.look(ns.Name()) }
 	s.cancel = append(s.cancel, node.Observe(hub.Observer{NamespaceCreated: look, NamespaceDeleted: look}))
@@ -365,6 +372,7 @@ func (a *Adapter) Hear(namespace, room string, heard func()) {
 func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
 	sp := s.space(r.Namespace)
 	if sp == nil { // it is gone, or stays alone
+		r.Keep.Over(nil)
 		return nil, nil
 	}
 	m := message{uid: sp.uid, nsp: sp.name, payload: r.Payload, opts: addressed{rooms: r.Rooms, except: r.Except, volatile: r.Volatile, plain: r.NoCompress, ours: oursFlag(r)}}
@@ -404,7 +412,7 @@ func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		return nil, err
 	}
 	if q == nil {
-		s.link.publish(true, channel, body)
+		s.rooms.publish(true, channel, body, r)
 		return nil, nil
 	}
 	s.ask(sp, q, body, r.Timeout)
@@ -500,6 +508,7 @@ func (s *sharded) take(r *route, m *message) error {
 		s.node.Serve(&hub.NodeRequest{
 			Op: hub.OpEmit, Namespace: sp.name, Rooms: rooms, Except: m.opts.except, Payload: m.payload,
 			Volatile: m.opts.volatile, NoCompress: m.opts.plain, Published: m.opts.ours&oursPublished != 0,
+			Retain: m.opts.ours&oursRetain != 0,
 		}, nil)
 		return nil
 	case msgFetched, msgServerEmitted, msgClientCount, msgAck, msgMissing:

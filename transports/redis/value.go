@@ -149,6 +149,7 @@ const (
 	oursKey       = "greenroom"
 	oursSaid      = 1 // it is from a Greenroom node, and may be about rooms whose names start with "$"
 	oursPublished = 2 // it is a publication, whose last argument is its meta
+	oursRetain    = 4 // and its room's last value
 )
 
 // ownRooms reports whether any of the names is one of Greenroom's own rooms, which only Greenroom may address.

@@ -18,6 +18,7 @@ type egress struct {
 	topics  *topics
 	welcome []byte // what each subscriber gets first, nil for nothing
 	encoder encoder
+	epoch   string        // of the hub, "" when it has none
 	count   atomic.Int64  // subscribers
 	sent    atomic.Uint64 // messages of rooms, see ownTopics
 	own     *ownTopics
@@ -37,7 +38,10 @@ func newEgress(b *Bridge) *egress {
 	e := &egress{bridge: b, topics: newTopics()}
 	e.encoder.style = b.opts.PubStyle
 	if h, ok := b.hub.(interface{ Epoch() string }); ok {
-		e.encoder.epoch = h.Epoch()
+		e.epoch = h.Epoch()
+	}
+	if h, ok := b.hub.(*hub.Hub); !ok || h.Options().Adapter == nil { // else meta has it: not all come from this node
+		e.encoder.epoch = e.epoch
 	}
 	for i, f := range b.opts.Welcome {
 		e.welcome = guard.AppendStringFrame(e.welcome, f, i < len(b.opts.Welcome)-1)

@@ -26,7 +26,7 @@ const (
 // encoder turns messages into frames.
 type encoder struct {
 	style Style
-	epoch string // goes into meta beside seq, "" when the hub has none
+	epoch string // goes into meta beside seq, "" when the hub has none or has put it there
 }
 
 // append appends a message in ZMTP framing. retained says in its meta that it comes because it was retained.

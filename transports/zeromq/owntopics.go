@@ -109,7 +109,7 @@ type heartbeat struct {
 }
 
 func (o *ownTopics) beat() {
-	o.publish(topicHeartbeat, "", "", heartbeat{o.egress.encoder.epoch, o.egress.sent.Load(), time.Now().UnixMilli()})
+	o.publish(topicHeartbeat, "", "", heartbeat{o.egress.epoch, o.egress.sent.Load(), time.Now().UnixMilli()})
 }
 
 // demand tells that somebody has subscribed to a topic, or nobody is any more.

@@ -1,0 +1,593 @@
+package hub
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sharing are nodes that share what rooms have, each with Relay.
+func sharing(t *testing.T, n int, o Options, adapter func(Adapter) Adapter) (hubs []*Hub, cluster *Cluster) {
+	t.Helper()
+	cluster = new(Cluster)
+	for i := range n {
+		o.Node, o.Adapter = fmt.Sprint("n", i), cluster.Adapter()
+		if adapter != nil {
+			o.Adapter = adapter(o.Adapter)
+		}
+		if o.Loops == 0 {
+			o.Loops = 2
+		}
+		h := newTestHub(t, o)
+		mustHandle(t, h, "/", Relay(RelayOptions{MaxMessages: 1000}))
+		hubs = append(hubs, h)
+	}
+	return hubs, cluster
+}
+
+// idsIn are those of an answer's list of members or messages.
+func idsIn(answer map[string]any, key string) (list []string) {
+	for _, m := range answer[key].([]any) {
+		list = append(list, m.(map[string]any)["id"].(string))
+	}
+	return list
+}
+
+func with(o ...any) map[string]any {
+	m := make(map[string]any)
+	for i := 0; i < len(o); i += 2 {
+		m[o[i].(string)] = o[i+1]
+	}
+	return m
+}
+
+func TestWhoIsThereIsKnownOnAllNodes(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	watcher := connect(t, hubs[1], 0, "/", `{"name":"Eve"}`)
+	if a := answerOf(t, watcher.call(t, 1, "join", "lobby", with("presence", true))); len(idsIn(a, "members")) != 1 || a["count"] != 1.0 {
+		t.Fatalf("at first %v", a)
+	}
+	bob, ann := connect(t, hubs[0], 0, "/", `{"name":"Bob"}`), connect(t, hubs[0], 1, "/", `{"name":"Ann"}`)
+	bob.call(t, 1, "join", "lobby")
+	ann.call(t, 1, "join", "lobby")
+	told := func(list, id string) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(watcher.got, func(e string) bool {
+				var p []json.RawMessage
+				var u map[string]json.RawMessage
+				_ = json.Unmarshal([]byte(e), &p)
+				_ = json.Unmarshal(p[1], &u)
+				return strings.Contains(string(u[list]), id)
+			})
+		}
+	}
+	watcher.wait(t, "Ann's coming", told("joined", ann.session.ID()))
+	watcher.wait(t, "Bob's coming", told("joined", bob.session.ID()))
+	for _, c := range []*fakeConn{watcher, bob} {
+		a := answerOf(t, c.call(t, 2, "presence", "lobby"))
+		if got, want := idsIn(a, "members"), []string{ann.session.ID(), bob.session.ID(), watcher.session.ID()}; !slices.Equal(got, want) || a["count"] != 3.0 {
+			t.Errorf("got %v", a)
+		}
+	}
+	if list, n := hubs[1].Of("/").Present("lobby", 2); n != 3 || len(list) != 2 || list[0].Name != "Ann" {
+		t.Errorf("Present: %v of %d", list, n)
+	}
+	bob.call(t, 3, "leave", "lobby")
+	watcher.wait(t, "Bob's leaving", told("left", bob.session.ID()))
+	ann.leave("transport close")
+	watcher.wait(t, "Ann's leaving", told("left", ann.session.ID()))
+	if a := answerOf(t, watcher.call(t, 4, "presence", "lobby")); !slices.Equal(idsIn(a, "members"), []string{watcher.session.ID()}) {
+		t.Errorf("in the end %v", a)
+	}
+}
+
+func TestANodeThatIsGoneTakesItsMembersWithIt(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	ann := connect(t, hubs[0], 0, "/", `{"name":"Ann"}`)
+	watcher := connect(t, hubs[1], 0, "/", `{"name":"Eve"}`)
+	ann.call(t, 1, "join", "lobby")
+	watcher.call(t, 1, "join", "lobby", with("presence", true))
+	watcher.wait(t, "Ann", func() bool { return strings.Contains(strings.Join(watcher.got, ""), ann.session.ID()) })
+	if err := hubs[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	watcher.wait(t, "the update", func() bool {
+		return strings.Contains(strings.Join(watcher.got, ""), `"joined":[],"left":[{"id":"`+ann.session.ID())
+	})
+	if a := answerOf(t, watcher.call(t, 2, "presence", "lobby")); len(idsIn(a, "members")) != 1 {
+		t.Errorf("then %v", a)
+	}
+}
+
+// Another node says that somebody has left who is here: it has cleared away what was announced before.
+func TestNobodyWhoIsHereHasLeft(t *testing.T) {
+	hubs, cluster := sharing(t, 2, Options{}, nil)
+	ann := connect(t, hubs[0], 0, "/", `{"name":"Ann"}`)
+	ann.call(t, 1, "join", "lobby", with("presence", true))
+	eventually(t, "Ann is announced", func() bool { return len(cluster.rooms.read("/", "lobby", RoomQuery{Members: 9}).Members) == 1 })
+	cluster.bury("n0")
+	if err := hubs[1].To("lobby").Emit("behind"); err != nil {
+		t.Fatal(err)
+	}
+	ann.wait(t, "the event behind", func() bool { return slices.Contains(ann.got, `["behind"]`) })
+	if got := strings.Join(ann.events(), ""); strings.Contains(got, `"left":[{`) {
+		t.Errorf("got %s", got)
+	}
+	node{hubs[0]}.Announce()
+	if list, n := hubs[1].Of("/").Present("lobby", 5); n != 1 || list[0].ID != ann.session.ID() {
+		t.Errorf("announced again: %v", list)
+	}
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestHistoryIsTheSameOnAllNodes(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{HistoryMessages: 4}, nil)
+	var sent []string
+	for i := range 6 {
+		id, err := hubs[i%2].Publish(Publication{Room: "r", Event: "n", Args: []any{i}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, id)
+	}
+	if _, err := hubs[0].Publish(Publication{Room: "r", Event: "volatile", Volatile: true}); err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range hubs {
+		c := connect(t, h, 0, "/", "{}")
+		a := answerOf(t, c.call(t, 1, "history", "r"))
+		if got := idsIn(a, "messages"); !slices.Equal(got, sent[2:]) || a["complete"] != true {
+			t.Errorf("node %d: %v, sent %q", i, a, sent)
+		}
+		a = answerOf(t, c.call(t, 2, "history", "r", with("after", sent[3], "limit", 1)))
+		if got := idsIn(a, "messages"); !slices.Equal(got, sent[4:5]) || a["complete"] != true {
+			t.Errorf("node %d, after: %v", i, a)
+		}
+		a = answerOf(t, c.call(t, 3, "history", "r", with("after", "none-1")))
+		if got := idsIn(a, "messages"); !slices.Equal(got, sent[2:]) || a["complete"] != false {
+			t.Errorf("node %d, lost: %v", i, a)
+		}
+		a = answerOf(t, c.call(t, 4, "join", "r", with("history", 2)))
+		if got := idsIn(a, "messages"); !slices.Equal(got, sent[4:]) {
+			t.Errorf("node %d, join: %v", i, a)
+		}
+		if list, complete := h.History("/", "r", 3, ""); len(list) != 3 || !complete || list[2].ID != sent[5] || list[2].Event != "n" {
+			t.Errorf("node %d: History %v", i, list)
+		}
+	}
+}
+
+// Members of all nodes get the same meta.
+func TestAPublicationIsTheSameOnAllNodes(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	var c [2]*fakeConn
+	for i, h := range hubs {
+		c[i] = connect(t, h, 0, "/", "{}")
+		c[i].call(t, 1, "join", "r")
+	}
+	if _, err := hubs[0].Publish(Publication{Room: "r", Event: "n", Args: []any{`,{"room":"x","id":"y"`}, Via: "zeromq"}); err != nil {
+		t.Fatal(err)
+	}
+	a, b := c[0].waitEvents(t, 1)[0], c[1].waitEvents(t, 1)[0]
+	if a != b || !strings.Contains(a, `"epoch":"`+hubs[0].Epoch()+`"`) {
+		t.Errorf("here %s, there %s", a, b)
+	}
+}
+
+func TestAPublishersIDCountsOnceOnAllNodes(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	publish := func(h int, local bool) (string, error) {
+		return hubs[h].Publish(Publication{Room: "r", Event: "n", ID: "once", Local: local})
+	}
+	first, err := publish(0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range hubs {
+		if again, err := publish(i, false); !errors.Is(err, ErrDuplicate) || again != first {
+			t.Errorf("node %d: %q, %v; first %q", i, again, err, first)
+		}
+	}
+	hubs, _ = sharing(t, 2, Options{}, nil)
+	for i := range hubs { // each node is fed by itself
+		if _, err := publish(i, true); err != nil {
+			t.Errorf("local on node %d: %v", i, err)
+		}
+	}
+	c := connect(t, hubs[0], 0, "/", "{}")
+	a := c.call(t, 1, "publish", "r", "n", 1, with("id", "x"))
+	if b := c.call(t, 2, "publish", "r", "n", 1, with("id", "x")); a != b || answerOf(t, a)["ok"] != true {
+		t.Errorf("a client's: %s, %s", a, b)
+	}
+}
+
+func TestWhatIsRetainedIsKnownOnAllNodes(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	retain := func(h int, v any) string {
+		t.Helper()
+		id, err := hubs[h].Publish(Publication{Room: "r", Event: "v", Args: []any{v}, Retain: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	retained := func(h int) any {
+		a := answerOf(t, connect(t, hubs[h], 0, "/", "{}").call(t, 1, "join", "r", with("retained", true)))
+		if v, ok := a["retained"].(map[string]any); ok {
+			return v["id"]
+		}
+		return nil
+	}
+	for i, v := range []any{1, 2} {
+		id := retain(i, v)
+		for h := range hubs {
+			if got := retained(h); got != id {
+				t.Errorf("node %d: %v, want %s", h, got, id)
+			}
+			if list := hubs[h].Retained("/", "", 9); len(list) != 1 || list[0].ID != id {
+				t.Errorf("node %d itself: %v", h, list)
+			}
+		}
+	}
+	retain(0, nil)
+	for h := range hubs {
+		if got := retained(h); got != nil {
+			t.Errorf("node %d: %v", h, got)
+		}
+		if list := hubs[h].Retained("/", "", 9); len(list) != 0 {
+			t.Errorf("node %d itself: %v", h, list)
+		}
+	}
+}
+
+// forgetful keeps nothing.
+type forgetful struct {
+	*clusterMember
+	mu     sync.Mutex
+	broken bool
+}
+
+var errAway = errors.New("away")
+
+func (f *forgetful) away() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.broken
+}
+
+func (f *forgetful) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if k := r.Keep; k != nil && f.away() {
+		if k.Done != nil {
+			k.Done(errAway)
+		}
+		return nil, errAway
+	}
+	return f.clusterMember.Send(r, reply)
+}
+
+func (f *forgetful) ReadRoom(namespace, room string, q RoomQuery, done func(RoomView, error)) {
+	if f.away() {
+		done(RoomView{}, errAway)
+		return
+	}
+	f.clusterMember.ReadRoom(namespace, room, q, done)
+}
+
+func (f *forgetful) Claim(namespace, room, id string, window time.Duration, done func(string, bool, error)) {
+	if f.away() {
+		done("", false, errAway)
+		return
+	}
+	f.clusterMember.Claim(namespace, room, id, window, done)
+}
+
+func TestWithoutWhatNodesShareANodeAnswersFromItsOwn(t *testing.T) {
+	var adapters []*forgetful
+	hubs, _ := sharing(t, 2, Options{}, func(a Adapter) Adapter {
+		f := &forgetful{clusterMember: a.(*clusterMember)}
+		adapters = append(adapters, f)
+		return f
+	})
+	breaks := func(v bool) {
+		for _, a := range adapters {
+			a.mu.Lock()
+			a.broken = v
+			a.mu.Unlock()
+		}
+	}
+	member := connect(t, hubs[1], 0, "/", `{"name":"Eve"}`)
+	member.call(t, 1, "join", "r", with("presence", true))
+	id, err := hubs[0].Publish(Publication{Room: "r", Event: "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	breaks(true)
+	own, err := hubs[1].Publish(Publication{Room: "r", Event: "n", ID: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := hubs[1].Publish(Publication{Room: "r", Event: "n", ID: "x"}); !errors.Is(err, ErrDuplicate) || again != own {
+		t.Errorf("the same node again: %q, %v", again, err)
+	}
+	a := answerOf(t, member.call(t, 2, "history", "r"))
+	if got := idsIn(a, "messages"); !slices.Equal(got, []string{id, own}) || a["complete"] != false {
+		t.Errorf("history: %v", a)
+	}
+	late := connect(t, hubs[1], 1, "/", `{"name":"Ann"}`)
+	a = answerOf(t, late.call(t, 1, "join", "r", with("history", 5, "presence", true)))
+	if len(idsIn(a, "messages")) != 2 || len(idsIn(a, "members")) != 2 {
+		t.Errorf("join: %v", a)
+	}
+	eventually(t, "a failure", func() bool { return hubs[1].Counters()["presence_announce_failed"] > 0 })
+	breaks(false)
+	eventually(t, "what could not be announced is", func() bool {
+		_, n := hubs[0].Of("/").Present("r", 5)
+		return n == 2
+	})
+}
+
+func TestMergedHistory(t *testing.T) {
+	h := &Hub{epoch: "own"}
+	list := func(text string) (out []*Message) { // node and number
+		for _, id := range strings.Fields(text) {
+			m := &Message{ID: id, Foreign: id[0] != 'o', epoch: id[:1]}
+			n := uint64(id[1] - '0')
+			if m.Seq, m.count = n, n; m.Foreign {
+				m.Seq = 0
+			}
+			out = append(out, m)
+		}
+		return out
+	}
+	for _, c := range []struct {
+		what, kept, ring string
+		last             map[string]uint64
+		want             string
+	}{
+		{"nothing heard", "a1 b1 o1", "", map[string]uint64{"a": 1, "b": 1, "own": 1}, "a1 b1 o1"},
+		{"nothing kept", "", "a1 o1", nil, "a1 o1"},
+		{"all both", "a1 o1", "o1 a1", map[string]uint64{"a": 1, "own": 1}, "a1 o1"},
+		{"kept for less long", "a3 a4", "a1 a2 a3", map[string]uint64{"a": 4}, "a3 a4"},
+		{"what comes lags", "b8 b9", "a1 b3 a2", map[string]uint64{"a": 5, "b": 9}, "b8 b9"},
+		{"some came meanwhile", "a1 b1", "b1 a2 o1 o2", map[string]uint64{"a": 1, "b": 1, "own": 1}, "a1 b1 a2 o2"},
+	} {
+		var got []string
+		for _, m := range h.mergeHistory(list(c.kept), list(c.ring), c.last) {
+			got = append(got, m.ID)
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%s: %q, want %q", c.what, s, c.want)
+		}
+	}
+}
+
+// lagging is a network in which everything takes a random time, but keeps the order that a connection has: what a node
+// writes, what the common memory brings to a node. Answers overtake messages, and each other.
+type lagging struct {
+	mu     sync.Mutex
+	rng    *rand.Rand
+	queues map[string][]func()
+	wake   chan struct{}
+}
+
+func (l *lagging) put(queue string, fn func()) {
+	l.mu.Lock()
+	l.queues[queue] = append(l.queues[queue], fn)
+	l.mu.Unlock()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *lagging) step() bool {
+	l.mu.Lock()
+	var names []string
+	for n, q := range l.queues {
+		if len(q) > 0 {
+			names = append(names, n)
+		}
+	}
+	if len(names) == 0 {
+		l.mu.Unlock()
+		return false
+	}
+	slices.Sort(names)
+	n := names[l.rng.IntN(len(names))]
+	fn := l.queues[n][0]
+	l.queues[n] = l.queues[n][1:]
+	l.mu.Unlock()
+	fn()
+	return true
+}
+
+func (l *lagging) run(quit chan struct{}) {
+	for {
+		for l.step() {
+		}
+		select {
+		case <-l.wake:
+		case <-quit:
+			return
+		}
+	}
+}
+
+type laggingAdapter struct {
+	*clusterMember
+	net *lagging
+	n   int
+	mu  sync.Mutex
+}
+
+func (a *laggingAdapter) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if reply != nil {
+		return a.clusterMember.Send(r, reply)
+	}
+	me := a.node
+	a.net.put("out "+me.Name(), func() {
+		if r.Keep != nil {
+			a.cluster.rooms.keep(me.Name(), r)
+		}
+		a.cluster.mu.RLock()
+		all := a.cluster.nodes
+		a.cluster.mu.RUnlock()
+		for _, n := range all {
+			if n != me {
+				a.net.put("in "+n.Name(), func() { n.Serve(r, nil) })
+			}
+		}
+		if r.Keep != nil && r.Keep.Done != nil {
+			r.Keep.Done(nil)
+		}
+	})
+	return nil, nil
+}
+
+func (a *laggingAdapter) ReadRoom(namespace, room string, q RoomQuery, done func(RoomView, error)) {
+	a.net.put("out "+a.node.Name(), func() {
+		v := a.cluster.rooms.read(namespace, room, q)
+		a.mu.Lock()
+		a.n++
+		name := fmt.Sprint("answer ", a.node.Name(), a.n)
+		a.mu.Unlock()
+		a.net.put(name, func() { done(v, nil) })
+	})
+}
+
+// Whoever joins with history, on whichever node and whatever is on its way, gets of each publisher all publications from
+// the first one that it gets, in order, each once.
+func TestAJoinWithHistoryHasNoGapAndNoDoubleInACluster(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { joinsAmidPublications(t, seed) })
+	}
+}
+
+func joinsAmidPublications(t *testing.T, seed uint64) {
+	const nodes, each, joins = 3, 60, 8
+	net := &lagging{rng: rand.New(rand.NewPCG(seed, 1)), queues: make(map[string][]func()), wake: make(chan struct{}, 1)}
+	hubs, _ := sharing(t, nodes, Options{HistoryMessages: 1000}, func(a Adapter) Adapter {
+		return &laggingAdapter{clusterMember: a.(*clusterMember), net: net}
+	})
+	quit := make(chan struct{})
+	ended := make(chan struct{})
+	go func() { defer close(ended); net.run(quit) }()
+	defer func() { close(quit); <-ended }()
+
+	var wg sync.WaitGroup
+	for n, h := range hubs {
+		wg.Go(func() {
+			for i := range each {
+				if _, err := h.Publish(Publication{Room: "r", Event: "n", Args: []any{[]int{n, i}}, Retain: i%7 == 0}); err != nil {
+					t.Error(err)
+				}
+				if i%4 == 0 {
+					time.Sleep(50 * time.Microsecond) // lets joins come between; nothing depends on it
+				}
+			}
+		})
+	}
+	type joiner struct {
+		c   *fakeConn
+		all bool
+		ack map[string]any
+	}
+	var mu sync.Mutex
+	var list []joiner
+	rng := rand.New(rand.NewPCG(seed, 2))
+	for range joins {
+		n, limit := rng.IntN(nodes), []int{1, 3, 1000}[rng.IntN(3)]
+		wg.Go(func() {
+			c := connect(t, hubs[n], 0, "/", "{}")
+			ack := answerOf(t, c.call(t, 1, "join", "r", with("history", limit, "presence", true)))
+			mu.Lock()
+			list = append(list, joiner{c, limit == 1000, ack})
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	for n, h := range hubs { // the end of each
+		if _, err := h.Publish(Publication{Room: "r", Event: "n", Args: []any{[]int{n, each}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, j := range list {
+		type item struct{ n, i int }
+		var got []item
+		read := func(raw []byte) {
+			var v [2]int
+			if err := json.Unmarshal(raw, &v); err != nil {
+				t.Fatalf("%s: %v", raw, err)
+			}
+			got = append(got, item{v[0], v[1]})
+		}
+		ends := func() (n int) {
+			for _, e := range j.c.got {
+				for k := range nodes {
+					if strings.HasPrefix(e, fmt.Sprintf(`["n",[%d,%d]`, k, each)) {
+						n++
+					}
+				}
+			}
+			return n
+		}
+		inAck := 0
+		for _, m := range j.ack["messages"].([]any) {
+			raw, _ := json.Marshal(m.(map[string]any)["data"])
+			read(raw)
+			if got[len(got)-1].i == each {
+				inAck++
+			}
+		}
+		j.c.wait(t, "the end", func() bool { return ends()+inAck >= nodes })
+		for _, e := range j.c.events() {
+			var parts []json.RawMessage
+			if err := json.Unmarshal([]byte(e), &parts); err != nil {
+				t.Fatal(err)
+			}
+			if string(parts[0]) == `"n"` {
+				read(parts[1])
+			}
+		}
+		for k := range nodes {
+			next := -1
+			for _, it := range got {
+				if it.n != k {
+					continue
+				}
+				if next < 0 && (!j.all || it.i == 0) {
+					next = it.i
+				}
+				if it.i != next {
+					t.Fatalf("of node %d came %d, wanted %d; all %v: %v", k, it.i, next, j.all, got)
+				}
+				next++
+			}
+			if next != each+1 {
+				t.Errorf("of node %d the last was %d", k, next-1)
+			}
+		}
+	}
+	eventually(t, "all are known everywhere", func() bool {
+		for _, h := range hubs {
+			if _, n := h.Of("/").Present("r", 100); n != joins {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,33 @@
+-- Keeps a publication and publishes it. What cannot be kept is published all the same.
+-- KEYS: history (list), its bytes (counter), retained value, last numbers (hash), claim
+-- ARGV: PUBLISH or SPUBLISH or "", channel, body, entry, 1: append to history, 1: after a gap, most entries, most bytes,
+--       milliseconds of history, "", "set" or "del": retained, milliseconds of that or 0, claimed id or "", milliseconds of it,
+--       epoch, number
+local a = ARGV
+local kept = pcall(function()
+  if a[5] == '1' then
+    if a[6] == '1' then redis.call('RPUSH', KEYS[1], '') end
+    local n = redis.call('RPUSH', KEYS[1], a[4])
+    local bytes = redis.call('INCRBY', KEYS[2], #a[4])
+    local most, mostBytes = tonumber(a[7]), tonumber(a[8])
+    while n > 1 and (n > most or bytes > mostBytes) do
+      bytes = redis.call('DECRBY', KEYS[2], #redis.call('LPOP', KEYS[1]))
+      n = n - 1
+    end
+    if n == 1 then redis.call('SET', KEYS[2], #a[4]) end
+    redis.call('PEXPIRE', KEYS[1], a[9])
+    redis.call('PEXPIRE', KEYS[2], a[9])
+  end
+  if a[10] == 'set' then
+    redis.call('SET', KEYS[3], a[4])
+    if a[11] ~= '0' then redis.call('PEXPIRE', KEYS[3], a[11]) end
+  elseif a[10] == 'del' then
+    redis.call('DEL', KEYS[3])
+  end
+  if a[12] ~= '' then redis.call('SET', KEYS[5], a[12], 'PX', a[13]) end
+  if redis.call('HLEN', KEYS[4]) > 256 then redis.call('DEL', KEYS[4]) end
+  redis.call('HSET', KEYS[4], a[14], a[15])
+  redis.call('PEXPIRE', KEYS[4], a[9])
+end)
+if a[1] ~= '' then redis.call(a[1], a[2], a[3]) end
+return kept and 1 or 0
