@@ -65,6 +65,14 @@ loadtests/peers/nodejs/node_modules/.package-lock.json: loadtests/peers/nodejs/p
 bench-zeromq: ## the ZeroMQ bridge beside libzmq, as a table and docs/zeromq-benchmarks.md (ARGS='-rows egress -rounds 5'; libzmq3-dev, python3-zmq)
 	@$(GO) run ./loadtests/zeromq -write docs/zeromq-benchmarks.md $(ARGS)
 
+bench-cluster: loadtests/cluster/nodejs/node_modules/.package-lock.json ## two nodes joined by Redis beside two of Node.js, as a table and docs/cluster-benchmarks.md (redis-server)
+	$(GO) build -o bin/bench-cluster ./loadtests/cluster
+	bin/bench-cluster $(or $(ARGS),-write docs/cluster-benchmarks.md)
+
+loadtests/cluster/nodejs/node_modules/.package-lock.json: loadtests/cluster/nodejs/package-lock.json
+	npm ci --no-audit --no-fund --prefix loadtests/cluster/nodejs
+	@touch $@
+
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s
 

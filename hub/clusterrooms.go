@@ -61,9 +61,6 @@ func (c *clusterRooms) keep(node string, req *NodeRequest) {
 		r.last[k.Epoch] = max(r.last[k.Epoch], k.Seq)
 	}
 	if k.History {
-		if k.Gap {
-			r.history = append(r.history, KeptPublication{})
-		}
 		r.history = append(r.history, p)
 		for r.bytes += len(p.Payload.JSON); len(r.history) > k.Limits.Messages || r.bytes > k.Limits.Bytes; r.history = r.history[1:] {
 			r.bytes -= len(r.history[0].Payload.JSON)

@@ -30,6 +30,7 @@ type Hub struct {
 	epoch    string      // names this run of the hub
 	shared   SharedRooms // nil where nodes share nothing
 	announce announcer   // of who is here to other nodes
+	ownLater bool        // publications of this node have their place in its rooms only when they come back to it
 
 	metaEpoch string      // epoch where there are other nodes, else ""
 	rooms     RoomAdapter // nil: every message of other nodes comes

@@ -35,7 +35,6 @@ type Keep struct {
 	Seq     uint64 // its number in the room
 	History bool   // append it to the room's history, within Limits
 	Limits  HistoryLimits
-	Gap     bool          // this node could not append one before
 	Retain  bool          // it is the room's retained value from now on
 	Forget  bool          // the room has none from now on
 	Once    string        // the id that was claimed for it, which is from now on answered by ID,

@@ -375,6 +375,29 @@ func TestMergedHistory(t *testing.T) {
 	}
 }
 
+// What could not be kept leaves a mark, across which nothing is complete.
+func TestHistoryWithAMark(t *testing.T) {
+	all := []*Message{{ID: "a"}, {ID: "b"}, {}, {ID: "c"}, {ID: "d"}}
+	for _, c := range []struct {
+		after    string
+		limit    int
+		want     string
+		complete bool
+	}{
+		{"", 9, "abcd", true}, {"", 2, "cd", true}, {"a", 1, "b", true}, {"a", 9, "bcd", false}, {"b", 9, "cd", false},
+		{"c", 9, "d", true}, {"d", 9, "", true}, {"x", 2, "cd", false}, {"a", 0, "", true},
+	} {
+		found, complete := cutHistory(all, c.after, c.limit)
+		got := ""
+		for _, m := range found {
+			got += m.ID
+		}
+		if got != c.want || complete != c.complete {
+			t.Errorf("%d after %q: %q, %v", c.limit, c.after, got, complete)
+		}
+	}
+}
+
 // lagging is a network in which everything takes a random time, but keeps the order that a connection has: what a node
 // writes, what the common memory brings to a node. Answers overtake messages, and each other.
 type lagging struct {

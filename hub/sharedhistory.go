@@ -97,7 +97,7 @@ func (r *Room) giveLocked(s *Session, last map[string]uint64) {
 	h := r.ns.hub
 	now := h.now()
 	for epoch, seq := range last {
-		if epoch == h.epoch || r.arrived[epoch] >= seq {
+		if r.arrived[epoch] >= seq || epoch == h.epoch && !h.ownLater {
 			continue
 		}
 		if r.given == nil {
@@ -122,23 +122,24 @@ func (r *Room) giveLocked(s *Session, last map[string]uint64) {
 
 // takeGivenLocked is who must not get a publication that has come now. The room's lock is held.
 func (r *Room) takeGivenLocked(m *Message) (sessions []string) {
+	epoch, seq := m.origin(r.ns.hub)
 	if r.arrived == nil || len(r.arrived) >= maxArrived {
 		r.arrived = make(map[string]uint64)
 	}
-	r.arrived[m.epoch] = max(r.arrived[m.epoch], m.count)
-	g := r.given[m.epoch]
+	r.arrived[epoch] = max(r.arrived[epoch], seq)
+	g := r.given[epoch]
 	switch {
 	case g == nil:
 		return nil
-	case m.count > g.last:
-		if delete(r.given, m.epoch); len(r.given) == 0 {
+	case seq > g.last:
+		if delete(r.given, epoch); len(r.given) == 0 {
 			r.given = nil
 		}
 		return nil
 	}
 	now := r.ns.hub.now()
 	for _, t := range g.list {
-		if m.count <= t.last && now.Before(t.until) {
+		if seq <= t.last && now.Before(t.until) {
 			sessions = append(sessions, t.session)
 		}
 	}

@@ -20,7 +20,10 @@ type redisFlags struct {
 	Kind   string `name:"redis-adapter" default:"classic" enum:"classic,sharded,streams" help:"The adapter that all nodes of the cluster have: ${enum}."`
 	Mode   string `name:"redis-mode" default:"dynamic" enum:"static,dynamic,dynamic-private" help:"With the sharded adapter, its subscriptionMode, the same on all nodes: ${enum}."`
 	Prefix string `name:"redis-prefix" default:"socket.io" help:"What the names of channels begin with: the adapter's key or channelPrefix, or its streamName."`
-	User   string `name:"redis-user" placeholder:"NAME" help:"User of Redis' ACL."`
+
+	PresenceTTL time.Duration `name:"redis-presence-ttl" default:"30s" help:"How long those who are in rooms stay there, for others, when their node is gone without a word."`
+
+	User string `name:"redis-user" placeholder:"NAME" help:"User of Redis' ACL."`
 
 	PasswordFile         string `name:"redis-password-file" placeholder:"FILE" help:"File with the password, read for each connection."`
 	SentinelUser         string `name:"redis-sentinel-user" placeholder:"NAME" help:"User for the Sentinels, if they want one."`
@@ -38,13 +41,15 @@ func (c *redisFlags) on() bool { return c.URL != "" }
 // check refuses what makes no sense, before anything is opened.
 func (c *redisFlags) check() error {
 	if !c.on() {
-		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.User != "" || c.PasswordFile != "" ||
+		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.PresenceTTL != 30*time.Second || c.User != "" || c.PasswordFile != "" ||
 			c.SentinelUser != "" || c.SentinelPasswordFile != "" || c.TLSCA != "" || c.TLSCert != "" || c.TLSKey != "" {
 			return misuse("flags that begin with --redis- are for --redis URL, which is missing")
 		}
 		return nil
 	}
 	switch {
+	case c.PresenceTTL < time.Second:
+		return misuse("--redis-presence-ttl is a second at least")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return misuse("--redis-tls-cert and --redis-tls-key belong together")
 	case c.Mode != "dynamic" && c.Kind != "sharded":
@@ -63,7 +68,7 @@ func (c *redisFlags) check() error {
 // options are the adapter's.
 func (c *redisFlags) options() (o redis.Options, err error) {
 	o = redis.Options{
-		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix,
+		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix, PresenceTTL: c.PresenceTTL,
 		User: c.User, PasswordFile: c.PasswordFile, SentinelUser: c.SentinelUser,
 	}
 	if o.SentinelPassword, err = c.sentinelPassword(); err != nil {

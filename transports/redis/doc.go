@@ -90,6 +90,6 @@
 //   - While Redis is away a node answers from what it has heard itself. Publications that could not be kept leave a mark:
 //     a history read across it is not complete.
 //
-// Keys begin with [Options].Prefix and ":greenroom:", and each has a time after which Redis forgets it. Contents that are
+// Keys begin with [Options].Prefix and ":greenroom:", and those of rooms have a time after which Redis forgets them. Contents that are
 // not Greenroom's are counted (redis_unreadable) and skipped; what could not be kept is counted (redis_unkept).
 package redis

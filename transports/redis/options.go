@@ -62,7 +62,7 @@ type Options struct {
 	PersonalAnswers bool
 
 	// PresenceTTL is how long those who are in rooms stay there, for others, when their node is gone without a word.
-	// Default 30 s.
+	// Default 30 s, at least 1 s.
 	PresenceTTL time.Duration
 
 	// Timeout is how long Redis may take to answer; one that takes longer is away. Default 3 s.
@@ -142,10 +142,6 @@ func New(o Options) (*Adapter, error) {
 	if o.Prefix == "" {
 		o.Prefix = "socket.io"
 	}
-	if o.PresenceTTL <= 0 {
-		o.PresenceTTL = 30 * time.Second
-	}
-	o.PresenceTTL = max(o.PresenceTTL, time.Second)
 	if o.helloEvery == 0 {
 		o.helloEvery = helloEvery
 	}

@@ -22,7 +22,17 @@ const (
 	farewellFor = time.Second
 )
 
+// presenceTTL is the default of [Options].PresenceTTL, and the least that is taken.
+const (
+	presenceTTL      = 30 * time.Second
+	presenceTTLLeast = time.Second
+)
+
 func newRoomStore(prefix string, ttl time.Duration, link *link, node hub.Node) *roomStore {
+	if ttl == 0 {
+		ttl = presenceTTL
+	}
+	ttl = max(ttl, presenceTTLLeast)
 	return &roomStore{
 		prefix: prefix, link: link, node: node, lease: ttl / 2, beat: ttl / 6,
 		slot:  func(string, string) string { return "" },

@@ -191,7 +191,7 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 	history, gap, retained := "0", "0", ""
 	if k.History && len(entry) <= k.Limits.Bytes {
 		history = "1"
-		if s.takeGap(name) || k.Gap {
+		if s.takeGap(name) {
 			gap = "1"
 		}
 	}

@@ -51,9 +51,9 @@ func (e *egress) tap(h Hub) (untap func()) {
 			also(topic, live)
 		}
 	}
-	untap = w.TapWanted(e.publish)
+	stop := w.TapWanted(e.publish)
 	return func() {
-		untap()
+		stop()
 		e.topics.mu.Lock()
 		defer e.topics.mu.Unlock()
 		e.topics.wanted = also
