@@ -177,7 +177,12 @@ func (r *Room) publishLocked(m *Message, d *delivery) {
 	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), d.place(r), 10))
 	r.seq++
 	m.Seq = r.seq
-	m.Payload = m.Payload.appendMeta(m, r.ns.hub.metaEpoch, m.Payload.JSON)
+	need, spare := len(r.name)+metaBytes, cap(m.Payload.JSON)-len(m.Payload.JSON)
+	if epoch := r.ns.hub.metaEpoch; need <= spare && spare < 2*need {
+		m.Payload = m.Payload.appendMeta(m, epoch, m.Payload.JSON)
+	} else { // the arguments' size was a guess, and history would keep what is left of it
+		m.Payload = m.Payload.withMeta(m, epoch)
+	}
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -76,6 +77,25 @@ func TestMetaIsWhatEncodingJSONWrites(t *testing.T) {
 			if got := string(base.withMeta(m, epoch).JSON); got != `["e",`+strings.TrimSpace(want.String())+`]` {
 				t.Errorf("got  %s\nwant %s", got, want.String())
 			}
+		}
+	}
+}
+
+// TestHistoryKeepsNoSpareRoom: whatever the size of arguments was taken for, what is kept is about as large as it is.
+func TestHistoryKeepsNoSpareRoom(t *testing.T) {
+	h := newTestHub(t, Options{Loops: 1})
+	h.Of("/")
+	for _, arg := range []any{"text", strings.Repeat("x", 5000), struct{ Text string }{strings.Repeat("x", 5000)}, []any{strings.Repeat("x", 700)}, []byte("b")} {
+		if _, err := h.Publish(Publication{Room: "room", Event: "e", Args: []any{arg}}); err != nil {
+			t.Fatal(err)
+		}
+		kept, _ := h.History("/", "room", 1, "")
+		p := kept[0].Payload
+		if spare := cap(p.JSON) - len(p.JSON); spare > 2*metaBytes+len(p.JSON)/8 { // the allocator's classes are an eighth apart
+			t.Errorf("%T: %d bytes, and room for %d more", arg, len(p.JSON), spare)
+		}
+		if parts, err := p.Split(); err != nil || len(parts) != 3 || !bytes.HasPrefix(parts[2], []byte(`{"room":"room"`)) {
+			t.Errorf("%s: %v", p.JSON, err)
 		}
 	}
 }

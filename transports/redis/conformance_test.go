@@ -10,7 +10,10 @@ import (
 
 // TestAdaptersKeepTheContract holds each adapter to what hubs rely on.
 func TestAdaptersKeepTheContract(t *testing.T) {
-	for name, options := range map[string]Options{"classic": {Adapter: Classic}} {
+	for name, options := range map[string]Options{
+		"classic": {Adapter: Classic},
+		"static":  {Adapter: Sharded, Mode: Static}, "dynamic": {Adapter: Sharded}, "dynamic-private": {Adapter: Sharded, Mode: DynamicPrivate},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := testenv.StartRedis(t)
 			adaptertest.Run(t, func(t *testing.T) adaptertest.Cluster {

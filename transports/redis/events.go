@@ -57,6 +57,13 @@ func (l *link) subscriberDown(s *subscriber, err error) bool {
 			l.count(reasonGap) // what was published until it is back is missed
 		}
 	}
+	if w := l.writers[s.addr]; w != nil && s.conn != nil {
+		select {
+		case w.probe <- struct{}{}:
+		default:
+		}
+		w.signal()
+	}
 	s.conn, s.err, s.ping, s.refusal = nil, err, false, nil
 	l.topo.failed(s.addr)
 	l.lookAgain()

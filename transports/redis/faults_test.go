@@ -54,10 +54,11 @@ func TestFrozenRedis(t *testing.T) {
 	if len(slices.Compact(slices.Clone(got))) != len(got) {
 		t.Error("a message came twice")
 	}
-	taken, old, unknown := int(l.stats().Published), w.counted(reasonTooOld), w.counted(reasonUnanswered)
-	if taken+old+unknown != sent {
-		t.Errorf("%d messages were published; Redis has taken %d, %d were too old, of %d nobody knows", sent, taken, old, unknown)
-	}
+	var taken, old, unknown int
+	within(t, "one fate for each", func() bool { // a message may be heard before its answer is
+		taken, old, unknown = int(l.stats().Published), w.counted(reasonTooOld), w.counted(reasonUnanswered)
+		return taken+old+unknown == sent
+	})
 	if len(got) > taken+unknown {
 		t.Errorf("%d were received, %d taken", len(got), taken)
 	}
@@ -206,10 +207,13 @@ func TestOutputBufferLimit(t *testing.T) {
 		return !strings.Contains(r.Do("CLIENT", "LIST", "TYPE", "pubsub"), "name=greenroom")
 	})
 	close(release)
-	within(t, "the gap", func() bool { return w.counted(reasonGap) == 1 })
+	within(t, "the gap", func() bool { return w.counted(reasonGap) > 0 })
+	within(t, "the flood to end", func() bool { return fast.stats().Queued == 0 })
 	within(t, "ready again", func() bool { return slow.ready() == nil })
-	fast.publish(false, "c", []byte("last"))
-	within(t, "a message", func() bool { return slices.Contains(w.heard(), "c last") })
+	within(t, "a message", func() bool {
+		fast.publish(false, "c", []byte("last")) // the end of the flood may have thrown it out once more
+		return slices.Contains(w.heard(), "c last")
+	})
 }
 
 // A message that is longer than allowed is skipped, and its neighbours are not.

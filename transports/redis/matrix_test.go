@@ -38,6 +38,30 @@ var matrixModes = []matrixMode{
 		name: "classic-personal", options: Options{PersonalAnswers: true, Prefix: "pre"}, adapter: "classic", emitter: true,
 		peer: map[string]any{"publishOnSpecificResponseChannel": true, "key": "pre"}, answers: classicAnswer,
 	},
+	{
+		name: "static", options: Options{Adapter: Sharded, Mode: Static}, adapter: "sharded",
+		peer: map[string]any{"subscriptionMode": "static"}, answers: shardedAnswers,
+	},
+	{name: "dynamic", options: Options{Adapter: Sharded}, adapter: "sharded", answers: shardedAnswers},
+	{
+		name: "dynamic-private", options: Options{Adapter: Sharded, Mode: DynamicPrivate}, adapter: "sharded",
+		peer: map[string]any{"subscriptionMode": "dynamic-private"}, answers: shardedAnswers,
+	},
+}
+
+// unmarked takes the mark off by which Greenroom nodes know each other's requests. In msgpack it changes counts as well:
+// then all is taken off.
+func unmarked(sent []string) (list []string) {
+	for _, s := range sent {
+		s = strings.NewReplacer(`,"greenroom":1`, "", `"greenroom":1`, "", "\u0082§timeoutÍN ©greenroom\x01", "\u0081§timeoutÍN ").Replace(s)
+		list = append(list, s)
+	}
+	return list
+}
+
+func shardedAnswers(_, body string) bool {
+	m, err := readMessage([]byte(body))
+	return err == nil && (m.kind == msgFetched || m.kind >= msgServerEmitted)
 }
 
 func classicAnswer(channel, _ string) bool { return strings.Contains(channel, "-response#") }
@@ -284,7 +308,13 @@ func runMatrix(t *testing.T, r *testenv.Redis, mode matrixMode) {
 	m := newMatrix(t, r, mode)
 	wire := make(map[string][]string) // by step, of the Node.js node
 	for _, asker := range []string{"node", "go", "emitter"} {
+		if asker == "emitter" && !m.mode.emitter {
+			continue // it is not heard
+		}
 		for _, step := range matrixSteps {
+			if asker == "node" && mode.adapter != "classic" && step.name == "all rooms" {
+				continue // Node.js has it with the classic adapter only
+			}
 			if asker == "emitter" && (!mode.emitter || !step.emitter) {
 				continue
 			}
@@ -293,7 +323,7 @@ func runMatrix(t *testing.T, r *testenv.Redis, mode matrixMode) {
 				switch {
 				case asker == "node":
 					wire[step.name] = sent
-				case asker == "go" && !step.differs && !slices.Equal(sent, wire[step.name]):
+				case asker == "go" && !step.differs && wire[step.name] != nil && !slices.Equal(unmarked(sent), wire[step.name]):
 					t.Errorf("a Greenroom node sends\n%q, a Node.js node\n%q", sent, wire[step.name])
 				}
 			})

@@ -185,6 +185,9 @@ func (a *Adapter) Join(node hub.Node) error {
 
 // Send implements [hub.Adapter].
 func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel func() (silent []string), err error) {
+	if a.opts.Adapter == Streams && r.Keep != nil { // a script cannot add to a stream elsewhere: what is kept goes in front
+		a.rooms.keep("", "", nil, r, nil)
+	}
 	return a.driver.send(r, reply)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -47,6 +48,8 @@ type roomStore struct {
 	renew    chan struct{}
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
+	known [6]atomic.Bool // scripts that Redis has
+
 	mu    sync.Mutex
 	name  string         // names this run of the node, or a part of it: the node's name, "~", a random text
 	rooms map[string]int // NAMESPACE,ROOM → how many are there, of this run
@@ -81,18 +84,24 @@ var luaBeat string
 //go:embed lua/bury.lua
 var luaBury string
 
-// script is sent by its digest, and whole when Redis does not know it.
-type script struct{ text, digest string }
+// script is sent by its digest, and whole as long as it is not known that Redis has it: a script that is sent again,
+// because Redis did not know the digest, comes behind later ones.
+type script struct {
+	text, digest string
+	index        int // in known
+}
 
-func newScript(text string) script { return script{text, goredis.NewScript(text).Hash()} }
+func newScript(text string, index int) script {
+	return script{text, goredis.NewScript(text).Hash(), index}
+}
 
 var (
-	scriptPublish = newScript(luaPublish)
-	scriptPresent = newScript(luaPresent)
-	scriptRead    = newScript(luaRead)
-	scriptClaim   = newScript(luaClaim)
-	scriptBeat    = newScript(luaBeat)
-	scriptBury    = newScript(luaBury)
+	scriptPublish = newScript(luaPublish, 0)
+	scriptPresent = newScript(luaPresent, 1)
+	scriptRead    = newScript(luaRead, 2)
+	scriptClaim   = newScript(luaClaim, 3)
+	scriptBeat    = newScript(luaBeat, 4)
+	scriptBury    = newScript(luaBury, 5)
 )
 
 // do enqueues a script. done gets what it returns.
@@ -110,16 +119,27 @@ func (s *roomStore) do(sc script, keys []string, args []any, size int, done func
 			done(c.(*goredis.Cmd))
 		}
 	}
-	s.link.enqueue(command{
-		cmd: build("EVALSHA", sc.digest), key: keys[0], size: size, optional: true,
-		done: func(c goredis.Cmder) {
-			if err := c.Err(); err != nil && code(err) == "NOSCRIPT" {
-				s.link.enqueue(command{cmd: build("EVAL", sc.text), key: keys[0], size: size + len(sc.text), optional: true, done: finish})
-				return
+	known := &s.known[sc.index]
+	whole := func() {
+		s.link.enqueue(command{cmd: build("EVAL", sc.text), key: keys[0], size: size + len(sc.text), optional: true, done: func(c goredis.Cmder) {
+			if err := c.Err(); err == nil || errors.Is(err, goredis.Nil) {
+				known.Store(true)
 			}
 			finish(c)
-		},
-	})
+		}})
+	}
+	if !known.Load() {
+		whole()
+		return
+	}
+	s.link.enqueue(command{cmd: build("EVALSHA", sc.digest), key: keys[0], size: size, optional: true, done: func(c goredis.Cmder) {
+		if err := c.Err(); err != nil && code(err) == "NOSCRIPT" { // it was restarted, or is another one of a Cluster
+			known.Store(false)
+			whole()
+			return
+		}
+		finish(c)
+	}})
 }
 
 // key is that of something of a room.

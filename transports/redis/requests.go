@@ -157,13 +157,54 @@ func (q *question) giveLocked(r hub.NodeReply) {
 // One that comes or goes right now would be waited for in vain, so where one server counts all who got the message, no
 // more than those are.
 func (q *question) put(l *link, sharded bool, channel, counted string, body []byte, within time.Duration) {
+	got := q.publish(l, sharded, channel, body)
+	go func() { // it ends with the link, or after its time
+		ctx, cancel := context.WithTimeout(l.ctx, within+askDefault)
+		defer cancel()
+		for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+			n, err := l.subscribers(ctx, sharded, counted)
+			select {
+			case most := <-got:
+				if got <- most; most < 0 && !q.harmless() { // who knows whether others have it
+					q.give(hub.NodeReply{Last: true})
+					return
+				}
+				if most < 0 {
+					<-got
+					got = q.publish(l, sharded, channel, body)
+				} else if err == nil {
+					if _, one := l.topo.(single); one {
+						n = min(n, most)
+					}
+					q.expect(n - 1) // we are one of them
+					return
+				}
+			case <-ctx.Done():
+			}
+			// The connections may be from before a restart.
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			if ctx.Err() != nil || q.ended() {
+				return
+			}
+		}
+	}()
+}
+
+// harmless reports whether the question may be asked twice. Clients and applications may count how often they are asked.
+func (q *question) harmless() bool { return q.op == hub.OpSessions || q.op == hub.OpRooms }
+
+// publish returns how many have got it, -1 if that is not known.
+func (q *question) publish(l *link, sharded bool, channel string, body []byte) chan int {
 	c := command{size: len(channel) + len(body)}
 	if sharded {
 		c.cmd, c.key = goredis.NewIntCmd(l.ctx, "SPUBLISH", channel, body), channel
 	} else {
 		c.cmd = goredis.NewIntCmd(l.ctx, "PUBLISH", channel, body)
 	}
-	got := make(chan int, 1) // how many have got it, -1 if it could not be published
+	got := make(chan int, 1)
 	c.done = func(cmd goredis.Cmder) {
 		n, err := cmd.(*goredis.IntCmd).Result()
 		if err != nil {
@@ -172,24 +213,13 @@ func (q *question) put(l *link, sharded bool, channel, counted string, body []by
 		got <- int(n)
 	}
 	l.enqueue(c)
-	go func() { // it ends with the link, or after its time
-		ctx, cancel := context.WithTimeout(l.ctx, within+askDefault)
-		defer cancel()
-		n, err := l.subscribers(ctx, sharded, counted)
-		if err != nil {
-			return
-		}
-		select {
-		case most := <-got:
-			if _, one := l.topo.(single); one {
-				n = min(n, most)
-			}
-			if most >= 0 {
-				q.expect(n - 1) // we are one of them
-			}
-		case <-ctx.Done():
-		}
-	}()
+	return got
+}
+
+func (q *question) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.over
 }
 
 // hold keeps the request until it can be sent, or nobody waits any more.
@@ -258,7 +288,7 @@ const (
 	maxRounds    = 100              // rooms that one request joins or leaves
 	serveWithin  = 4 * time.Second  // questions that do not say how long they wait: Node.js waits for 5 s
 	serveLongest = 5 * time.Minute  // those that do
-	askDefault   = 10 * time.Second // how long a question waits here for its number of nodes to come, beside its own time
+	askDefault   = 10 * time.Second // how long after the time of a question it is still asked how many would answer
 )
 
 // take reports whether a request may be served now; a question has to be ended by done.

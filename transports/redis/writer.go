@@ -22,11 +22,12 @@ const mostMoves = 5
 // They go through a connection of their own and not through the client's pool, which would give two batches to two
 // connections, and in which a batch of unknown fate is sent again: a message twice.
 type writer struct {
-	l    *link
-	addr string        // which node, see topology
-	wake chan struct{} // has a buffer of one
-	quit chan struct{} // closed when that node has nothing any more
-	done chan struct{} // closed when run has returned
+	l     *link
+	addr  string        // which node, see topology
+	wake  chan struct{} // has a buffer of one
+	probe chan struct{} // has a buffer of one: the other connection to that server is lost, this one may be
+	quit  chan struct{} // closed when that node has nothing any more
+	done  chan struct{} // closed when run has returned
 
 	// link.mu
 	queue queue
@@ -35,7 +36,7 @@ type writer struct {
 }
 
 func newWriter(l *link, addr string) *writer {
-	return &writer{l: l, addr: addr, quit: make(chan struct{}), wake: make(chan struct{}, 1), done: make(chan struct{}), err: errConnecting}
+	return &writer{l: l, addr: addr, quit: make(chan struct{}), probe: make(chan struct{}, 1), wake: make(chan struct{}, 1), done: make(chan struct{}), err: errConnecting}
 }
 
 func (w *writer) signal() {
@@ -100,6 +101,13 @@ func (w *writer) serve(conn *goredis.Conn) error {
 	idle := time.NewTimer(w.l.opts.pingEvery)
 	defer idle.Stop()
 	for {
+		select {
+		case <-w.probe: // before anything is sent that would be lost
+			if err := w.ping(conn); err != nil {
+				return err
+			}
+		default:
+		}
 		batch = w.l.next(w, batch[:0])
 		if len(batch) > 0 {
 			if err := w.send(pipe, batch); err != nil {
