@@ -189,6 +189,8 @@ export class Room {
       this.#changeMembers(args[0].joined ?? [], args[0].left ?? []);
       return;
     }
+    // With recovery, what the client is to say when it comes back stands behind everything.
+    if (typeof args.at(-1) === "string") args = args.slice(0, -1);
     const meta = args.at(-1);
     if (meta?.room !== this.#room) return;
     if (event === "typing") {
