@@ -12,14 +12,14 @@ import (
 // keptMessage is a publication of n bytes at an offset.
 func keptMessage(h *history, offset uint64, n int) *Message {
 	return &Message{
-		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Offset: offset,
+		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Seq: offset,
 		Payload: Payload{JSON: []byte(strings.Repeat("x", n))},
 	}
 }
 
 func offsets(list []*Message) (out []uint64) {
 	for _, m := range list {
-		out = append(out, m.Offset)
+		out = append(out, m.Seq)
 	}
 	return out
 }
@@ -119,12 +119,12 @@ func TestHistoryModel(t *testing.T) {
 			m := keptMessage(&h, offset, rapid.IntRange(0, 40).Draw(rt, "size"))
 			h.add(m, o)
 			if size(m) > o.HistoryBytes {
-				lost = m.Offset
+				lost = m.Seq
 				continue
 			}
 			model = append(model, m)
 			for total(model) > o.HistoryBytes || len(model) > o.HistoryMessages {
-				lost, model = model[0].Offset, model[1:]
+				lost, model = model[0].Seq, model[1:]
 			}
 		}
 		if h.bytes != total(model) || h.len() != len(model) {
@@ -142,7 +142,7 @@ func TestHistoryModel(t *testing.T) {
 		after := uint64(rapid.IntRange(0, int(offset)+2).Draw(rt, "after"))
 		want, complete := model, after >= lost
 		if complete {
-			i := slices.IndexFunc(model, func(m *Message) bool { return m.Offset > after })
+			i := slices.IndexFunc(model, func(m *Message) bool { return m.Seq > after })
 			if i < 0 {
 				i = len(model)
 			}
