@@ -86,7 +86,23 @@ func (r *Redis) Do(args ...string) string {
 	return redisCLI(r.t, r.Addr, args...)
 }
 
+// Try is Do for a server that may be closing connections just now: then ok is false.
+func (r *Redis) Try(args ...string) (out string, ok bool) {
+	r.t.Helper()
+	out, err := tryCLI(r.t, r.Addr, args...)
+	return out, err == nil
+}
+
 func redisCLI(t testing.TB, addr string, args ...string) string {
+	t.Helper()
+	out, err := tryCLI(t, addr, args...)
+	if err != nil {
+		t.Fatalf("redis-cli %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func tryCLI(t testing.TB, addr string, args ...string) (string, error) {
 	t.Helper()
 	path := Program(t, "redis-cli", "redis-tools")
 	host, port, err := net.SplitHostPort(addr)
@@ -96,10 +112,7 @@ func redisCLI(t testing.TB, addr string, args ...string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, append([]string{"-h", host, "-p", port}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("redis-cli %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return strings.TrimSpace(string(out))
+	return strings.TrimSpace(string(out)), err
 }
 
 // RedisCluster is a Redis Cluster of one test.

@@ -10,9 +10,6 @@ import (
 // maxLine bounds a line of the protocol: a length, a number, an error's text.
 const maxLine = 4 << 10
 
-// maxChannel bounds the name of a channel that is heard by a pattern: anybody may publish there. Ours are shorter.
-const maxChannel = 16 << 10
-
 // errProtocol: what the server sent is not what a subscriber's connection brings. Nothing after it can be trusted.
 var errProtocol = errors.New("not a subscriber's reply")
 
@@ -107,12 +104,8 @@ func (p *replies) array(n int) (reply, error) {
 		default:
 			return reply{}, fmt.Errorf("%w: %.40q", errProtocol, name)
 		}
-		long := false
-		if r.channel, long, err = p.channel(); err != nil {
+		if r.channel, err = p.channel(); err != nil {
 			return reply{}, err
-		}
-		if long {
-			return reply{}, fmt.Errorf("%w: a channel of our own is too long", errProtocol)
 		}
 		count, err := p.line()
 		if err != nil || count[0] != ':' {
@@ -124,7 +117,7 @@ func (p *replies) array(n int) (reply, error) {
 }
 
 func (p *replies) message() (reply, error) {
-	channel, long, err := p.channel()
+	channel, err := p.channel()
 	if err != nil {
 		return reply{}, err
 	}
@@ -132,7 +125,7 @@ func (p *replies) message() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if n > p.max || long {
+	if n > p.max || channel == nil {
 		_, err := p.r.Discard(n + 2)
 		return reply{kind: replyTooBig, channel: channel}, err
 	}
@@ -171,26 +164,28 @@ func (p *replies) release() {
 	}
 }
 
-// channel reads a bulk string that stays valid until the next reply. Nil, which an UNSUBSCRIBE without channels brings,
-// is never what we have asked for. One that is too long is skipped.
-func (p *replies) channel() (name []byte, long bool, err error) {
+// maxChannel bounds the name of a channel. Everybody who may publish can make up longer ones that match a pattern.
+const maxChannel = 64 << 10
+
+// channel reads a bulk string that stays valid until the next reply; nil if it is too long, and skipped. Redis' nil, which
+// an UNSUBSCRIBE without channels brings, is never what we have asked for.
+func (p *replies) channel() ([]byte, error) {
 	n, err := p.length()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if n > maxChannel {
 		_, err := p.r.Discard(n + 2)
-		return nil, true, err
+		return nil, err
 	}
 	if cap(p.ch) < n+2 {
 		p.ch = make([]byte, n+2)
 	}
 	p.ch = p.ch[:n+2]
 	if _, err := io.ReadFull(p.r, p.ch); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	name, err = ended(p.ch)
-	return name, false, err
+	return ended(p.ch)
 }
 
 // word reads a bulk string that is used at once: a name, a pattern.
