@@ -93,6 +93,7 @@ const (
 	OpSessions             // reply with Sessions
 	OpServer               // Payload is for [Namespace.OnServer]; reply, if there is one, with an answer of its own
 	OpRooms                // reply with Rooms
+	OpReplaced             // with a [Sequencer]: another node has the session that was saved for Room with the token Reason
 )
 
 // NodeRequest is one thing that a hub asks all other nodes to do. Read-only.
@@ -113,6 +114,8 @@ type NodeRequest struct {
 
 	CloseConn bool
 	Timeout   time.Duration
+
+	ordered *ordered // what the hub that asks keeps with it, while a [Sequencer] gives it its place
 }
 
 // Unnamed is what a node is called that does not say its name: one of Node.js, with some adapters.
@@ -135,12 +138,17 @@ func (t Target) elsewhere(g *gather, r *NodeRequest) {
 	if !t.spreads() {
 		return
 	}
+	t.address(r)
+	t.ns.hub.request(g, r)
+}
+
+// address makes r a request for those addressed by t.
+func (t Target) address(r *NodeRequest) {
 	r.Namespace, r.Rooms, r.Except, r.Timeout = t.ns.name, t.rooms, t.except, t.patience()
 	r.Volatile, r.NoCompress = t.volatile, t.plain
 	if t.skip != nil {
 		r.Except = append(slices.Clip(r.Except), t.skip.id)
 	}
-	t.ns.hub.request(g, r)
 }
 
 // request sends r to the other nodes and has g, if there is one, collect what they reply until it is closed. g is not
@@ -268,17 +276,19 @@ func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
 // spread has the other nodes send a publication that this one has sequenced. They give it a place of their own in
 // their room. With once, the publisher's own id for it was claimed.
 func (h *Hub) spread(ns *Namespace, m *Message, p *Publication, once string) {
+	h.request(nil, h.publication(ns, m, p, once, nil))
+}
+
+// publication is the request for one that has its number.
+func (h *Hub) publication(ns *Namespace, m *Message, p *Publication, once string, own *ordered) *NodeRequest {
 	r := &NodeRequest{
-		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: p.Except, Payload: m.Payload, Published: true,
-		Retain: p.Retain, Volatile: m.Volatile, NoCompress: m.NoCompress,
-	}
-	if p.skip != nil {
-		r.Except = append(slices.Clip(p.Except), p.skip.id)
+		Op: OpEmit, Namespace: ns.name, Rooms: []string{p.Room}, Except: p.leftOut(), Payload: m.Payload, Published: true,
+		Retain: p.Retain, Volatile: m.Volatile, NoCompress: m.NoCompress, ordered: own,
 	}
 	if h.shared != nil {
 		r.Keep = h.keepOf(m, p, once)
 	}
-	h.request(nil, r)
+	return r
 }
 
 // keepOf is what all nodes keep of a publication, nil for nothing.

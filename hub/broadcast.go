@@ -22,6 +22,8 @@ type Target struct {
 	volatile bool
 	local    bool
 	plain    bool // not to be compressed
+
+	entry *Entry // that it is about, with a [Sequencer]
 }
 
 // To addresses rooms (or sessions, by their ids); without a name, everybody in the namespace.
@@ -57,7 +59,8 @@ func (t Target) Compress(on bool) Target {
 }
 
 // Emit sends an event to everyone addressed. It returns once the message has its place in its rooms;
-// it never waits for a client. The error says why the arguments cannot be sent: [ErrReservedEvent], or
+// it never waits for a client. With a [Sequencer], the message gets its place later, and who is in the rooms then gets
+// it. The error says why the arguments cannot be sent: [ErrReservedEvent], or
 // something that cannot be encoded.
 func (t Target) Emit(event string, args ...any) error {
 	if ReservedEvent(event) {
@@ -67,11 +70,20 @@ func (t Target) Emit(event string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	t.send(t.message(event, p))
-	if t.spreads() {
-		t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: p})
-	}
+	t.emit(t.message(event, p))
 	return nil
+}
+
+// emit sends m here and elsewhere.
+func (t Target) emit(m *Message) {
+	if q := t.sequencer(); q != nil {
+		t.sequence(q, &NodeRequest{Op: OpEmit, Payload: m.Payload, ordered: &ordered{message: m}})
+		return
+	}
+	t.send(m)
+	if t.spreads() {
+		t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: m.Payload})
+	}
 }
 
 func (t Target) message(event string, p Payload) *Message {
@@ -79,7 +91,9 @@ func (t Target) message(event string, p Payload) *Message {
 }
 
 // delivery is what t adds to a message.
-func (t Target) delivery() *delivery { return &delivery{skip: t.skip, except: t.except, ask: t.ask} }
+func (t Target) delivery() *delivery {
+	return &delivery{skip: t.skip, except: t.except, ask: t.ask, entry: t.entry}
+}
 
 // send gives m its place in each room and posts it to the loops that have members.
 func (t Target) send(m *Message) {
@@ -262,6 +276,7 @@ type delivery struct {
 
 	recovery *recovery // nil without
 	seq      uint64    // with recovery: the message's place in the namespace
+	entry    *Entry    // with a [Sequencer]: what it is in the order of all nodes, nil for what is this node's alone
 }
 
 // place is the offset that the message gets in r, whose lock is held.
@@ -413,20 +428,37 @@ func (t Target) Join(room string) error {
 	if err := checkOwnRoom(room); err != nil {
 		return err
 	}
-	t.each(func(s *Session) { _ = s.Join(room) }, // one that is in too many rooms is counted there
-		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()) })
+	if q := t.sequencer(); q != nil {
+		t.sequence(q, &NodeRequest{Op: OpJoin, Room: room})
+		return nil
+	}
+	t.joinHere(room)
 	t.elsewhere(nil, &NodeRequest{Op: OpJoin, Room: room})
 	return nil
 }
 
+func (t Target) joinHere(room string) {
+	t.each(func(s *Session) { _ = s.Join(room) }, // one that is in too many rooms is counted there
+		func(rec *recovery, k *ticket) { k.enter(room, rec.seq.Load()); rec.moved(k) })
+}
+
 // Leave removes everyone addressed from a room.
 func (t Target) Leave(room string) {
+	if q := t.sequencer(); q != nil {
+		t.sequence(q, &NodeRequest{Op: OpLeave, Room: room})
+		return
+	}
+	t.leaveHere(room)
+	t.elsewhere(nil, &NodeRequest{Op: OpLeave, Room: room})
+}
+
+func (t Target) leaveHere(room string) {
 	t.each(func(s *Session) { s.Leave(room) },
 		func(rec *recovery, k *ticket) {
 			k.exit(room, rec.seq.Load())
 			k.exit(presenceRoom(room), rec.seq.Load())
+			rec.moved(k)
 		})
-	t.elsewhere(nil, &NodeRequest{Op: OpLeave, Room: room})
 }
 
 // Disconnect ends the sessions of everyone addressed, each for the reason given. Those that wait for their
@@ -438,8 +470,16 @@ func (t Target) Disconnect(reason string) { t.disconnect(reason, false) }
 func (t Target) CloseConn(reason string) { t.disconnect(reason, true) }
 
 func (t Target) disconnect(reason string, closeConn bool) {
-	t.each(func(s *Session) { _ = s.disconnect(reason, closeConn) }, (*recovery).forget)
+	if q := t.sequencer(); q != nil {
+		t.sequence(q, &NodeRequest{Op: OpDisconnect, Reason: reason, CloseConn: closeConn})
+		return
+	}
+	t.disconnectHere(reason, closeConn)
 	t.elsewhere(nil, &NodeRequest{Op: OpDisconnect, Reason: reason, CloseConn: closeConn})
+}
+
+func (t Target) disconnectHere(reason string, closeConn bool) {
+	t.each(func(s *Session) { _ = s.disconnect(reason, closeConn) }, (*recovery).forget)
 }
 
 // each runs fn on the loop of every session addressed, and away for those that wait for their clients.

@@ -27,6 +27,8 @@ var (
 	ErrHandled = errors.New("the namespace has a handler already")
 	// ErrReservedEvent: the event's name belongs to the protocol.
 	ErrReservedEvent = errors.New("reserved event name")
+	// ErrOffsetGone: a [Sequencer] does not have everything behind a place any more.
+	ErrOffsetGone = errors.New("the messages behind an offset are gone")
 	// ErrClosed: the hub was closed.
 	ErrClosed = errors.New("hub closed")
 	// ErrDuplicate: a publication with this id was accepted within [Options.DedupWindow].

@@ -28,7 +28,11 @@ var recoverAll bool
 // unmarked is an event's text without its offset.
 func unmarked(h *Hub, f *Frame) (text, offset string) {
 	text = string(f.Bytes(testWire))
-	if rec := h.Of(f.Message().Namespace).recovery; rec != nil {
+	if rec := h.Of(f.Message().Namespace).recovery; rec != nil && rec.shared != nil {
+		if o := f.Message().offset; o != nil {
+			return strings.TrimSuffix(text, `,"`+o.String()+`"]`) + "]", o.String()
+		}
+	} else if rec != nil {
 		if i := strings.LastIndex(text, `,"`+rec.epoch); i > 0 {
 			return text[:i] + "]", strings.TrimSuffix(text[i+2:], `"]`)
 		}

@@ -70,10 +70,7 @@ func (f *Family) Emit(event string, args ...any) error {
 	}
 	for _, ns := range f.Namespaces() {
 		t := ns.To()
-		t.send(t.message(event, p))
-		if t.spreads() {
-			t.elsewhere(nil, &NodeRequest{Op: OpEmit, Payload: p})
-		}
+		t.emit(t.message(event, p))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package hub
 import (
 	"encoding/json"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -15,7 +14,14 @@ type history struct {
 	entries []*Message
 	start   int
 	bytes   int
-	lost    uint64 // offset of the newest publication that the ring no longer has
+	lost    lost
+}
+
+// lost is the newest publication that the ring does not have: it has wrapped, or that one was too large. The zero value is none.
+type lost struct {
+	id     string
+	offset uint64 // in the room
+	seq    uint64 // of the newest of this node
 }
 
 func (h *history) len() int { return len(h.entries) - h.start }
@@ -30,14 +36,14 @@ func size(m *Message) int {
 
 func (h *history) add(m *Message, o Options) {
 	if o.HistoryMessages < 0 || size(m) > o.HistoryBytes {
-		h.lost = m.Offset
+		h.lose(m)
 		return
 	}
 	h.entries = append(h.entries, m)
 	h.bytes += size(m)
 	for h.len() > o.HistoryMessages || h.bytes > o.HistoryBytes {
 		h.bytes -= size(h.entries[h.start])
-		h.lost = h.entries[h.start].Offset
+		h.lose(h.entries[h.start])
 		h.entries[h.start] = nil
 		h.start++
 	}
@@ -48,34 +54,59 @@ func (h *history) add(m *Message, o Options) {
 	}
 }
 
+// lose notes that the ring does not have m.
+func (h *history) lose(m *Message) {
+	h.lost.id, h.lost.offset = m.ID, m.Offset
+	if !m.Foreign {
+		h.lost.seq = m.Seq
+	}
+}
+
 // last returns up to limit publications, oldest first: the newest ones, or, given the id of one that
 // the caller has, the first ones after it. complete is false when publications between that one and
 // the first returned are lost: the ring has wrapped, or the id is of another life of the room. The
 // messages are immutable.
 func (h *history) last(limit int, after string) (found []*Message, complete bool) {
 	all := h.entries[h.start:]
-	if offset, ok := h.offset(after); ok && offset >= h.lost {
-		i := sort.Search(len(all), func(i int) bool { return all[i].Offset > offset })
-		all = all[i:]
+	if at, ok := h.behind(after); ok {
+		all = all[at:]
 		return slices.Clone(all[:min(limit, len(all))]), true
 	}
 	return slices.Clone(all[max(0, len(all)-limit):]), after == ""
 }
 
-// offset reads the id of a publication of this life of the room: the epoch, "-", the offset. What other nodes have
-// published is looked for.
-func (h *history) offset(id string) (uint64, bool) {
-	n, ok := strings.CutPrefix(id, h.epoch+"-")
-	if !ok || h.epoch == "" {
-		for _, m := range h.entries[h.start:] {
-			if m.ID == id && id != "" {
-				return m.Offset, true
-			}
+// behind is where, among those kept, what comes after a publication begins. ok is false when some of that may be lost, or
+// the id is of none that is known. A volatile one is not kept, but has its seq.
+func (h *history) behind(id string) (at int, ok bool) {
+	all := h.entries[h.start:]
+	for i, m := range slices.Backward(all) {
+		if m.ID == id {
+			return i + 1, id != "" && m.Offset >= h.lost.offset
 		}
+	}
+	seq, own := h.seq(id)
+	if !own {
 		return 0, false
 	}
-	offset, err := strconv.ParseUint(n, 10, 64)
-	return offset, err == nil
+	at = len(all)
+	for at > 0 && (all[at-1].Foreign || all[at-1].Seq > seq) {
+		at--
+	}
+	if h.lost.id == "" || h.lost.id == id || at > 0 && all[at-1].Offset >= h.lost.offset {
+		return at, true
+	}
+	_, lostOwn := h.seq(h.lost.id)
+	return at, lostOwn && seq > h.lost.seq
+}
+
+// seq reads the id of a publication of this node, in this life of the room: the epoch, "-", its seq.
+func (h *history) seq(id string) (uint64, bool) {
+	n, ok := strings.CutPrefix(id, h.epoch+"-")
+	if !ok || h.epoch == "" {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(n, 10, 64)
+	return seq, err == nil
 }
 
 // historyEntry is a publication as clients get it by `history` and `join`.

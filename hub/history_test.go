@@ -12,14 +12,14 @@ import (
 // keptMessage is a publication of n bytes at an offset.
 func keptMessage(h *history, offset uint64, n int) *Message {
 	return &Message{
-		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Offset: offset,
+		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Seq: offset, Offset: offset,
 		Payload: Payload{JSON: []byte(strings.Repeat("x", n))},
 	}
 }
 
 func offsets(list []*Message) (out []uint64) {
 	for _, m := range list {
-		out = append(out, m.Offset)
+		out = append(out, m.Seq)
 	}
 	return out
 }
@@ -45,8 +45,8 @@ func TestHistoryBounds(t *testing.T) {
 				h.add(keptMessage(&h, uint64(i+1), n), tc.opts)
 			}
 			got, complete := h.last(100, "")
-			if !slices.Equal(offsets(got), tc.want) || h.lost != tc.lost || !complete {
-				t.Errorf("got %v, lost %d, complete %v; want %v, %d", offsets(got), h.lost, complete, tc.want, tc.lost)
+			if !slices.Equal(offsets(got), tc.want) || h.lost.seq != tc.lost || !complete {
+				t.Errorf("got %v, lost %d, complete %v; want %v, %d", offsets(got), h.lost.seq, complete, tc.want, tc.lost)
 			}
 		})
 	}
@@ -58,8 +58,8 @@ func TestHistoryCountsAttachments(t *testing.T) {
 	m := keptMessage(&h, 1, 10)
 	m.Payload.Attachments = [][]byte{make([]byte, 50), make([]byte, 41)}
 	h.add(m, Options{HistoryMessages: 9, HistoryBytes: 100})
-	if h.len() != 0 || h.lost != 1 {
-		t.Errorf("%d are kept, %d lost", h.len(), h.lost)
+	if h.len() != 0 || h.lost.seq != 1 {
+		t.Errorf("%d are kept, %d lost", h.len(), h.lost.seq)
 	}
 }
 
@@ -119,12 +119,12 @@ func TestHistoryModel(t *testing.T) {
 			m := keptMessage(&h, offset, rapid.IntRange(0, 40).Draw(rt, "size"))
 			h.add(m, o)
 			if size(m) > o.HistoryBytes {
-				lost = m.Offset
+				lost = m.Seq
 				continue
 			}
 			model = append(model, m)
 			for total(model) > o.HistoryBytes || len(model) > o.HistoryMessages {
-				lost, model = model[0].Offset, model[1:]
+				lost, model = model[0].Seq, model[1:]
 			}
 		}
 		if h.bytes != total(model) || h.len() != len(model) {
@@ -142,7 +142,7 @@ func TestHistoryModel(t *testing.T) {
 		after := uint64(rapid.IntRange(0, int(offset)+2).Draw(rt, "after"))
 		want, complete := model, after >= lost
 		if complete {
-			i := slices.IndexFunc(model, func(m *Message) bool { return m.Offset > after })
+			i := slices.IndexFunc(model, func(m *Message) bool { return m.Seq > after })
 			if i < 0 {
 				i = len(model)
 			}

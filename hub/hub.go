@@ -35,6 +35,9 @@ type Hub struct {
 	metaEpoch string      // epoch where there are other nodes, else ""
 	rooms     RoomAdapter // nil: every message of other nodes comes
 
+	sequencer Sequencer // nil: each node has an order of its own
+	order     progress
+
 	mu         sync.RWMutex
 	namespaces map[string]*Namespace
 	families   []*Family
@@ -80,8 +83,12 @@ func New(o Options) (*Hub, error) {
 	if o.Adapter != nil {
 		h.metaEpoch = h.epoch
 		h.shared, _ = o.Adapter.(SharedRooms)
-		h.announce.hub = h
+		h.announce.hub, h.announce.most = h, maxUnannounced
 		h.rooms, _ = o.Adapter.(RoomAdapter)
+		if a, ok := o.Adapter.(SequencedAdapter); ok {
+			h.sequencer = a.Sequencer()
+			h.ownLater = h.sequencer != nil
+		}
 		if err := o.Adapter.Join(node{h}); err != nil {
 			return nil, errors.Join(fmt.Errorf("joining the other nodes: %w", err), loops.Close())
 		}

@@ -28,7 +28,8 @@ type Message struct {
 	epoch string // with Foreign: whose count is that of the publication,
 	count uint64 // and its seq there
 
-	place uint64 // the message's place in what is kept for recovery, 0 when it is not
+	place  uint64  // the message's place in what is kept for recovery, 0 when it is not
+	offset *Offset // that clients know it by, with a [Sequencer]
 }
 
 // NoAck in [Message.Ack] or [Event]'s ack id: no answer is wanted.

@@ -45,7 +45,7 @@ func newNamespace(h *Hub, name string) *Namespace {
 	ns.all = newRoom(ns, "")
 	ns.seqs.floor = h.seqFloor.Load()
 	if h.opts.Recovery != nil {
-		ns.recovery = newRecovery(ns)
+		ns.recovery = newRecovery(ns) // in the hub's lock, see progress
 	}
 	return ns
 }

@@ -177,6 +177,7 @@ func (s *Session) SetData(v any) {
 // Touch tells observers that something about the session has changed: what its Data points to, or, for
 // transports, how its connection travels.
 func (s *Session) Touch() {
+	s.changed()
 	if s.ns.hub.observed() && s.Connected() {
 		s.ns.hub.tellSession(s, ofUpdated)
 	}

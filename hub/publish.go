@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/maphash"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"greenroom/coop"
@@ -30,7 +32,8 @@ type Publication struct {
 	Retain bool
 	Local  bool // for this node alone: its publisher reaches the others as well, or does not want to
 
-	skip *Session
+	skip    *Session
+	nothing bool // with Retain: that ends it
 }
 
 // serverSender stands in `from` for what the application itself publishes.
@@ -90,7 +93,11 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if key != "" && h.shared != nil && !p.Local {
 		once = p.ID
 		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
-			h.dedup.settle(key, first)
+			if first == "" { // it is under way elsewhere, or will not come: who asks again is told
+				h.dedup.forget(key)
+			} else {
+				h.dedup.settle(key, first)
+			}
 			h.Count("publication_duplicate")
 			return first, 0, ErrDuplicate
 		}
@@ -99,9 +106,12 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
 		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
 	}
-	if h.opts.Adapter == nil || p.Local {
+	switch {
+	case h.opts.Adapter == nil || p.Local:
 		ns.drop(ns.publish(m, &p))
-	} else {
+	case h.sequencer != nil:
+		ns.submit(h.sequencer, m, &p, once)
+	default:
 		ns.publishAll(m, &p, once)
 	}
 	if key != "" {
@@ -168,21 +178,79 @@ func (ns *Namespace) publish(m *Message, p *Publication) (over []*Room) {
 	return r.emptiedLocked(m.At)
 }
 
+// submit gives m its number among the room's publications on this node, and hands it over to get its place. Two of the
+// room keep their order, because the room is locked meanwhile. With once, the publisher's own id for it was claimed.
+func (ns *Namespace) submit(q Sequencer, m *Message, p *Publication, once string) {
+	ns.drop(func() []*Room {
+		r := ns.lockRoom(p.Room)
+		defer r.mu.Unlock()
+		r.numberLocked(m)
+		p.nothing = p.Retain && m.saysNothing()
+		q.Sequence(ns.hub.publication(ns, m, p, once, &ordered{m, p}))
+		return r.emptiedLocked(m.At)
+	}())
+}
+
+// deliver is publish for what was submitted, when its place has come.
+func (ns *Namespace) deliver(m *Message, p *Publication, e *Entry) (over []*Room) {
+	rec := ns.recovery
+	if rec != nil {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+	}
+	r := ns.lockRoom(p.Room)
+	defer r.mu.Unlock()
+	d := &delivery{skip: p.skip, except: slices.Concat(p.Except, r.takeGivenLocked(m)), entry: e}
+	if rec != nil {
+		rec.begin(d)
+	}
+	if r.history.epoch == "" { // the room was forgotten meanwhile
+		r.history.epoch, _, _ = strings.Cut(m.ID, "-")
+		r.seq = max(r.seq, m.Seq)
+	}
+	if p.Retain {
+		h := ns.hub
+		h.retained.mu.Lock()
+		defer h.retained.mu.Unlock()
+		defer h.retained.put(m, p.nothing, h)
+	}
+	r.placeLocked(m, d)
+	return r.emptiedLocked(m.At)
+}
+
+// leftOut is who does not get p.
+func (p *Publication) leftOut() []string {
+	if p.skip == nil {
+		return p.Except
+	}
+	return append(slices.Clip(p.Except), p.skip.id)
+}
+
 // publishLocked sequences m with its meta, and keeps it. The room's lock is held.
 func (r *Room) publishLocked(m *Message, d *delivery) {
+	r.numberLocked(m)
+	r.placeLocked(m, d)
+}
+
+// numberLocked makes m a publication of the room. The room's lock is held.
+func (r *Room) numberLocked(m *Message) {
 	if r.history.epoch == "" {
 		r.history.epoch = NewID()[:6]
 	}
-	var few [48]byte
-	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), d.place(r), 10))
 	r.seq++
 	m.Seq = r.seq
+	var few [48]byte
+	m.ID = string(strconv.AppendUint(append(append(few[:0], r.history.epoch...), '-'), m.Seq, 10))
 	need, spare := len(r.name)+metaBytes, cap(m.Payload.JSON)-len(m.Payload.JSON)
 	if epoch := r.ns.hub.metaEpoch; need <= spare && spare < 2*need {
 		m.Payload = m.Payload.appendMeta(m, epoch, m.Payload.JSON)
 	} else { // the arguments' size was a guess, and history would keep what is left of it
 		m.Payload = m.Payload.withMeta(m, epoch)
 	}
+}
+
+// placeLocked sequences m, and keeps it. The room's lock is held.
+func (r *Room) placeLocked(m *Message, d *delivery) {
 	r.sequence(m, d)
 	if !m.Volatile {
 		r.history.add(m, r.ns.hub.opts)

@@ -19,6 +19,9 @@ import (
 type Recovery struct {
 	// MaxDisconnection is how long a session waits for its client. Default 2 minutes.
 	MaxDisconnection time.Duration
+	// DecodeData makes [Session.Data] of its JSON, for sessions that come from another node (see [Sequencer]). Default:
+	// what encoding/json makes of it, and binary values.
+	DecodeData func(data []byte) (any, error)
 	// RunMiddlewares has the namespace's middlewares decide on recovered sessions too. By default they are
 	// let in because they were before.
 	RunMiddlewares bool
@@ -67,19 +70,27 @@ type recovery struct {
 	opts  *Recovery
 	epoch string        // in front of every offset, so that a text of the application is none
 	seq   atomic.Uint64 // of the newest message; changed with mu held
-	done  []uint64      // by loop, and that loop's own: the newest message that has arrived there
 
-	mu      sync.Mutex
-	posted  []uint64 // by loop: the newest message on its way there
-	log     missedLog
-	tickets map[string]*ticket // by the client's secret: of connected sessions, and of those away
-	away    list.List          // of *ticket, longest away first
+	// With a [Sequencer], epoch is not used: offsets are places in the order of all nodes, while the sequence numbers stay
+	// what this node works with.
+	shared Sequencer
+	savers []saver  // by loop, and that loop's own
+	done   []uint64 // by loop, and that loop's own: the newest message that has arrived there
+
+	mu        sync.Mutex
+	early     int      // messages in the log that this node has delivered ahead of their places
+	turn      uint64   // counts claims, and sessions saved anew
+	unsettled []*spot  // those of them whose places are not known
+	posted    []uint64 // by loop: the newest message on its way there
+	log       *memoryLog
+	tickets   map[string]*ticket // by the client's secret: of connected sessions, and of those away
+	away      list.List          // of *ticket, longest away first
 }
 
 func newRecovery(ns *Namespace) *recovery {
 	o := ns.hub.opts.Recovery
 	loops := len(ns.hub.loops.All())
-	return &recovery{
+	rec := &recovery{
 		ns: ns, opts: o, epoch: NewID()[:4],
 		done: make([]uint64, loops), posted: make([]uint64, loops),
 		tickets: make(map[string]*ticket),
@@ -88,6 +99,15 @@ func newRecovery(ns *Namespace) *recovery {
 			count: ns.hub.Count,
 		},
 	}
+	if rec.shared = ns.hub.sequencer; rec.shared != nil {
+		rec.savers = make([]saver, loops)
+		rec.seq.Store(beforeAll)
+		ns.hub.order.mu.Lock()
+		rec.log.gone = ns.hub.order.begun
+		ns.hub.order.mu.Unlock()
+		rec.log.dropped = rec.dropped
+	}
+	return rec
 }
 
 // position is a place in the order in which one client gets its messages. A message to rooms has its
@@ -171,15 +191,22 @@ func (rec *recovery) begin(d *delivery) *delivery {
 // frame makes the frame of a delivery's message, with its offset, and keeps it; or one without, when it is
 // not to be recovered. ids and rooms are those addressed; neither means everybody. mu is held.
 func (rec *recovery) frame(d *delivery, m *Message, ids, rooms []string) *Frame {
-	if m.Volatile || m.Ack != NoAck {
+	if m.Volatile || m.Ack != NoAck || rec.shared != nil && d.entry == nil {
 		return MessageFrame(m)
 	}
 	pos := position{major: d.seq}
 	own := *m // taps and history have m as it is
 	own.place = d.seq
-	own.Payload = m.Payload.with(rec.offset(pos))
+	e := logged{pos: pos, seq: d.seq, ids: ids, rooms: rooms, except: d.except, at: rec.ns.hub.now()}
+	if d.entry != nil {
+		e.spot = rec.spotOf(d.entry)
+		own.offset = &e.spot.Offset
+		own.Payload = m.Payload.with(own.offset.String())
+	} else {
+		own.Payload = m.Payload.with(rec.offset(pos))
+	}
 	f := MessageFrame(&own)
-	e := logged{pos: pos, seq: d.seq, frame: f, ids: ids, rooms: rooms, except: d.except, at: rec.ns.hub.now()}
+	e.frame = f
 	if d.skip != nil {
 		e.skip = d.skip.id
 	}
@@ -195,7 +222,7 @@ func (rec *recovery) direct(s *Session, m *Message) *Frame {
 	m.Payload = m.Payload.with(rec.offset(pos))
 	f := MessageFrame(m)
 	rec.log.add(logged{pos: pos, seq: pos.minor, frame: f, ids: []string{s.id}, at: rec.ns.hub.now()})
-	s.ticket.sent(pos, s.loop.Now())
+	s.ticket.sent(pos, nil, s.loop.Now())
 	return f
 }
 

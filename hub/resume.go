@@ -36,7 +36,7 @@ func (h *Hub) Reconnect(c Conn, namespace string, hs *Handshake, pid, offset str
 		return s, nil
 	}
 	s.begin(func(g *coop.Greenlet) error {
-		s.reclaim(claim{pid, offset})
+		s.reclaim(&claim{pid: pid, offset: offset})
 		return s.main(handler)(g)
 	})
 	return s, nil
@@ -57,11 +57,23 @@ func (s *Session) RecoveryID() string {
 }
 
 // claim is what a client says of its earlier session.
-type claim struct{ pid, offset string }
+type claim struct {
+	pid, offset string
+
+	// With a [Sequencer]: what the client says it has, how far it is, and what it has missed until upto if that had to be asked for.
+	had, at Offset
+	turn    uint64
+	list    []Entry
+	upto    Place
+	fetched bool
+}
 
 // reclaim makes s the session that its client had, if it can. It parks while that one ends.
-func (s *Session) reclaim(c claim) {
+func (s *Session) reclaim(c *claim) {
 	rec := s.ns.recovery
+	if rec.shared != nil && !s.retrieve(c) {
+		return
+	}
 	var ended coop.Event
 	port := ended.Port(s.loop)
 	err := s.greenlet.WithTimeout(recoveryWait, func() error {
@@ -91,12 +103,15 @@ func (rec *recovery) withdraw(pid string, port coop.EventPort) {
 	defer rec.mu.Unlock()
 	if t := rec.tickets[pid]; t != nil {
 		t.waiting = slices.DeleteFunc(t.waiting, func(p coop.EventPort) bool { return p == port })
+		if t.place != nil {
+			rec.save(t)
+		}
 	}
 }
 
 // claim gives s the ticket of its client's earlier session. It reports true when that has not ended yet:
 // port is set when it has. On s's loop.
-func (rec *recovery) claim(s *Session, c claim, port coop.EventPort) (wait bool) {
+func (rec *recovery) claim(s *Session, c *claim, port coop.EventPort) (wait bool) {
 	rec.mu.Lock()
 	missed, wait := rec.claimLocked(s, c, port)
 	rec.mu.Unlock()
@@ -106,7 +121,7 @@ func (rec *recovery) claim(s *Session, c claim, port coop.EventPort) (wait bool)
 	return wait
 }
 
-func (rec *recovery) claimLocked(s *Session, c claim, port coop.EventPort) (missed []logged, wait bool) {
+func (rec *recovery) claimLocked(s *Session, c *claim, port coop.EventPort) (missed []logged, wait bool) {
 	if !s.Connected() {
 		return nil, false
 	}
@@ -130,13 +145,7 @@ func (rec *recovery) claimLocked(s *Session, c claim, port coop.EventPort) (miss
 		}
 		return nil, true
 	}
-	p, ok := rec.position(c.offset)
-	if !ok {
-		h.Count("recovery_bad_offset")
-		rec.forget(t)
-		return nil, false
-	}
-	missed, refusal := rec.missed(t, p)
+	missed, p, refusal := rec.missedBy(t, c)
 	if refusal != "" {
 		h.Count(refusal)
 		rec.forget(t)
@@ -144,20 +153,21 @@ func (rec *recovery) claimLocked(s *Session, c claim, port coop.EventPort) (miss
 	}
 	rec.ns.rename(s, t.sid)
 	s.recovered, s.ticket, s.Data = true, t, t.data
-	t.claimed, t.offset, t.loop = true, p, s.loop
+	t.claimed, t.claim, t.loop = true, c, s.loop
 	if !rec.opts.RunMiddlewares {
-		rec.restore(s, missed)
+		rec.restore(s, missed, p)
 	}
 	return missed, false
 }
 
-// restore puts s into its rooms, behind the messages of which missed are its. mu is held, and from here on
+// restore puts s, whose client has everything up to p, into its rooms, behind the messages of which missed are its. mu is held, and from here on
 // messages come as they do to everybody.
-func (rec *recovery) restore(s *Session, missed []logged) {
+func (rec *recovery) restore(s *Session, missed []logged, p position) {
 	t := s.ticket
 	rec.away.Remove(t.place)
 	t.place, t.session, t.base = nil, s, rec.seq.Load()
-	t.resumed(t.offset, missed, s.loop.Now())
+	t.lastAt = t.claim.had
+	t.resumed(p, missed, s.loop.Now())
 	for name := range t.since {
 		if i := s.slot(name); i >= 0 { // a middleware has joined it: what came since is among those missed
 			m := s.rooms[i]
@@ -174,7 +184,24 @@ func (rec *recovery) restore(s *Session, missed []logged) {
 		r.mu.Unlock()
 	}
 	s.accepted = true
+	rec.own(s)
 	rec.ns.hub.Count("recovery_recovered")
+}
+
+// own makes what is saved of a session that has just been let in this node's. On its loop, mu held.
+func (rec *recovery) own(s *Session) {
+	if rec.shared == nil || givenID(s.conn, rec.ns.name) != "" {
+		return
+	}
+	t := s.ticket
+	if t.token != "" {
+		if len(t.former) == maxFormer {
+			t.former = slices.Delete(t.former, 0, 1)
+		}
+		t.former = append(t.former, t.token)
+	}
+	t.token = NewID()
+	rec.saveLive(s, true)
 }
 
 // exit takes s out of a room that it is to have again when middlewares let it in. On s's loop.
@@ -192,9 +219,11 @@ func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
 	t := s.ticket
 	if t == nil {
 		t = &ticket{sid: s.id, pid: NewID(), session: s, loop: s.loop, base: rec.seq.Load()}
+		t.born = t.base
 		rec.tickets[t.pid], s.ticket = t, t
 		s.accepted = true
 		s.enter(rec.ns.all)
+		rec.own(s)
 		return nil, true
 	}
 	if rec.tickets[t.pid] != t {
@@ -203,12 +232,12 @@ func (rec *recovery) admit(s *Session) (missed []logged, ok bool) {
 	for _, m := range s.rooms {
 		t.enter(m.room.name, m.room.shards[s.loop.ID()].members[m.index].since)
 	}
-	missed, refusal := rec.missed(t, t.offset)
+	missed, p, refusal := rec.missedBy(t, t.claim)
 	if refusal != "" {
 		rec.ns.hub.Count(refusal)
 		return nil, false
 	}
-	rec.restore(s, missed)
+	rec.restore(s, missed, p)
 	return missed, true
 }
 
@@ -232,6 +261,11 @@ func (rec *recovery) leave(s *Session, reason string) {
 	t.since = since
 	t.upto, t.left = rec.arrived(s), rec.ns.hub.now()
 	t.place = rec.away.PushBack(t)
+	if t.token != "" {
+		rec.note(t, s.loop)
+		t.encoded = rec.encode(s.Data)
+		rec.save(t)
+	}
 }
 
 // settle is called when the handler of s has ended: what it has left in Data is the next one's.
@@ -241,12 +275,21 @@ func (rec *recovery) settle(s *Session) {
 	t := s.ticket
 	if t.session != s {
 		t.claimed = false // refused, or gone before it was let in: the client may try again
+		if t.place != nil {
+			rec.save(t)
+		}
 		return
 	}
 	if t.place == nil {
 		return // forgotten
 	}
 	t.session, t.ready, t.data = nil, true, s.Data
+	if t.token != "" {
+		if data := rec.encode(s.Data); string(data.JSON) != string(t.encoded.JSON) { // the handler has changed it since
+			t.encoded = data
+			rec.save(t)
+		}
+	}
 	t.wake()
 	rec.expire()
 	for rec.away.Len() > rec.opts.MaxSessions {
@@ -282,6 +325,10 @@ func (rec *recovery) longest() time.Duration {
 // forget takes a ticket back. Whoever waits for it is told. mu is held.
 func (rec *recovery) forget(t *ticket) {
 	delete(rec.tickets, t.pid)
+	if t.token != "" && !t.held {
+		rec.shared.Forget(t.pid, t.token)
+	}
+	t.token = ""
 	if t.place != nil {
 		rec.away.Remove(t.place)
 		t.place = nil
@@ -310,7 +357,11 @@ func (rec *recovery) keep(s *Session, m *Message) {
 	rec.mu.Lock()
 	kept := rec.tickets[s.ticket.pid] == s.ticket
 	rec.mu.Unlock()
-	if kept {
+	switch {
+	case !kept:
+	case rec.shared != nil:
+		rec.ns.To(s.id).emit(m)
+	default:
 		rec.send(rec.ns.To(s.id), m)
 	}
 }

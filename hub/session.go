@@ -279,7 +279,9 @@ func (s *Session) Sleep(d time.Duration) error {
 }
 
 // Emit sends an event to this client. [ErrGone] when it has left, which it gets all the same if it comes back
-// to its session ([Recovery]); other errors say why the arguments cannot be sent.
+// to its session ([Recovery]); other errors say why the arguments cannot be sent. With recovery over a [Sequencer] the
+// event has a place in the order of all nodes: it leaves when that has come, perhaps behind the answers to what the
+// client sends.
 func (s *Session) Emit(event string, args ...any) error {
 	return s.emit(NoAck, false, event, args)
 }
@@ -309,10 +311,14 @@ func (s *Session) emit(ack int64, volatile bool, event string, args []any) error
 		}
 		return ErrGone
 	}
+	if kept && rec.shared != nil && givenID(s.conn, s.ns.name) == "" {
+		s.ns.To(s.id).emit(m)
+		return nil
+	}
 	if s.listeners != nil || s.ns.hub.observed() {
 		s.sending(m)
 	}
-	if kept {
+	if kept && rec.shared == nil {
 		s.conn.Send(rec.direct(s, m))
 	} else {
 		s.conn.Send(MessageFrame(m))
@@ -333,7 +339,7 @@ func (s *Session) send(f *Frame) bool {
 		s.sending(f.msg)
 	}
 	if f.msg.place > 0 {
-		s.ticket.sent(position{major: f.msg.place}, s.loop.Now())
+		s.ticket.sent(position{major: f.msg.place}, f.msg.offset, s.loop.Now())
 	}
 	s.conn.Send(f)
 	return true
@@ -373,6 +379,7 @@ func (s *Session) lockedIn(room string) (r *Room, joined bool) {
 	}
 	r = s.ns.lockRoom(room)
 	r.joinLocked(s)
+	s.changed()
 	return r, true
 }
 
@@ -410,6 +417,7 @@ func (s *Session) leave(slot int) {
 	r := s.rooms[slot].room
 	r.absent(s)
 	s.leaveSlot(slot)
+	s.changed()
 	if s.ns.hub.observed() {
 		s.ns.hub.tellRoom(s, r.name, ofLeft)
 	}

@@ -25,7 +25,8 @@ type ticket struct {
 
 	// lull and after stand on both sides of the latest long silence. A client that missed what broke the
 	// silence may come back with an offset older than the log: that is enough to know that it has all before.
-	lull, after position
+	lull, after    position
+	lastAt, lullAt Offset // the same as clients know them, with a [Sequencer]
 
 	since      map[string]uint64 // rooms: those of a session away; of a recovered one, those it has been in since before
 	departures []departure
@@ -41,8 +42,23 @@ type ticket struct {
 	upto    uint64        // all messages up to here were given to the connection
 	ready   bool          // away, and the session's handler has ended
 	claimed bool          // a client is back, and middlewares decide on it
-	offset  position      // what that client has
+	claim   *claim        // what that client says
 	data    any
+
+	// With a [Sequencer]:
+	token   string   // names this node's right to what is saved of the session, "" when nothing is
+	former  []string // earlier ones: who has claimed by one of them has the session
+	encoded Payload
+	uptoAt  Place  // how far the order was, when the session was noted last
+	quiet   bool   // it had been given all that was for it until then
+	foreign bool   // the session was another node's
+	born    uint64 // it is this node's behind this message
+	held    bool   // what was saved of it was claimed, by this node
+	turn    uint64 // when it was saved anew, among the claims of this node
+	renew   bool   // what was saved is lost
+	unsaved bool   // it is in its loop's list of those to save
+	saved   time.Duration
+
 	waiting []coop.EventPort // clients that are back before the session has ended
 }
 
@@ -54,9 +70,12 @@ type departure struct {
 }
 
 // sent notes that the connection was given the message at p.
-func (t *ticket) sent(p position, now time.Duration) {
+func (t *ticket) sent(p position, o *Offset, now time.Duration) {
 	if t.last != (position{}) && now-t.lasts >= recoveryLull {
-		t.lull, t.after = t.last, p
+		t.lull, t.after, t.lullAt = t.last, p, t.lastAt
+	}
+	if o != nil {
+		t.lastAt = *o
 	}
 	t.last, t.lasts = p, now
 }
@@ -192,7 +211,7 @@ func (rec *recovery) missed(t *ticket, p position) (list []logged, refusal strin
 func (t *ticket) resumed(p position, list []logged, now time.Duration) {
 	t.last, t.lasts = p, now-recoveryLull // the next message counts as behind a silence
 	for _, e := range list {
-		t.sent(e.pos, now)
+		t.sent(e.pos, e.frame.msg.offset, now)
 	}
 	t.departures = slices.DeleteFunc(t.departures, func(d departure) bool { return d.out <= p.major })
 	t.ready, t.claimed, t.data = false, false, nil

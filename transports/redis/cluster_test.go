@@ -116,10 +116,12 @@ func serveAsPeers(s *hub.Session) error {
 		Data  any
 	}
 	_ = json.Unmarshal(s.Handshake().Auth, &auth)
-	s.Data = auth.Data
-	for _, room := range auth.Rooms {
-		if err := s.Join(room); err != nil {
-			return err
+	if !s.Recovered() {
+		s.Data = auth.Data
+		for _, room := range auth.Rooms {
+			if err := s.Join(room); err != nil {
+				return err
+			}
 		}
 	}
 	for ev := range s.Events() {

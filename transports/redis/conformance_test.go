@@ -11,8 +11,8 @@ import (
 // TestAdaptersKeepTheContract holds each adapter to what hubs rely on.
 func TestAdaptersKeepTheContract(t *testing.T) {
 	for name, options := range map[string]Options{
-		"classic": {Adapter: Classic},
-		"static":  {Adapter: Sharded, Mode: Static}, "dynamic": {Adapter: Sharded}, "dynamic-private": {Adapter: Sharded, Mode: DynamicPrivate},
+		"classic": {Adapter: Classic}, "streams": {Adapter: Streams},
+		"static": {Adapter: Sharded, Mode: Static}, "dynamic": {Adapter: Sharded}, "dynamic-private": {Adapter: Sharded, Mode: DynamicPrivate},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := testenv.StartRedis(t)

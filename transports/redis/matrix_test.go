@@ -18,6 +18,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"greenroom/hub"
+	"greenroom/internal/msgpack"
 	"greenroom/internal/testenv"
 )
 
@@ -47,6 +48,7 @@ var matrixModes = []matrixMode{
 		name: "dynamic-private", options: Options{Adapter: Sharded, Mode: DynamicPrivate}, adapter: "sharded",
 		peer: map[string]any{"subscriptionMode": "dynamic-private"}, answers: shardedAnswers,
 	},
+	{name: "streams", options: Options{Adapter: Streams}, adapter: "streams", answers: personalAnswer},
 }
 
 // unmarked takes the mark off by which Greenroom nodes know each other's requests. In msgpack it changes counts as well:
@@ -65,6 +67,10 @@ func shardedAnswers(_, body string) bool {
 }
 
 func classicAnswer(channel, _ string) bool { return strings.Contains(channel, "-response#") }
+
+var personalChannel = regexp.MustCompile(`#[0-9a-f]{16}#$`)
+
+func personalAnswer(channel, _ string) bool { return personalChannel.MatchString(channel) }
 
 // matrixStep is one operation as it is written for a Node.js node, an emitter and a Greenroom node.
 type matrixStep struct {
@@ -453,6 +459,14 @@ func (m *matrix) sent(t *testing.T) (list []string) {
 		if strings.Contains(c[1], "-greenroom#") {
 			continue // names of nodes
 		}
+		if body := c[len(c)-1]; m.mode.name == "streams" && body != "" && body[0]&0xf0 == 0x80 { // a map
+			var r msgpack.Reader
+			r.MaxDepth, r.MaxBinaries = maxDepth, maxBinaries
+			if _, err := r.Read([]byte(body)); err != nil {
+				t.Fatal(err)
+			}
+			c[len(c)-1] = fmt.Sprint(string(r.Text), r.Binaries)
+		}
 		line := normal(strings.Join(c, " "), m.ids)
 		if !strings.Contains(line, "mark") {
 			list = append(list, line)
@@ -466,8 +480,9 @@ var (
 	idsJSON    = regexp.MustCompile(`"(uid|requestId)":"[^"]*"`)
 	idsMsgpack = regexp.MustCompile(`(?s)(\xa3uid|\xa9requestId)(\xa6.{6}|\xb0.{16})`)
 	idClassic  = regexp.MustCompile(`(?s) \x93\xa6.{6}`)
-	idsStream  = regexp.MustCompile(` uid [0-9a-f]{16} `)
+	idsStream  = regexp.MustCompile(` uid [0-9a-f]{16}( n \d+)? `)
 	ownJSON    = regexp.MustCompile(`,"(greenroom":1|reason":"[^"]*")`)
+	ownOnly    = regexp.MustCompile(`"greenroom":1,?`)
 )
 
 func normal(s string, ids map[string]string) string {
@@ -484,6 +499,7 @@ func normal(s string, ids map[string]string) string {
 	s = idClassic.ReplaceAllString(s, " [uid…")
 	s = idsStream.ReplaceAllString(s, " uid … ")
 	s = ownJSON.ReplaceAllString(s, "")
+	s = ownOnly.ReplaceAllString(s, "")
 	if own := "\u00a9greenroom\x01"; strings.HasSuffix(s, own) { // a map has one key more for it
 		s = strings.TrimSuffix(s, own)
 		s = strings.Replace(s, " \u0086", " \u0085", 1)

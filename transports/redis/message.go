@@ -580,6 +580,14 @@ func (m *message) msgpackMember(key, value []byte) (ok bool) {
 	case "sid":
 		m.session, ok = msgpackString(value)
 		return ok
+	case "none":
+		m.none, _, _ = readBool(value)
+	case "missing":
+		m.missing, ok = msgpackNames(value)
+		return ok
+	case "prefixes":
+		m.prefixes, ok = msgpackNames(value)
+		return ok && len(m.prefixes) <= maxAnnounced
 	case "args":
 		m.more, ok = msgpackValue(value)
 		return ok && len(m.more.JSON) > 0 && m.more.JSON[0] == '['

@@ -76,6 +76,14 @@ type Options struct {
 	QueueCommands int
 	QueueBytes    int
 
+	// StreamMaxLen is how many entries the stream of the streams adapter has, about: as far back clients can be recovered.
+	// All nodes say the same. Default 10 000.
+	StreamMaxLen int
+	// StreamReadCount is how many entries are read at once, default 100; StreamBlock how long Redis is asked to wait for
+	// one, default 5 s.
+	StreamReadCount int
+	StreamBlock     time.Duration
+
 	helloEvery time.Duration // see twins
 }
 
@@ -112,6 +120,7 @@ func newDriver(o Options) (driver, error) {
 	case Sharded:
 		return newSharded(o), nil
 	case Streams:
+		return newStreams(o), nil
 	}
 	return nil, fmt.Errorf("redis: there is no adapter %q: classic, sharded and streams are known", o.Adapter)
 }
@@ -191,6 +200,14 @@ func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 	return a.driver.send(r, reply)
 }
 
+// Sequencer implements [hub.SequencedAdapter]: the streams adapter has one.
+func (a *Adapter) Sequencer() hub.Sequencer {
+	if s, ok := a.driver.(*streams); ok {
+		return s
+	}
+	return nil
+}
+
 // Close implements [hub.Adapter]. What waits to be sent is sent if Redis is there.
 func (a *Adapter) Close() error {
 	a.close.Do(func() {
@@ -224,6 +241,11 @@ func (a *Adapter) Ready() error {
 	}
 	if err := a.link.ready(); err != nil {
 		return err
+	}
+	if s, ok := a.driver.(*streams); ok {
+		if err := s.ready(); err != nil {
+			return err
+		}
 	}
 	return a.twins.err()
 }

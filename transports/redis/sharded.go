@@ -10,6 +10,7 @@ import (
 	"unicode/utf16"
 
 	"greenroom/hub"
+	"greenroom/internal/msgpack"
 )
 
 // sharded speaks the format of @socket.io/redis-adapter's createShardedAdapter. Each namespace has a channel for what
@@ -21,6 +22,8 @@ import (
 type sharded struct {
 	prefix string
 	mode   Mode
+	kind   subKind       // of its channels
+	packed bool          // all messages are msgpack
 	linger time.Duration // how long a room that nobody hears any more stays subscribed
 	node   hub.Node
 	link   *link
@@ -82,7 +85,7 @@ const (
 
 func newSharded(o Options) *sharded {
 	return &sharded{
-		prefix: o.Prefix + "#", mode: o.Mode, linger: roomLinger, quit: make(chan struct{}), ended: make(chan struct{}),
+		prefix: o.Prefix + "#", mode: o.Mode, kind: subShard, linger: roomLinger, quit: make(chan struct{}), ended: make(chan struct{}),
 		spaces: make(map[string]*shardSpace), routes: make(map[string]*route), wants: make(map[string]map[string]int),
 		dirty: make(map[*shardSpace]bool), wake: make(chan struct{}, 1),
 	}
@@ -121,7 +124,7 @@ func (s *sharded) close() error {
 	s.mu.Lock()
 	s.closed = true
 	for channel := range s.routes {
-		s.link.unsubscribe(subShard, channel)
+		s.link.unsubscribe(s.kind, channel)
 	}
 	clear(s.routes)
 	clear(s.spaces)
@@ -179,7 +182,7 @@ func (s *sharded) look(name string) *shardSpace {
 		delete(s.spaces, name)
 		for _, channel := range [2]string{sp.channel, sp.personal} {
 			delete(s.routes, channel)
-			s.link.unsubscribe(subShard, channel)
+			s.link.unsubscribe(s.kind, channel)
 		}
 		return nil
 	}
@@ -201,9 +204,9 @@ func (s *sharded) enter(name string) *shardSpace {
 	s.spaces[name] = sp
 	s.routes[sp.channel] = &route{space: sp}
 	s.routes[sp.personal] = &route{space: sp}
-	s.link.subscribe(subShard, sp.personal, sp.channel)
+	s.link.subscribe(s.kind, sp.personal, sp.channel)
 	if s.mode != Static {
-		s.link.subscribed(subShard, sp.personal, func() { // now the answers come
+		s.link.subscribed(s.kind, sp.personal, func() { // now the answers come
 			s.publish(sp, sp.channel, &message{kind: msgDemandAsked})
 		})
 		if len(s.wanted(sp)) > 0 {
@@ -296,7 +299,7 @@ func (s *sharded) change(namespace, room string, edit func(*route)) {
 	case r.space != nil: // a room that is called like the channel of an answer
 	case s.routes[channel] == nil && r.wanted():
 		s.routes[channel] = r
-		s.link.subscribe(subShard, channel)
+		s.link.subscribe(s.kind, channel)
 	case s.routes[channel] != nil && before && !r.wanted():
 		s.leave(channel, r)
 	case s.routes[channel] != nil && !before && r.wanted() && s.idle > 0:
@@ -329,7 +332,7 @@ func (s *sharded) depart(now time.Time) {
 		}
 		delete(s.routes, d.channel)
 		s.idle--
-		s.link.unsubscribe(subShard, d.channel)
+		s.link.unsubscribe(s.kind, d.channel)
 		if now.IsZero() {
 			return
 		}
@@ -351,12 +354,12 @@ func (s *sharded) hear(namespace, room string, heard func()) {
 		if !s.closed && s.routes[channel] == nil {
 			r := &route{rooms: []string{room}}
 			s.routes[channel] = r
-			s.link.subscribe(subShard, channel)
+			s.link.subscribe(s.kind, channel)
 			s.leave(channel, r) // unless somebody comes
 		}
 		s.mu.Unlock()
 	}
-	s.link.subscribed(subShard, channel, heard)
+	s.link.subscribed(s.kind, channel, heard)
 }
 
 // Hear implements [hub.RoomAdapter].
@@ -404,7 +407,7 @@ func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		q = s.questions.ask(r, reply, uid16)
 		m.requestID = q.id
 	}
-	body, err := m.append(make([]byte, 0, m.size()))
+	body, err := s.encode(&m)
 	if err != nil {
 		if q != nil {
 			q.cancel()
@@ -412,7 +415,7 @@ func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		return nil, err
 	}
 	if q == nil {
-		s.rooms.publish(true, channel, body, r)
+		s.rooms.publish(s.kind == subShard, channel, body, r)
 		return nil, nil
 	}
 	s.ask(sp, q, body, r.Timeout)
@@ -421,13 +424,13 @@ func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 
 // ask publishes a question, once answers to it are heard, and learns how many will come.
 func (s *sharded) ask(sp *shardSpace, q *question, body []byte, within time.Duration) {
-	s.link.subscribed(subShard, sp.personal, func() {
-		s.link.subscribed(subShard, sp.channel, func() {
-			s.link.publish(true, sp.channel, body)
+	s.link.subscribed(s.kind, sp.personal, func() {
+		s.link.subscribed(s.kind, sp.channel, func() {
+			s.link.publish(s.kind == subShard, sp.channel, body)
 			go func() { // it ends with the link, or after its time
 				ctx, cancel := context.WithTimeout(context.Background(), within+askDefault)
 				defer cancel()
-				if n, err := s.link.subscribers(ctx, true, sp.channel); err == nil {
+				if n, err := s.link.subscribers(ctx, s.kind == subShard, sp.channel); err == nil {
 					q.expect(n - 1) // we are one of them
 				}
 			}()
@@ -438,12 +441,21 @@ func (s *sharded) ask(sp *shardSpace, q *question, body []byte, within time.Dura
 // publish sends a message of this node.
 func (s *sharded) publish(sp *shardSpace, channel string, m *message) {
 	m.uid, m.nsp = sp.uid, sp.name
-	body, err := m.append(make([]byte, 0, m.size()))
+	body, err := s.encode(m)
 	if err != nil {
 		s.node.Count(reasonMalformed)
 		return
 	}
-	s.link.publish(true, channel, body)
+	s.link.publish(s.kind == subShard, channel, body)
+}
+
+// encode is a message as it is published.
+func (s *sharded) encode(m *message) ([]byte, error) {
+	b := make([]byte, 0, m.size())
+	if s.packed && len(m.payload.Attachments)+len(m.more.Attachments) == 0 {
+		return msgpack.Append(b, m.appendJSON(nil), nil)
+	}
+	return m.append(b)
 }
 
 // message implements [driver].

@@ -189,7 +189,7 @@ func (s *sharded) answered(sp *shardSpace, m *message) error {
 				r.Sessions = append(r.Sessions, snap)
 				continue
 			}
-			for _, room := range snap.Rooms {
+			for _, room := range append(snap.Rooms, snap.ID) {
 				if !seen[room] && room[0] != '$' {
 					seen[room] = true
 					r.Rooms = append(r.Rooms, room)

@@ -8,8 +8,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"greenroom/hub"
-	"greenroom/transports/engineio"
 	"greenroom/internal/msgpack"
+	"greenroom/transports/engineio"
 )
 
 const (
