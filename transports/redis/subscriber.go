@@ -241,6 +241,9 @@ func (h *hearing) Read(b []byte) (int, error) {
 // names keeps the strings of channels that were heard last, so that most messages cost none. Long ones it does not.
 type names struct{ recent [256]string }
 
+// maxName is how long those are that are kept.
+const maxName = 1024
+
 func newNames() *names { return new(names) }
 
 func (n *names) of(b []byte) string {
@@ -250,6 +253,9 @@ func (n *names) of(b []byte) string {
 	h := uint32(2166136261) // FNV-1a
 	for _, c := range b {
 		h = (h ^ uint32(c)) * 16777619
+	}
+	if len(b) > maxName {
+		return string(b)
 	}
 	at := &n.recent[byte(h^h>>8^h>>16^h>>24)]
 	if *at != string(b) {
