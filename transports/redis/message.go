@@ -694,7 +694,7 @@ func msgpackUint(b []byte) (uint64, bool) {
 }
 
 func msgpackNames(b []byte) ([]string, bool) {
-	names, _, err := readNames(b)
+	names, _, err := readNames(b, "")
 	return names, err == nil
 }
 
