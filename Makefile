@@ -4,7 +4,7 @@ ARTIFACTS ?= $(CURDIR)/artifacts
 PEERS = centrifuge zishang520 googollee
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run demo-ticker web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
+.PHONY: help run demo-ticker demo-cluster web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,6 +15,10 @@ run: web ## build the pages when they are missing and serve the chat demo (PORT,
 demo-ticker: web ## live prices from a ZeroMQ publisher that sends only what somebody looks at (LISTEN; wants pyzmq)
 	$(GO) build -o bin/greenroom ./cmd/greenroom
 	@LISTEN=$(or $(LISTEN),127.0.0.1:3000) transports/zeromq/examples/ticker/run
+
+demo-cluster: web ## three nodes on a Redis, nginx and the chat, which shows who is on which node (FRONT, N1, N2, N3, REDIS: ports)
+	$(GO) build -o bin/greenroom ./cmd/greenroom
+	@transports/redis/examples/cluster/run
 
 web: web/dist/index.html web/dist/client/version ## build the web assets (npm ci and esbuild), only when something changed
 

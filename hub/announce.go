@@ -315,6 +315,7 @@ func (r *Room) presentMembersLocked(view *RoomView, limit int) (list []*Sender, 
 	others := make(map[string]*Sender, len(view.Members))
 	for i := range view.Members {
 		if p := &view.Members[i]; p.Node != node {
+			p.Sender.Node = p.Node
 			others[p.ID] = &p.Sender
 		}
 	}

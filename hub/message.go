@@ -40,6 +40,7 @@ type Sender struct {
 	ID   string `json:"id"`
 	Name string `json:"name,omitempty"` // as the client claimed it
 	User string `json:"user,omitempty"` // from a verified identity only
+	Node string `json:"node,omitempty"` // in presence, where there are several: the node of the session
 }
 
 // reservedEvents are the names that the Socket.IO protocol keeps for itself (socket.io-parser).

@@ -42,8 +42,8 @@ type RelayHandler struct{ opts RelayOptions }
 //	history(room, {limit, after}?)             → {ok:true, messages, complete}
 //
 // and gets event(data, meta) from the others, and presence({room, joined, left}) for the rooms it
-// joined with presence. A refused call is acked {ok:false, error:{code, message}}. So is one with too many
-// arguments, or with options that are neither an object nor null. Keys that options do not have are ignored,
+// joined with presence. Members are {id, name?, user?, node?}; node is there when there are several. A refused call is acked
+// {ok:false, error:{code, message}}. So is one with too many arguments, or with options that are neither an object nor null. Keys that options do not have are ignored,
 // because clients may be newer than the server. The ids that others see are those of the sessions, but for clients
 // of protocols whose sessions' ids are secrets, such as Socket.IO 2.x. The data of a publication may be null, but must be there.
 // A publication with retain is what a later join with retained brings, as an object like those of history, without gap or
@@ -135,7 +135,7 @@ func (r *relay) finish() {
 }
 
 func (r *relay) introduce() {
-	r.who = &Sender{ID: r.s.shownID(), Name: claimedName(r.s), User: r.s.User()}
+	r.who = &Sender{ID: r.s.shownID(), Name: claimedName(r.s), User: r.s.User(), Node: r.s.ns.hub.shownNode()}
 	if !r.s.Recovered() {
 		return
 	}

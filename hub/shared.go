@@ -92,6 +92,14 @@ type Present struct {
 	Node string
 }
 
+// shownNode is what those who are here say of this node: its name, where there are others.
+func (h *Hub) shownNode() string {
+	if h.shared == nil {
+		return ""
+	}
+	return h.opts.Node
+}
+
 // await parks or blocks the caller until start has called over, at most for [sharedPatience]. A callback on a loop
 // cannot wait: [coop.ErrNotRunning].
 func (h *Hub) await(start func(over func())) error {

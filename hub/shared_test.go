@@ -75,6 +75,14 @@ func TestWhoIsThereIsKnownOnAllNodes(t *testing.T) {
 			t.Errorf("got %v", a)
 		}
 	}
+	for i, m := range answerOf(t, watcher.call(t, 3, "presence", "lobby"))["members"].([]any) {
+		if got, want := m.(map[string]any)["node"], []string{"n0", "n0", "n1"}[i]; got != want {
+			t.Errorf("member %d is on %v, want %v", i, got, want)
+		}
+	}
+	if !told("joined", `"node":"n0"`)() {
+		t.Errorf("updates without the node: %v", watcher.got)
+	}
 	if list, n := hubs[1].Of("/").Present("lobby", 2); n != 3 || len(list) != 2 || list[0].Name != "Ann" {
 		t.Errorf("Present: %v of %d", list, n)
 	}

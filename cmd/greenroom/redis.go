@@ -30,7 +30,7 @@ type redisFlags struct {
 	SentinelPasswordFile string `name:"redis-sentinel-password-file" placeholder:"FILE" help:"File with the password for the Sentinels, if they want one."`
 
 	TLSCA   string `name:"redis-tls-ca" placeholder:"FILE" help:"Certificate of the authority that has signed Redis', in PEM. Default the system's authorities."`
-	TLSCert string `name:"redis-tls-cert" placeholder:"FILE" help:"Certificate to show to Redis, in PEM."`
+	TLSCert string `name:"redis-tls-cert" placeholder:"FILE" help:"Certificate to show to Redis, in PEM, read for each connection with its key."`
 	TLSKey  string `name:"redis-tls-key" placeholder:"FILE" help:"Its private key, in PEM."`
 
 	Node string `name:"node" placeholder:"NAME" help:"This node's name, which no other of the cluster has. Default the host's name and the process' id."`
@@ -104,11 +104,17 @@ func (c *redisFlags) tls() (*tls.Config, error) {
 		}
 	}
 	if c.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("--redis-tls-cert: %w", err)
+		read := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+			if err != nil {
+				return nil, fmt.Errorf("--redis-tls-cert: %w", err)
+			}
+			return &pair, nil
 		}
-		o.Certificates = []tls.Certificate{pair}
+		if _, err := read(nil); err != nil {
+			return nil, err
+		}
+		o.GetClientCertificate = read // for each connection, since certificates are renewed
 	}
 	return o, nil
 }

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"net/http"
 	"strings"
 	"syscall"
@@ -30,6 +32,35 @@ func TestRedisDoctor(t *testing.T) {
 	t.Setenv("GREENROOM_REDIS", "")
 	if code, _, said := command(t, "redis", "doctor"); code != 2 || !strings.Contains(said, "which Redis") {
 		t.Errorf("without a URL: %d %s", code, said)
+	}
+}
+
+// A certificate that was renewed is shown to Redis by the next connection; one that cannot be read is told at the start.
+func TestRedisCertificateIsRenewed(t *testing.T) {
+	ca := testenv.NewAuthority(t)
+	dir := t.TempDir()
+	cert, key := ca.Issue(dir)
+	c := redisFlags{TLSCA: ca.File, TLSCert: cert, TLSKey: key}
+	o, err := c.tls()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func() *tls.Certificate {
+		t.Helper()
+		got, err := o.GetClientCertificate(new(tls.CertificateRequestInfo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	first := shown()
+	ca.Issue(dir)
+	if second := shown(); bytes.Equal(first.Certificate[0], second.Certificate[0]) {
+		t.Error("the old one is shown")
+	}
+	c.TLSCert = ca.File // not the key's
+	if _, err := c.tls(); err == nil || !strings.Contains(err.Error(), "--redis-tls-cert") {
+		t.Errorf("%v", err)
 	}
 }
 

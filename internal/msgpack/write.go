@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
@@ -18,8 +19,7 @@ var ErrJSON = errors.New("invalid JSON")
 // binary values those are ordinary data. Numbers that are integers are written as such, in the smallest
 // form. The document must be valid: what is not may be an error, or come out as something else.
 func Append(dst, doc []byte, binaries [][]byte) ([]byte, error) {
-	var scratch [32]container
-	w := writer{doc: doc, binaries: binaries, containers: scratch[:0]}
+	w := writer{doc: doc, binaries: binaries}
 	// msgpack wants to know how many elements an array has before the first of them.
 	if !w.measure() || !w.end() {
 		return dst, ErrJSON
@@ -36,15 +36,45 @@ type writer struct {
 	doc        []byte
 	pos        int
 	binaries   [][]byte
-	containers []container // in the order of their opening brackets
-	next       int         // the next container of the second walk
+	next       int // the next container of the second walk
 	dst        []byte
+	containers containers
 }
 
 // container is an array or object of the document.
 type container struct {
 	size int32 // its elements; below zero it is a placeholder, of the binary value -1-size
 	end  int32 // where it ends, of a placeholder
+}
+
+// containers are those of a document in the order of their opening brackets. The first lie in the struct itself, which
+// stays on the stack: most documents cost no memory.
+type containers struct {
+	n    int
+	few  [32]container
+	many []container // the others
+}
+
+func (c *containers) add() (i int) {
+	if i = c.n; i >= len(c.few) {
+		c.many = append(c.many, container{})
+	}
+	c.n++
+	return i
+}
+
+func (c *containers) at(i int) *container {
+	if i < len(c.few) {
+		return &c.few[i]
+	}
+	return &c.many[i-len(c.few)]
+}
+
+// cut forgets all from i on.
+func (c *containers) cut(i int) {
+	clear(c.few[min(i, len(c.few)):min(c.n, len(c.few))])
+	c.many = c.many[:max(i-len(c.few), 0)]
+	c.n = i
 }
 
 // space skips white space and returns the byte that follows, 0 at the end.
@@ -87,8 +117,7 @@ func (w *writer) measure() bool {
 }
 
 func (w *writer) measureArray() bool {
-	i := len(w.containers)
-	w.containers = append(w.containers, container{})
+	i := w.containers.add()
 	w.pos++
 	if w.take(']') {
 		return true
@@ -97,7 +126,7 @@ func (w *writer) measureArray() bool {
 		if !w.measure() {
 			return false
 		}
-		w.containers[i].size++
+		w.containers.at(i).size++
 		if w.take(']') {
 			return true
 		}
@@ -108,8 +137,7 @@ func (w *writer) measureArray() bool {
 }
 
 func (w *writer) measureObject() bool {
-	i := len(w.containers)
-	w.containers = append(w.containers, container{})
+	i := w.containers.add()
 	w.pos++
 	if w.take('}') {
 		return true
@@ -128,7 +156,7 @@ func (w *writer) measureObject() bool {
 		if !w.measure() {
 			return false
 		}
-		w.containers[i].size++
+		w.containers.at(i).size++
 		if len(w.binaries) > 0 {
 			switch {
 			case keyIs(key, `"_placeholder"`):
@@ -152,7 +180,8 @@ func (w *writer) placeholder(i int, num []byte) bool {
 	if err != nil || n >= uint64(len(w.binaries)) {
 		return false
 	}
-	w.containers = append(w.containers[:i], container{size: -1 - int32(n), end: int32(w.pos)})
+	w.containers.cut(i)
+	*w.containers.at(w.containers.add()) = container{size: -1 - int32(n), end: int32(w.pos)}
 	return true
 }
 
@@ -207,7 +236,7 @@ func (w *writer) value() bool {
 }
 
 func (w *writer) writeContainer() bool {
-	c := w.containers[w.next]
+	c := *w.containers.at(w.next)
 	w.next++
 	if c.size < 0 {
 		w.dst = msgp.AppendBytes(w.dst, w.binaries[-1-c.size])
@@ -271,13 +300,15 @@ func (w *writer) writeWord() bool {
 }
 
 func (w *writer) writeNumber(text string) bool {
-	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
-		w.writeInt(i)
-		return true
-	}
-	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
-		w.dst = msgp.AppendUint64(w.dst, u)
-		return true
+	if !strings.ContainsAny(text, ".eE") { // to learn it from an error costs four objects
+		if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+			w.writeInt(i)
+			return true
+		}
+		if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+			w.dst = msgp.AppendUint64(w.dst, u)
+			return true
+		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is an infinity, as in JavaScript

@@ -280,7 +280,7 @@ func (c *classic) broadcast(channel string, body []byte) {
 	if sp == nil || room != "" && !c.node.Hears(sp.name, []string{room}) {
 		return
 	}
-	r, err := sp.readBroadcast(body)
+	r, err := sp.readBroadcast(room, body)
 	if err != nil {
 		c.refuse(err)
 		return
@@ -290,8 +290,8 @@ func (c *classic) broadcast(channel string, body []byte) {
 	}
 }
 
-// readBroadcast decodes [uid, packet, opts]; nil is for others, or ours.
-func (sp *space) readBroadcast(body []byte) (*hub.NodeRequest, error) {
+// readBroadcast decodes [uid, packet, opts]; nil is for others, or ours. The room is that of its channel, "" for none.
+func (sp *space) readBroadcast(room string, body []byte) (*hub.NodeRequest, error) {
 	if msgp.NextType(body) != msgp.ArrayType {
 		return nil, errMalformed
 	}
@@ -314,10 +314,10 @@ func (sp *space) readBroadcast(body []byte) (*hub.NodeRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if nsp != sp.name {
+	if string(nsp) != sp.name {
 		return nil, nil
 	}
-	a, _, err := readAddressed(rest)
+	a, _, err := readAddressed(rest, room)
 	if err != nil {
 		return nil, err
 	}
@@ -340,19 +340,19 @@ const (
 	packetBinaryEvent = 5 // of old emitters
 )
 
-// readPacket reads {type, data, nsp}.
-func readPacket(src []byte, p *hub.Payload) (rest []byte, nsp string, err error) {
-	nsp = "/"
+// root is the namespace that is meant where none is named.
+var root = []byte("/")
+
+// readPacket reads {type, data, nsp}; nsp is a part of src.
+func readPacket(src []byte, p *hub.Payload) (rest, nsp []byte, err error) {
+	nsp = root
 	kind, data := packetEvent, false
 	rest, err = readMap(src, func(key, src []byte) (rest []byte, err error) {
 		switch string(key) {
 		case "type":
 			kind, rest, err = readInt(src)
 		case "nsp":
-			var b []byte
-			if b, rest, err = msgp.ReadStringZC(src); err == nil {
-				nsp = string(b)
-			}
+			nsp, rest, err = msgp.ReadStringZC(src)
 		case "data":
 			data = true
 			*p, rest, err = readPayload(src)
@@ -575,13 +575,13 @@ func (w *wireRequest) readMsgpack(body []byte, namespace string) error {
 			kind, rest, err = readInt(src)
 			w.Type = &kind
 		case "packet":
-			var nsp string
+			var nsp []byte
 			rest, nsp, err = readPacket(src, &w.payload)
-			if err == nil && nsp != namespace {
+			if err == nil && string(nsp) != namespace {
 				err = errMalformed
 			}
 		case "opts":
-			w.addressed, rest, err = readAddressed(src)
+			w.addressed, rest, err = readAddressed(src, "")
 			w.Opts = &wireOpts{}
 		case oursKey:
 			w.Ours, rest, err = readInt(src)

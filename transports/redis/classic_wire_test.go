@@ -63,7 +63,7 @@ func (v vector) read(uid string) (any, error) {
 	case strings.Contains(v.channel, "-request#"):
 		return readRequest(v.body, sp.name)
 	}
-	return sp.readBroadcast(v.body)
+	return sp.readBroadcast("", v.body)
 }
 
 // What Node.js writes is read, and what is read is written as Node.js wrote it.
@@ -205,7 +205,7 @@ var hostileBodies = []string{
 func TestClassicRefusesWhatIsNotOfTheFormat(t *testing.T) {
 	sp := &space{name: "/", uid: "other"}
 	for i, body := range hostileBodies[:18] {
-		if r, err := sp.readBroadcast([]byte(body)); err == nil && i != 17 {
+		if r, err := sp.readBroadcast("", []byte(body)); err == nil && i != 17 {
 			t.Errorf("%q is read as %+v", body, r)
 		}
 	}
@@ -242,7 +242,7 @@ func FuzzClassicBroadcast(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		sp := &space{name: "/", uid: "other"}
-		r, err := sp.readBroadcast(body)
+		r, err := sp.readBroadcast("", body)
 		if err != nil || r == nil {
 			return
 		}
@@ -251,7 +251,7 @@ func FuzzClassicBroadcast(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := sp.readBroadcast(again)
+		back, err := sp.readBroadcast("", again)
 		if err != nil || !bytes.Equal(back.Payload.JSON, r.Payload.JSON) || back.Volatile != r.Volatile || back.NoCompress != r.NoCompress {
 			t.Fatalf("%q → %q, %v", body, again, err)
 		}
@@ -306,7 +306,7 @@ func TestNumbersAsRooms(t *testing.T) {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
 	}
-	names, _, err := readNames([]byte("\x96\xa15\x05\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xc0\x80\xd0\xf0"))
+	names, _, err := readNames([]byte("\x96\xa15\x05\xcb\x3f\xf8\x00\x00\x00\x00\x00\x00\xc0\x80\xd0\xf0"), "")
 	if want := []string{"5", "5", "1.5", "", "", "-16"}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("%q, %v", names, err)
 	}

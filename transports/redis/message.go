@@ -95,7 +95,7 @@ func (m *message) appendJSON(dst []byte) []byte {
 		dst = append(dst, '}')
 		dst = appendMember(dst, "requestId", m.requestID)
 		dst = m.appendOpts(append(dst, ','))
-	case msgJoin, msgLeave:
+	case msgJoin, msgLeave, msgReplaced:
 		dst = m.appendOpts(dst)
 		dst = appendTexts(append(dst, `,"rooms":`...), m.rooms)
 	case msgDisconnect:
@@ -694,7 +694,7 @@ func msgpackUint(b []byte) (uint64, bool) {
 }
 
 func msgpackNames(b []byte) ([]string, bool) {
-	names, _, err := readNames(b)
+	names, _, err := readNames(b, "")
 	return names, err == nil
 }
 

@@ -169,14 +169,14 @@ func ownRooms(names ...[]string) bool {
 // allowed reports whether who sent it may address these rooms.
 func (a *addressed) allowed() bool { return a.ours != 0 || !ownRooms(a.rooms, a.except) }
 
-// readAddressed reads opts from msgpack.
-func readAddressed(src []byte) (a addressed, rest []byte, err error) {
+// readAddressed reads opts from msgpack. Known is a room that is probably among them, whose name need not be copied then.
+func readAddressed(src []byte, known string) (a addressed, rest []byte, err error) {
 	rest, err = readMap(src, func(key, src []byte) (rest []byte, err error) {
 		switch string(key) {
 		case "rooms":
-			a.rooms, rest, err = readNames(src)
+			a.rooms, rest, err = readNames(src, known)
 		case "except":
-			a.except, rest, err = readNames(src)
+			a.except, rest, err = readNames(src, known)
 		case "flags":
 			rest, err = a.readFlags(src)
 		default:
@@ -250,7 +250,7 @@ func malformed(err error) error {
 }
 
 // readNames reads rooms. null and undefined are none.
-func readNames(src []byte) (names []string, rest []byte, err error) {
+func readNames(src []byte, known string) (names []string, rest []byte, err error) {
 	if rest, absent := msgpack.Absent(src); absent {
 		return nil, rest, nil
 	}
@@ -263,7 +263,7 @@ func readNames(src []byte) (names []string, rest []byte, err error) {
 	}
 	for range n {
 		var name string
-		if name, src, err = readName(src); err != nil {
+		if name, src, err = readName(src, known); err != nil {
 			return nil, nil, err
 		}
 		names = append(names, name)
@@ -273,14 +273,17 @@ func readNames(src []byte) (names []string, rest []byte, err error) {
 
 // readName reads the name of one room. Numbers are rooms in Node.js, of which JavaScript's text for them is the name
 // here; what no room here can be called is "", the name of none.
-func readName(src []byte) (name string, rest []byte, err error) {
+func readName(src []byte, known string) (name string, rest []byte, err error) {
 	if msgp.NextType(src) == msgp.StrType {
 		var b []byte
 		if b, rest, err = msgp.ReadStringZC(src); err != nil {
 			return "", nil, errMalformed
 		}
-		if len(b) > maxRoomName {
-			b = nil
+		switch {
+		case len(b) > maxRoomName:
+			return "", rest, nil
+		case string(b) == known:
+			return known, rest, nil
 		}
 		return string(b), rest, nil
 	}

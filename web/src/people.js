@@ -30,7 +30,8 @@ export class People {
       const circle = el("span", { class: "circle small", "aria-hidden": "true" }, initialOf(name));
       circle.style.setProperty("--hue", hueOf(name));
       return el("li", { title: p.user ? "Signed in" : "Name as claimed", "data-id": p.id },
-        circle, el("span", { class: "who" }, name), own ? el("span", { class: "quiet" }, "you") : undefined);
+        circle, el("span", { class: "who" }, name), own ? el("span", { class: "quiet" }, "you") : undefined,
+        p.node ? el("span", { class: "node", title: `Connected to the node ${p.node}` }, p.node) : undefined);
     }));
     $("headcount").textContent = String(members.length);
     const here = new Set(members.map((p) => p.id));

@@ -11,7 +11,7 @@ const mostPages = 20;        // give up catching up after this many: nobody read
 const typingEvery = 2_000;   // ms between two `typing` notes of ours
 
 /**
- * @typedef {{id?: string, name?: string, user?: string}} Person
+ * @typedef {{id?: string, name?: string, user?: string, node?: string}} Person  node: of several, the one that they are connected to
  * @typedef {{id: string, event: string, args: unknown[], from: Person, meta: object, mine: boolean}} Message
  * @typedef {{text: string, at: number, sent: boolean}} Outgoing  one of our own, until it is delivered
  *
@@ -189,6 +189,8 @@ export class Room {
       this.#changeMembers(args[0].joined ?? [], args[0].left ?? []);
       return;
     }
+    // With recovery, what the client is to say when it comes back stands behind everything.
+    if (typeof args.at(-1) === "string") args = args.slice(0, -1);
     const meta = args.at(-1);
     if (meta?.room !== this.#room) return;
     if (event === "typing") {

@@ -64,6 +64,16 @@ test("joining: the past first, then what came meanwhile, each once", async () =>
   assert.deepEqual(told.at(-1), ["state", "connected"]);
 });
 
+test("a server with recovery: its offset behind the arguments is not part of the message", async () => {
+  const { socket, texts } = setUp();
+  socket.up("s1");
+  (await socket.take("join")).answer({ ok: true, members: [], messages: [] });
+  await idle();
+  socket.any("message", "one", meta(1), "1795665833094-0");
+  socket.any("message", "two", meta(2));
+  assert.deepEqual(texts(), ["one", "two"]);
+});
+
 test("coming back: joins again, fetches page by page what was missed, shows nothing twice", async () => {
   const { socket, texts, names } = setUp();
   socket.up("s1");
