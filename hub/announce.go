@@ -13,7 +13,8 @@ const (
 	announceRetry = time.Second
 	// maxAnnounced bounds the changes of one announcement, so that a crowd makes no huge message.
 	maxAnnounced = 500
-	// maxUnannounced bounds the changes that wait while nodes share nothing. With more, this node begins anew.
+	// maxUnannounced bounds the changes that wait while nodes share nothing, beside those who were here when it was last
+	// begun anew. With more, this node begins anew.
 	maxUnannounced = 100_000
 	// maxUpdates bounds the updates of other nodes that are remembered while a room is read.
 	maxUpdates = 256
@@ -30,11 +31,14 @@ type presenceChange struct {
 // changed; whether they are here it looks up when it tells, so that after a failure, or when a room was dropped and came
 // back, the last state is what is told. Of one room one announcement is under way at a time. Any goroutine.
 type announcer struct {
-	hub *Hub
+	hub  *Hub
+	most int // maxUnannounced
 
 	mu      sync.Mutex
 	rooms   map[roomName]*unannounced // with something to tell, or under way
 	waiting int                       // changes in them
+	crowd   int                       // how many waited when all had to be told
+	filling int                       // calls of again under way
 	retry   *time.Timer               // runs while some wait after a failure
 	closed  bool
 }
@@ -53,7 +57,7 @@ func (a *announcer) change(n roomName, who map[Sender]bool) {
 	}
 	a.mu.Lock()
 	u := a.addLocked(n, who)
-	renew := a.waiting > maxUnannounced
+	renew := a.filling == 0 && a.waiting > a.crowd+a.most
 	if renew {
 		clear(a.rooms)
 		a.waiting = 0
@@ -214,9 +218,10 @@ func (a *announcer) tryAgain() {
 	}
 }
 
-// again tells everything: nodes know nothing of this one.
+// again tells everything: nodes know nothing of this one. However many are here, that is no reason to begin anew.
 func (a *announcer) again() {
 	a.mu.Lock()
+	a.filling++
 	for _, u := range a.rooms {
 		for s := range u.changes {
 			u.changes[s] = false
@@ -237,6 +242,10 @@ func (a *announcer) again() {
 			a.change(roomName{ns.name, r.name}, who)
 		}
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.filling--
+	a.crowd = a.waiting
 }
 
 func (a *announcer) close() {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -41,6 +42,19 @@ func (d *dedup) claim(key string, now time.Time) (id string, fresh bool) {
 	d.seen[key] = ""
 	d.queue = append(d.queue, dedupEntry{key, now})
 	return "", true
+}
+
+// forget gives a key up that was claimed last for a publication that is not made.
+func (d *dedup) forget(key string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.seen, key)
+	for i, e := range slices.Backward(d.queue) {
+		if e.key == key {
+			d.queue = slices.Delete(d.queue, i, i+1)
+			return
+		}
+	}
 }
 
 // settle notes the id that was given to key's publication.

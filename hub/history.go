@@ -14,8 +14,14 @@ type history struct {
 	entries []*Message
 	start   int
 	bytes   int
-	lost    uint64 // seq of the newest publication of this node that the ring no longer has
-	lostID  string // id of the newest one, of whichever node, that it no longer has
+	lost    lost
+}
+
+// lost is the newest publication that the ring does not have: it has wrapped, or that one was too large. The zero value is none.
+type lost struct {
+	id     string
+	offset uint64 // in the room
+	seq    uint64 // of the newest of this node
 }
 
 func (h *history) len() int { return len(h.entries) - h.start }
@@ -50,9 +56,9 @@ func (h *history) add(m *Message, o Options) {
 
 // lose notes that the ring does not have m.
 func (h *history) lose(m *Message) {
-	h.lostID = m.ID
+	h.lost.id, h.lost.offset = m.ID, m.Offset
 	if !m.Foreign {
-		h.lost = m.Seq
+		h.lost.seq = m.Seq
 	}
 }
 
@@ -69,13 +75,13 @@ func (h *history) last(limit int, after string) (found []*Message, complete bool
 	return slices.Clone(all[max(0, len(all)-limit):]), after == ""
 }
 
-// behind is where, among those kept, what comes after a publication begins. ok is false when some of it may be lost, or the
-// id is of none that is known. A volatile one is not kept, but has its seq.
+// behind is where, among those kept, what comes after a publication begins. ok is false when some of that may be lost, or
+// the id is of none that is known. A volatile one is not kept, but has its seq.
 func (h *history) behind(id string) (at int, ok bool) {
 	all := h.entries[h.start:]
 	for i, m := range slices.Backward(all) {
 		if m.ID == id {
-			return i + 1, id != ""
+			return i + 1, id != "" && m.Offset >= h.lost.offset
 		}
 	}
 	seq, own := h.seq(id)
@@ -86,8 +92,11 @@ func (h *history) behind(id string) (at int, ok bool) {
 	for at > 0 && (all[at-1].Foreign || all[at-1].Seq > seq) {
 		at--
 	}
-	_, lostOwn := h.seq(h.lostID)
-	return at, at > 0 || h.lostID == "" || id == h.lostID || lostOwn && seq > h.lost
+	if h.lost.id == "" || h.lost.id == id || at > 0 && all[at-1].Offset >= h.lost.offset {
+		return at, true
+	}
+	_, lostOwn := h.seq(h.lost.id)
+	return at, lostOwn && seq > h.lost.seq
 }
 
 // seq reads the id of a publication of this node, in this life of the room: the epoch, "-", its seq.

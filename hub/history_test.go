@@ -12,7 +12,7 @@ import (
 // keptMessage is a publication of n bytes at an offset.
 func keptMessage(h *history, offset uint64, n int) *Message {
 	return &Message{
-		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Seq: offset,
+		ID: fmt.Sprintf("%s-%d", h.epoch, offset), Event: "e", Seq: offset, Offset: offset,
 		Payload: Payload{JSON: []byte(strings.Repeat("x", n))},
 	}
 }
@@ -45,8 +45,8 @@ func TestHistoryBounds(t *testing.T) {
 				h.add(keptMessage(&h, uint64(i+1), n), tc.opts)
 			}
 			got, complete := h.last(100, "")
-			if !slices.Equal(offsets(got), tc.want) || h.lost != tc.lost || !complete {
-				t.Errorf("got %v, lost %d, complete %v; want %v, %d", offsets(got), h.lost, complete, tc.want, tc.lost)
+			if !slices.Equal(offsets(got), tc.want) || h.lost.seq != tc.lost || !complete {
+				t.Errorf("got %v, lost %d, complete %v; want %v, %d", offsets(got), h.lost.seq, complete, tc.want, tc.lost)
 			}
 		})
 	}
@@ -58,8 +58,8 @@ func TestHistoryCountsAttachments(t *testing.T) {
 	m := keptMessage(&h, 1, 10)
 	m.Payload.Attachments = [][]byte{make([]byte, 50), make([]byte, 41)}
 	h.add(m, Options{HistoryMessages: 9, HistoryBytes: 100})
-	if h.len() != 0 || h.lost != 1 {
-		t.Errorf("%d are kept, %d lost", h.len(), h.lost)
+	if h.len() != 0 || h.lost.seq != 1 {
+		t.Errorf("%d are kept, %d lost", h.len(), h.lost.seq)
 	}
 }
 

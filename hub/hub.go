@@ -83,7 +83,7 @@ func New(o Options) (*Hub, error) {
 	if o.Adapter != nil {
 		h.metaEpoch = h.epoch
 		h.shared, _ = o.Adapter.(SharedRooms)
-		h.announce.hub = h
+		h.announce.hub, h.announce.most = h, maxUnannounced
 		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if a, ok := o.Adapter.(SequencedAdapter); ok {
 			h.sequencer = a.Sequencer()

@@ -167,6 +167,14 @@ func (s *Session) Prefixes() (list []string) {
 	return list
 }
 
+// hearsPrefixOf reports whether the session hears a room by a prefix.
+func (s *Session) hearsPrefixOf(room string) bool {
+	return slices.ContainsFunc(s.rooms, func(m membership) bool {
+		prefix, ok := strings.CutPrefix(m.room.name, prefixMark)
+		return ok && strings.HasPrefix(room, prefix)
+	})
+}
+
 // WatchPrefixes is [Hub.WatchRooms] for prefixes: fn is called when the first session on this node joins a prefix,
 // with live true, and when the last has left it. Prefixes that are joined already are told before WatchPrefixes returns.
 func (h *Hub) WatchPrefixes(fn func(namespace, prefix string, live bool)) (cancel func()) {

@@ -93,7 +93,11 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if key != "" && h.shared != nil && !p.Local {
 		once = p.ID
 		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
-			h.dedup.settle(key, first)
+			if first == "" { // it is under way elsewhere, or will not come: who asks again is told
+				h.dedup.forget(key)
+			} else {
+				h.dedup.settle(key, first)
+			}
 			h.Count("publication_duplicate")
 			return first, 0, ErrDuplicate
 		}
@@ -180,8 +184,8 @@ func (ns *Namespace) submit(q Sequencer, m *Message, p *Publication, once string
 	ns.drop(func() []*Room {
 		r := ns.lockRoom(p.Room)
 		defer r.mu.Unlock()
-		p.nothing = p.Retain && m.saysNothing()
 		r.numberLocked(m)
+		p.nothing = p.Retain && m.saysNothing()
 		q.Sequence(ns.hub.publication(ns, m, p, once, &ordered{m, p}))
 		return r.emptiedLocked(m.At)
 	}())

@@ -80,6 +80,7 @@ func (j *joining) enter(d *hold, view *RoomView) error {
 		d.release()
 		return ErrGone
 	}
+	heard := s.hearsPrefixOf(j.room)
 	in, joined := s.lockedIn(j.room) // it is d.room, which is held
 	in.presentLocked(s, j.r.who)
 	if j.presence {
@@ -92,7 +93,7 @@ func (j *joining) enter(d *hold, view *RoomView) error {
 		j.messages, _ = in.historyLocked(view, "", j.history)
 		j.messages = j.fitting()
 	}
-	if view != nil {
+	if view != nil && joined && !heard { // who hears the room already gets all messages, whatever it has asked for
 		in.giveLocked(s, view.Last)
 	}
 	over := d.releaseLocked()

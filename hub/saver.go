@@ -24,8 +24,11 @@ type saver struct {
 
 // changed has the session saved soon. On its loop; locks may be held.
 func (s *Session) changed() {
+	if !s.Connected() {
+		return // the ticket may be another's
+	}
 	t := s.ticket
-	if t == nil || t.token == "" || t.unsaved || !s.accepted || !s.Connected() {
+	if t == nil || t.token == "" || t.unsaved || !s.accepted {
 		return
 	}
 	t.unsaved = true

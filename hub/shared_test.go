@@ -223,6 +223,36 @@ func TestAPublishersIDCountsOnceOnAllNodes(t *testing.T) {
 	}
 }
 
+// Somewhere else a publication was claimed that is still under way, or never comes: who tries again is told what has
+// become of it, and its id is not spent here.
+func TestAnIDThatIsUnderWayElsewhereIsAskedForAgain(t *testing.T) {
+	hubs, cluster := sharing(t, 2, Options{}, nil)
+	publish := func(id string) (string, error) {
+		return hubs[1].Publish(Publication{Room: "r", Event: "n", ID: id})
+	}
+	for _, id := range []string{"comes", "never comes"} {
+		if _, fresh := cluster.rooms.claim("/", "r", id, time.Minute); !fresh {
+			t.Fatal("not fresh")
+		}
+		if got, err := publish(id); got != "" || !errors.Is(err, ErrDuplicate) {
+			t.Fatalf("%s: %q, %v", id, got, err)
+		}
+	}
+	cluster.rooms.keep("n0", &NodeRequest{Namespace: "/", Keep: &Keep{Room: "r", ID: "first", Once: "comes", Window: time.Minute}})
+	cluster.rooms.mu.Lock()
+	delete(cluster.rooms.rooms[roomName{"/", "r"}].claims, "never comes") // its time is over
+	cluster.rooms.mu.Unlock()
+	if got, err := publish("comes"); got != "first" || !errors.Is(err, ErrDuplicate) {
+		t.Errorf("it has come: %q, %v", got, err)
+	}
+	if got, err := publish("never comes"); got == "" || err != nil {
+		t.Errorf("it has not: %q, %v", got, err)
+	}
+	if d := &hubs[1].dedup; len(d.queue) != 2 || len(d.seen) != 2 {
+		t.Errorf("remembered: %v", d.queue)
+	}
+}
+
 func TestWhatIsRetainedIsKnownOnAllNodes(t *testing.T) {
 	hubs, _ := sharing(t, 2, Options{}, nil)
 	retain := func(h int, v any) string {
@@ -621,4 +651,179 @@ func joinsAmidPublications(t *testing.T, seed uint64) {
 		}
 		return true
 	})
+}
+
+// holding keeps back the publications that it sends.
+type holding struct {
+	*clusterMember
+	held []*NodeRequest
+}
+
+func (a *holding) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if !r.Published {
+		return a.clusterMember.Send(r, reply)
+	}
+	a.cluster.rooms.keep(a.node.Name(), r)
+	a.held = append(a.held, r)
+	return nil, nil
+}
+
+// A member that joins again, whatever for, or hears a room already, gets what is on its way all the same; who comes
+// only now has had it.
+func TestAMemberThatJoinsAgainMissesNothing(t *testing.T) {
+	var adapters []*holding
+	hubs, _ := sharing(t, 2, Options{}, func(a Adapter) Adapter {
+		adapters = append(adapters, &holding{clusterMember: a.(*clusterMember)})
+		return adapters[len(adapters)-1]
+	})
+	options := []map[string]any{with("presence", true), with("retained", true), with("history", 1), with("history", 9)}
+	var members []*fakeConn
+	for i := range options {
+		members = append(members, connect(t, hubs[1], i%2, "/", "{}"))
+		members[i].call(t, 1, "join", "room")
+	}
+	wide, late := connect(t, hubs[1], 0, "/", "{}"), connect(t, hubs[1], 1, "/", "{}")
+	wide.on(func(s *Session) {
+		if err := s.JoinPrefix("ro"); err != nil {
+			t.Error(err)
+		}
+	})
+	var sent []string
+	for range 3 {
+		id, err := hubs[0].Publish(Publication{Room: "room", Event: "n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, id)
+	}
+	for i, o := range options {
+		members[i].call(t, 2, "join", "room", o)
+	}
+	wide.call(t, 1, "join", "room", with("presence", true))
+	if got := idsIn(answerOf(t, late.call(t, 1, "join", "room", with("history", 9))), "messages"); !slices.Equal(got, sent) {
+		t.Errorf("history: %q, sent %q", got, sent)
+	}
+	for _, r := range adapters[0].held {
+		node{hubs[1]}.Serve(r, nil)
+	}
+	if err := hubs[1].To("room").Emit("end"); err != nil {
+		t.Fatal(err)
+	}
+	published := func(c *fakeConn) (ids []string) {
+		c.wait(t, "the end", func() bool { return slices.Contains(c.got, `["end"]`) })
+		for _, e := range c.events() {
+			for _, id := range sent {
+				if strings.Contains(e, `"id":"`+id+`"`) {
+					ids = append(ids, id)
+				}
+			}
+		}
+		return ids
+	}
+	for i, c := range append(members, wide) {
+		if got := published(c); !slices.Equal(got, sent) {
+			t.Errorf("member %d: %q, sent %q", i, got, sent)
+		}
+	}
+	if got := published(late); len(got) > 0 {
+		t.Errorf("twice: %q", got)
+	}
+}
+
+// Nodes that are gone publish nothing any more: a room does not remember for ever who has had what of theirs.
+func TestWhoWasGivenWhatIsForgottenInTime(t *testing.T) {
+	at := time.Unix(1000, 0)
+	h := &Hub{epoch: "own", now: func() time.Time { return at }}
+	r := &Room{ns: &Namespace{hub: h}}
+	last := map[string]uint64{"gone": 5, "quiet": 7, "own": 9}
+	join := func(id string) { r.giveLocked(&Session{id: id}, last) }
+	for i := range 3 * maxGiven {
+		join(fmt.Sprint(i))
+		if at = at.Add(10 * time.Millisecond); i > maxGiven {
+			for epoch, g := range r.given {
+				if len(g.list) > int(givenFor/(10*time.Millisecond))+1 {
+					t.Fatalf("after %d joins %d of %q", i, len(g.list), epoch)
+				}
+			}
+		}
+	}
+	at = at.Add(givenFor + time.Second)
+	join("late")
+	if len(r.given) > 0 {
+		t.Errorf("in the end %v", r.given)
+	}
+	last["quiet"]++
+	join("later")
+	if m := (&Message{Foreign: true, epoch: "quiet", count: 8}); !slices.Equal(r.takeGivenLocked(m), []string{"later"}) {
+		t.Error("what is new is not expected")
+	}
+}
+
+// silent keeps what is announced until it is asked for, and counts how often all was to be forgotten.
+type silent struct {
+	*clusterMember
+	kept    []*NodeRequest
+	renewed int
+}
+
+func (a *silent) Send(r *NodeRequest, reply func(NodeReply)) (func() []string, error) {
+	if r.Keep == nil {
+		return a.clusterMember.Send(r, reply)
+	}
+	a.kept = append(a.kept, r)
+	return nil, nil
+}
+
+func (a *silent) Renew() { a.renewed++ }
+
+// However many are here, they can be announced; what begins anew is only what nobody could tell for too long.
+func TestACrowdIsAnnouncedOnce(t *testing.T) {
+	var adapter *silent
+	hubs, cluster := sharing(t, 1, Options{}, func(a Adapter) Adapter {
+		adapter = &silent{clusterMember: a.(*clusterMember)}
+		return adapter
+	})
+	const most, crowd = 1000, 1000 + 3*maxAnnounced
+	hubs[0].announce.most = most
+	d := hubs[0].Of("/").hold("big")
+	defer d.release()
+	p := &presence{members: make(map[string]*Sender), changed: make(map[string]*Sender), told: make(map[string]bool)}
+	for i := range crowd {
+		p.add(&Sender{ID: fmt.Sprintf("%06d", i)})
+	}
+	d.room.mu.Lock()
+	d.room.watch = p
+	d.room.mu.Unlock()
+
+	node{hubs[0]}.Announce()
+	a := &hubs[0].announce
+	a.change(roomName{"/", "small"}, map[Sender]bool{{ID: "came"}: true})
+	if adapter.renewed > 0 {
+		t.Fatal("the crowd itself was too much")
+	}
+	for sent := 0; sent < len(adapter.kept); sent++ {
+		r := adapter.kept[sent]
+		cluster.rooms.keep("n0", r)
+		r.Keep.Over(nil)
+	}
+	if v := cluster.rooms.read("/", "big", RoomQuery{Members: 1}); v.Count != crowd {
+		t.Errorf("%d announced, want %d", v.Count, crowd)
+	}
+
+	late := make(map[Sender]bool)
+	for i := range most {
+		late[Sender{ID: fmt.Sprint("x", i)}] = true
+	}
+	n := roomName{"/", "late"}
+	a.change(n, map[Sender]bool{{ID: "under way"}: true})
+	a.change(n, late)
+	node{hubs[0]}.Announce() // nobody answers
+	before := adapter.renewed
+	for i := range most + 1 {
+		late[Sender{ID: fmt.Sprint("y", i)}] = true
+	}
+	a.change(n, late)
+	if before > 0 || adapter.renewed != 1 {
+		t.Errorf("began anew %d times, then %d", before, adapter.renewed)
+	}
 }

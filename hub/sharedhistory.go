@@ -96,6 +96,7 @@ func (ns *Namespace) historyQuery(after string, limit int) RoomQuery {
 func (r *Room) giveLocked(s *Session, last map[string]uint64) {
 	h := r.ns.hub
 	now := h.now()
+	r.expireGivenLocked(now)
 	for epoch, seq := range last {
 		if r.arrived[epoch] >= seq || epoch == h.epoch && !h.ownLater {
 			continue
@@ -108,25 +109,33 @@ func (r *Room) giveLocked(s *Session, last map[string]uint64) {
 			g = &given{}
 			r.given[epoch] = g
 		}
-		if len(g.list) >= maxGiven {
-			g.list = slices.DeleteFunc(g.list, func(t givenTo) bool { return now.After(t.until) })
-		}
 		if len(g.list) >= maxGiven { // then somebody may get a message twice
 			h.Count("shared_given_full")
-			g.list = g.list[:0]
+			g.list = nil
 		}
 		g.list = append(g.list, givenTo{s.id, seq, now.Add(givenFor)})
 		g.last = max(g.last, seq)
 	}
 }
 
+// expireGivenLocked forgets whose time is over: what they were given will not come as a message any more, and who joins
+// later need not be remembered for it. The room's lock is held.
+func (r *Room) expireGivenLocked(now time.Time) {
+	for epoch, g := range r.given {
+		for len(g.list) > 0 && now.After(g.list[0].until) {
+			r.arriveLocked(epoch, g.list[0].last)
+			g.list = g.list[1:]
+		}
+		if len(g.list) == 0 {
+			delete(r.given, epoch)
+		}
+	}
+}
+
 // takeGivenLocked is who must not get a publication that has come now. The room's lock is held.
 func (r *Room) takeGivenLocked(m *Message) (sessions []string) {
 	epoch, seq := m.origin(r.ns.hub)
-	if r.arrived == nil || len(r.arrived) >= maxArrived {
-		r.arrived = make(map[string]uint64)
-	}
-	r.arrived[epoch] = max(r.arrived[epoch], seq)
+	r.arriveLocked(epoch, seq)
 	g := r.given[epoch]
 	switch {
 	case g == nil:
@@ -148,6 +157,15 @@ func (r *Room) takeGivenLocked(m *Message) (sessions []string) {
 
 // maxArrived bounds the nodes of which a room knows how far they are.
 const maxArrived = 1024
+
+// arriveLocked notes that what a node has published up to seq has come, or is not expected any more. The room's lock is
+// held.
+func (r *Room) arriveLocked(epoch string, seq uint64) {
+	if r.arrived == nil || len(r.arrived) >= maxArrived {
+		r.arrived = make(map[string]uint64)
+	}
+	r.arrived[epoch] = max(r.arrived[epoch], seq)
+}
 
 // messageOf makes a message of a publication that is kept, nil of one that cannot be read.
 func (ns *Namespace) messageOf(room string, k *KeptPublication) *Message {

@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -12,27 +13,34 @@ var handedOut = struct {
 	ports map[int]bool
 }{ports: map[int]bool{}}
 
+// The ports that are given. Systems give those from 32768 on to connections that somebody opens: a server that ends and is
+// started again would find its port taken by one.
+const firstPort, lastPort = 10_000, 32_000
+
 // FreePort returns a TCP port of the loopback interface that nobody listens on, and that this process
 // has not been given before. Another process may still take it before its user does; where the server
 // can listen on port 0 and say which one it got, prefer that.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	var last error
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatalf("finding a free port on 127.0.0.1: %v", err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close() // it never accepted anything
+		port := firstPort + rand.IntN(lastPort-firstPort)
 		handedOut.Lock()
 		seen := handedOut.ports[port]
 		handedOut.ports[port] = true
 		handedOut.Unlock()
-		if !seen {
-			return port
+		if seen {
+			continue
 		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			last = err
+			continue
+		}
+		_ = l.Close() // it never accepted anything
+		return port
 	}
-	t.Fatal("finding a free port on 127.0.0.1: the system repeats itself")
+	t.Fatalf("finding a free port on 127.0.0.1: %v", last)
 	return 0
 }
 

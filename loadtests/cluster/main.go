@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 	"time"
@@ -31,8 +32,13 @@ import (
 type line struct {
 	Title, Unit  string
 	Theirs, Ours float64
-	Bar          float64 // of Ours/Theirs
+	Bar          float64 // of Ours/Theirs; 0: it is there to compare
 	Most         bool    // the ratio must not be above Bar; else not below
+	Alone        bool    // Bar is for Ours
+
+	Rounds   int
+	From, To string  // what Node.js and Greenroom came to, least and most
+	Load     float64 // of the machine, at the beginning of each turn
 }
 
 // Ratio is Greenroom's figure in terms of Node.js'.
@@ -40,7 +46,14 @@ func (l line) Ratio() float64 { return l.Ours / l.Theirs }
 
 // Met is whether the bar is.
 func (l line) Met() string {
-	if l.Most && l.Ratio() <= l.Bar || !l.Most && l.Ratio() >= l.Bar {
+	v := l.Ratio()
+	if l.Alone {
+		v = l.Ours
+	}
+	switch {
+	case l.Bar == 0:
+		return ""
+	case l.Most && v <= l.Bar || !l.Most && v >= l.Bar:
 		return "✓"
 	}
 	return "✗ not met"
@@ -48,10 +61,25 @@ func (l line) Met() string {
 
 // Wanted is the bar.
 func (l line) Wanted() string {
+	sign := "≥"
 	if l.Most {
-		return fmt.Sprintf("≤ %.2g", l.Bar)
+		sign = "≤"
 	}
-	return fmt.Sprintf("≥ %.2g", l.Bar)
+	switch {
+	case l.Bar == 0:
+		return ""
+	case l.Alone:
+		return fmt.Sprintf("itself %s %.2g", sign, l.Bar)
+	}
+	return fmt.Sprintf("%s %.2g", sign, l.Bar)
+}
+
+// Compared is the ratio as text, "" if there is none.
+func (l line) Compared() string {
+	if l.Theirs == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", l.Ratio())
 }
 
 // Figure is a value with three digits.
@@ -114,10 +142,11 @@ func run(only string, rounds int, keep, write string) error {
 		if rounds == 0 || only != "" && !slices.Contains(strings.Split(only, ","), row.name) {
 			continue
 		}
-		var theirs, ours []float64
+		var theirs, ours, loads []float64
 		for n := range rounds {
 			for turn := range 2 { // who begins changes
 				node := (n+turn)%2 == 0
+				loads = append(loads, load())
 				v, err := row.once(node)
 				if err != nil {
 					return fmt.Errorf("%s: %w", row.name, err)
@@ -130,9 +159,10 @@ func run(only string, rounds int, keep, write string) error {
 			}
 		}
 		l := row.line
-		l.Theirs, l.Ours = median(theirs), median(ours)
+		l.Theirs, l.Ours, l.Load, l.Rounds = median(theirs), median(ours), median(loads), rounds
+		l.From, l.To = spread(l, theirs), spread(l, ours)
 		rec.Lines[row.name] = l
-		fmt.Printf("%-58s %-12s %9s %9s %6.2f %7s %s\n", l.Title, l.Unit, l.Figure(l.Theirs), l.Figure(l.Ours), l.Ratio(), l.Wanted(), l.Met())
+		fmt.Printf("%-58s %-12s %9s %9s %6s %7s %s (%s, %s; load %.1f)\n", l.Title, l.Unit, l.Figure(l.Theirs), l.Figure(l.Ours), l.Compared(), l.Wanted(), l.Met(), l.From, l.To, l.Load)
 	}
 	text, err := json.MarshalIndent(rec, "", "\t")
 	if err != nil {
@@ -151,6 +181,22 @@ func run(only string, rounds int, keep, write string) error {
 func median(list []float64) float64 {
 	slices.Sort(list)
 	return list[len(list)/2]
+}
+
+// spread is the least and the most of a sorted list.
+func spread(l line, list []float64) string {
+	return l.Figure(list[0]) + "–" + l.Figure(list[len(list)-1])
+}
+
+// load is how many threads wanted to run in the last minute, on average: what was measured last is among them.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	v, _ := strconv.ParseFloat(first, 64)
+	return v
 }
 
 func machine() string {

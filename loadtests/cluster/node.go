@@ -57,7 +57,8 @@ func serve(url, adapter, name string) error {
 	go func() { _ = server.Serve(ln) }() // ends with the process
 	fmt.Println(ln.Addr())
 	text := strings.Repeat("x", 64)
-	lines := bufio.NewScanner(os.Stdin)
+	_ = unix.SetNonblock(0, true) // so that who waits for a line does not keep a thread, as little as Node.js does
+	lines := bufio.NewScanner(os.NewFile(0, "stdin"))
 	for lines.Scan() {
 		n, err := strconv.Atoi(lines.Text())
 		if err != nil {

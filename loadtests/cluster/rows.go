@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // row is one thing that is compared, for Node.js' nodes and for ours.
@@ -28,10 +31,16 @@ type row struct {
 var rows = []row{
 	{"rate", line{Title: "classic: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "classic", rate},
 	{"latency", line{Title: "classic: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "classic", latency},
-	{"fanout", line{Title: "classic: 200 members on B, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", fanout},
+	{"fanout", line{Title: "classic: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", fanout},
+	{"fanout-busy", line{Title: "classic: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", busyFanout},
 	{"sharded-rate", line{Title: "sharded: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "sharded", rate},
 	{"sharded-latency", line{Title: "sharded: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "sharded", latency},
-	{"sharded-fanout", line{Title: "sharded: 200 members on B, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", fanout},
+	{"sharded-fanout", line{Title: "sharded: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", fanout},
+	{"sharded-fanout-busy", line{Title: "sharded: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", busyFanout},
+	{"commands", line{Title: "classic: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "classic", commands},
+	{"sharded-commands", line{Title: "sharded: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "sharded", commands},
+	{"bystander", line{Title: "classic: nobody on B, CPU of B a message", Unit: "µs"}, "classic", bystander},
+	{"sharded-bystander", line{Title: "sharded: nobody on B, CPU of B a message", Unit: "µs", Bar: 0.1, Most: true, Alone: true}, "sharded", bystander},
 }
 
 // once starts Redis and two nodes, and measures.
@@ -48,8 +57,9 @@ func (r row) once(nodejs bool) (v float64, err error) {
 type pair struct {
 	ends         []func()
 	a            io.Writer // says how many messages node A is to emit
-	addrB        string
-	pidB, pidRed int
+	addrA, addrB string
+	pidB         int
+	redis        *goredis.Client
 }
 
 func (p *pair) stop() {
@@ -70,11 +80,12 @@ func (p *pair) start(nodejs bool, adapter string) error {
 		return err
 	}
 	p.ends = append(p.ends, func() { _ = os.RemoveAll(dir) })
-	_, pid, _, err := p.process("Ready to accept", exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir))
+	_, _, _, err = p.process("Ready to accept", exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir))
 	if err != nil {
 		return err
 	}
-	p.pidRed = pid
+	p.redis = goredis.NewClient(&goredis.Options{Addr: "127.0.0.1:" + port})
+	p.ends = append(p.ends, func() { _ = p.redis.Close() })
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -90,7 +101,7 @@ func (p *pair) start(nodejs bool, adapter string) error {
 			return err
 		}
 		if name == "a" {
-			p.a = in
+			p.a, p.addrA = in, addr
 		} else {
 			p.addrB, p.pidB = addr, pid
 		}
@@ -132,9 +143,11 @@ func (p *pair) emit(n int) error {
 }
 
 // connect has n clients on B, who are in the room, and hear what A sends.
-func (p *pair) connect(n int) (list []*client, err error) {
+func (p *pair) connect(n int) (list []*client, err error) { return p.connectTo(p.addrB, n) }
+
+func (p *pair) connectTo(addr string, n int) (list []*client, err error) {
 	for range n {
-		c, err := dial(p.addrB)
+		c, err := dial(addr)
 		if err != nil {
 			return nil, err
 		}
@@ -215,9 +228,29 @@ func latency(p *pair) (float64, error) {
 	return median(took), nil
 }
 
-// fanout is the CPU time of B for each delivery, in µs, at a rate that both do easily.
+const members = 200
+
+// fanout is the CPU time of B for each delivery, in µs, at a rate that both do easily: each message has the node for itself.
 func fanout(p *pair) (float64, error) {
-	const members, messages = 200, 400
+	var next time.Time
+	return p.deliver(400, 0, func(n int) error {
+		if n == 0 {
+			next = time.Now()
+		}
+		next = next.Add(10 * time.Millisecond)
+		time.Sleep(time.Until(next))
+		return p.emit(1)
+	})
+}
+
+// busyFanout is the same as fast as B goes, while some messages are under way.
+func busyFanout(p *pair) (float64, error) {
+	return p.deliver(2000, 20, func(int) error { return p.emit(1) })
+}
+
+// deliver has messages sent to the members on B, with at most underWay of them that one member has not got, if that is
+// not 0.
+func (p *pair) deliver(messages, underWay int, send func(n int) error) (float64, error) {
 	list, err := p.connect(members)
 	if err != nil {
 		return 0, err
@@ -227,24 +260,32 @@ func fanout(p *pair) (float64, error) {
 		return 0, err
 	}
 	failed := make(chan error, members)
-	for _, c := range list {
+	got := make(chan struct{}, messages) // by one of them
+	for i, c := range list {
 		go func() {
 			for range messages {
 				if _, err := c.next(); err != nil {
 					failed <- err
 					return
 				}
+				if i == 0 {
+					got <- struct{}{}
+				}
 			}
 			failed <- nil
 		}()
 	}
-	next := time.Now()
-	for range messages {
-		if err := p.emit(1); err != nil {
+	for n := range messages {
+		if underWay > 0 && n >= underWay {
+			select {
+			case <-got:
+			case err := <-failed:
+				return 0, errors.Join(err, errors.New("messages are missing"))
+			}
+		}
+		if err := send(n); err != nil {
 			return 0, err
 		}
-		next = next.Add(10 * time.Millisecond)
-		time.Sleep(time.Until(next))
 	}
 	for range list {
 		if err := <-failed; err != nil {
@@ -252,21 +293,122 @@ func fanout(p *pair) (float64, error) {
 		}
 	}
 	after, err := cpu(p.pidB)
-	return (after - before).Seconds() * 1e6 / (members * messages), err
+	return (after - before).Seconds() * 1e6 / float64(members*messages), err
 }
 
-// cpu is what a process has used (proc(5), fields 14 and 15).
-func cpu(pid int) (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// commands is how many commands Redis does for a message, but for those that ask whether it lives. Every five seconds a
+// Greenroom node says hello by one more.
+func commands(p *pair) (float64, error) {
+	const messages = 20_000
+	list, err := p.connect(1)
 	if err != nil {
 		return 0, err
 	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, errors.New("/proc has another form here")
+	before, err := p.calls()
+	if err != nil {
+		return 0, err
 	}
-	user, err1 := strconv.Atoi(fields[11])
-	system, err2 := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+	if err := p.paced(messages, list[0]); err != nil {
+		return 0, err
+	}
+	after, err := p.calls()
+	return float64(after-before) / messages, err
+}
+
+// calls counts the commands that Redis has done, without PING and INFO and with what scripts call.
+func (p *pair) calls() (n int, err error) {
+	text, err := p.redis.Info(context.Background(), "commandstats").Result()
+	if err != nil {
+		return 0, err
+	}
+	for text := range strings.Lines(text) {
+		name, rest, ok := strings.Cut(text, ":calls=")
+		if !ok || name == "cmdstat_ping" || name == "cmdstat_info" {
+			continue
+		}
+		calls, _, _ := strings.Cut(rest, ",")
+		c, err := strconv.Atoi(calls)
+		if err != nil {
+			return 0, err
+		}
+		n += c
+	}
+	return n, nil
+}
+
+// bystander is the CPU time of B for each message to a room with a member on A and nobody on B, in µs: beyond what B
+// uses when nothing is sent.
+func bystander(p *pair) (float64, error) {
+	const messages = 20_000
+	list, err := p.connectTo(p.addrA, 1)
+	if err != nil {
+		return 0, err
+	}
+	time.Sleep(time.Second) // B has begun, and what its start has left over is swept away
+	var used [2]time.Duration
+	var took [2]time.Duration
+	for i := range used {
+		before, err := cpu(p.pidB)
+		if err != nil {
+			return 0, err
+		}
+		begin := time.Now()
+		if i == 1 {
+			err = p.paced(messages, list[0])
+		} else {
+			time.Sleep(2 * time.Second)
+		}
+		if err != nil {
+			return 0, err
+		}
+		took[i] = time.Since(begin)
+		after, err := cpu(p.pidB)
+		if err != nil {
+			return 0, err
+		}
+		used[i] = after - before
+	}
+	idle := used[0].Seconds() / took[0].Seconds() * took[1].Seconds()
+	return max(used[1].Seconds()-idle, 0) * 1e6 / messages, nil
+}
+
+// paced sends messages, a hundred every 10 ms, and reads them.
+func (p *pair) paced(messages int, c *client) error {
+	const step = 100
+	next := time.Now()
+	for range messages / step {
+		if err := p.emit(step); err != nil {
+			return err
+		}
+		for range step {
+			if _, err := c.next(); err != nil {
+				return err
+			}
+		}
+		next = next.Add(10 * time.Millisecond)
+		time.Sleep(time.Until(next))
+	}
+	return nil
+}
+
+// cpu is what the threads of a process have used: /proc/PID/task/TID/schedstat, nanoseconds in front, where stat only
+// counts hundredths of a second.
+func cpu(pid int) (used time.Duration, err error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, errors.Join(err, errors.New("the kernel does not say what a thread has used"))
+	}
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			return 0, err
+		}
+		first, _, _ := strings.Cut(string(text), " ")
+		ns, err := strconv.ParseInt(first, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		used += time.Duration(ns)
+	}
+	return used, nil
 }

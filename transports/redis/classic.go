@@ -18,6 +18,7 @@ const (
 	reasonMalformed = "redis_malformed"     // it is not in the format of the adapter
 	reasonForbidden = "redis_forbidden"     // it addresses a room of Greenroom's own, and is not from Greenroom
 	reasonFlood     = "redis_request_flood" // more requests came than are served
+	reasonUnasked   = "redis_unasked"       // an answer more than was asked for
 	reasonNamespace = "redis_namespace"     // a namespace cannot be joined with those of other nodes
 )
 
@@ -191,16 +192,21 @@ func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		c.rooms.publish(false, channel, body, r)
 		return nil, nil
 	}
-	c.ask(sp, q, channel, body, r.Timeout)
+	c.ask(sp, q, channel, r.Timeout, func(again string) ([]byte, error) {
+		if again == id {
+			return body, nil
+		}
+		return sp.appendRequest(nil, again, r) // what clients are asked is not asked again
+	})
 	return q.cancel, nil
 }
 
 // ask publishes a question, once answers to it are heard.
-func (c *classic) ask(sp *space, q *question, channel string, body []byte, within time.Duration) {
-	q.hold(body)
+func (c *classic) ask(sp *space, q *question, channel string, within time.Duration, encode func(id string) ([]byte, error)) {
+	q.hold(encode)
 	send := func() {
-		if body := q.release(); body != nil { // somebody waits still
-			q.put(c.link, false, channel, sp.request, body, within)
+		if encode := q.release(); encode != nil { // somebody waits still
+			q.put(c.link, false, channel, sp.request, encode, within)
 		}
 	}
 	// After a reconnection they are confirmed in any order.
@@ -248,15 +254,19 @@ func (c *classic) message(channel string, body []byte) {
 }
 
 // refuse counts a message that is not done.
-func (c *classic) refuse(err error) {
+func (c *classic) refuse(err error) { c.node.Count(reasonOf(err)) }
+
+// reasonOf is what a message that is not done is counted by.
+func reasonOf(err error) string {
 	switch {
 	case errors.Is(err, errForbidden):
-		c.node.Count(reasonForbidden)
+		return reasonForbidden
 	case errors.Is(err, errFlood):
-		c.node.Count(reasonFlood)
-	default:
-		c.node.Count(reasonMalformed)
+		return reasonFlood
+	case errors.Is(err, errUnasked):
+		return reasonUnasked
 	}
+	return reasonMalformed
 }
 
 var (
@@ -526,7 +536,7 @@ func readRequest(body []byte, namespace string) (*wireRequest, error) {
 	} else if err := w.readMsgpack(body, namespace); err != nil {
 		return nil, err
 	}
-	if w.Type == nil {
+	if w.Type == nil || len(w.UID) > maxID || w.RequestID != nil && len(*w.RequestID) > maxID || len(w.SID) > maxID {
 		return nil, errMalformed
 	}
 	w.addressed.ours |= w.Ours

@@ -99,7 +99,8 @@ func TestClassicHostile(t *testing.T) {
 	c.publish(t, "socket.io-request#/#", `{"uid":"x","type":3,"opts":{"rooms":["$user:root"],"except":[]},"rooms":["room"]}`)
 	c.publish(t, "socket.io#/#$user:root#", "\x93\xa1x\x82\xa4type\x02\xa4data\x91\xa1e\x81\xa5rooms\x91\xaa$user:root")
 	c.publish(t, "socket.io#/#", "\x93\xa1x\x82\xa4type\x02\xa4data\x91\xa1e\x81\xa5rooms\x91\xaa$user:root")
-	c.counted(t, reasonForbidden, before[reasonForbidden]+3) // the third was not even looked at: nobody is there
+	c.publish(t, "socket.io-request#/#", `{"uid":"x","requestId":"r","type":2,"sid":"`+id+`","room":"$user:root"}`)
+	c.counted(t, reasonForbidden, before[reasonForbidden]+4) // the third was not even looked at: nobody is there
 
 	// Namespaces with marks of patterns hear their own messages alone.
 	c.publish(t, "socket.io#/a*b#", "\x93\xa1x\x83\xa4type\x02\xa4data\x91\xa3odd\xa3nsp\xa4/a*b\x80")

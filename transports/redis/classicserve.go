@@ -37,8 +37,8 @@ func (c *classic) serve(sp *space, body []byte) error {
 	r := &hub.NodeRequest{Namespace: sp.name, Timeout: serveWithin}
 	w.addressed.address(r)
 	if !asks {
-		c.do(sp, w, r)
-		return nil
+		_, err := c.do(sp, w, r)
+		return err
 	}
 	a := &answering{c: c, to: w, channel: sp.response}
 	if w.Ours != 0 || c.personal && *w.Type != reqServer { // which Node.js answers to all
@@ -58,24 +58,28 @@ func (c *classic) serve(sp *space, body []byte) error {
 		r.Timeout = min(time.Duration(w.addressed.timeout)*time.Millisecond, serveLongest)
 	default:
 		old := w.Opts == nil
-		if c.do(sp, w, r) && old {
+		done, err := c.do(sp, w, r)
+		if done && old {
 			a.publish(a.tail(appendText([]byte(`{"requestId":`), *w.RequestID)))
 		}
 		c.serving.done()
-		return nil
+		return err
 	}
 	c.node.Serve(r, a.reply)
 	return nil
 }
 
 // do serves what has no answer but in old forms, of before 6.0: those are about one session, and answered by its node.
-func (c *classic) do(sp *space, w *wireRequest, r *hub.NodeRequest) bool {
+func (c *classic) do(sp *space, w *wireRequest, r *hub.NodeRequest) (done bool, err error) {
 	if w.Opts == nil && *w.Type != reqServer {
 		ns := c.node.Namespace(sp.name)
 		if w.SID == "" || ns == nil || ns.Session(w.SID) == nil {
-			return false
+			return false, nil
 		}
 		w.Rooms, r.Rooms = looseNames{looseName(w.Room)}, []string{w.SID}
+		if ownRooms(w.Rooms) && w.Ours == 0 {
+			return false, errForbidden
+		}
 	}
 	switch *w.Type {
 	case reqJoin, reqLeave:
@@ -104,7 +108,7 @@ func (c *classic) do(sp *space, w *wireRequest, r *hub.NodeRequest) bool {
 		r.Op, r.Payload = hub.OpServer, w.payload
 		c.node.Serve(r, nil)
 	}
-	return true
+	return true, nil
 }
 
 // answering is the answer to one request of another node.
@@ -302,6 +306,9 @@ func readResponse(body []byte) (*wireAnswer, error) {
 	} else if err := w.readMsgpack(body); err != nil {
 		return nil, err
 	}
+	if len(w.RequestID) > maxID || len(w.Node) > maxID || len(w.answer.Session) > maxID {
+		return nil, errMalformed
+	}
 	if w.Node == "" {
 		w.Node = hub.Unnamed
 	}
@@ -360,18 +367,22 @@ func (c *classic) answered(sp *space, body []byte) error {
 	if w.Type != nil {
 		kind = *w.Type
 	}
+	from := answerFrom{request: w.RequestID, name: w.Node, bytes: len(body)}
+	if w.Node != hub.Unnamed { // Node.js does not say who answers
+		from.id = w.Node
+	}
 	switch q.op {
 	case hub.OpAsk:
 		switch kind {
 		case resCount:
-			q.asked(w.Node, max(w.ClientCount, 0))
+			return q.asked(from, max(min(w.ClientCount, maxClients), 0))
 		case resAck:
-			q.client(w.Node, w.answer)
+			return q.client(from, w.answer)
 		case resMissing:
-			q.missing(w.Node, w.Missing)
+			return q.missing(from, w.Missing)
 		}
 	case hub.OpServer:
-		r := hub.NodeReply{Node: w.Node}
+		var r hub.NodeReply
 		if !w.None {
 			a, err := w.serverAnswer()
 			if err != nil {
@@ -379,31 +390,25 @@ func (c *classic) answered(sp *space, body []byte) error {
 			}
 			r.Answers = []hub.Answer{a}
 		}
-		q.node(r)
+		return q.node(from, r)
 	case hub.OpSessions:
-		var sockets []wireSocket
-		if json.Unmarshal(w.Sockets, &sockets) != nil {
+		var r hub.NodeReply
+		ok := eachSocket(w.Sockets, sp.name, func(s hub.Snapshot) { r.Sessions = append(r.Sessions, s) })
+		if !ok {
 			return errMalformed
 		}
-		r := hub.NodeReply{Node: w.Node}
-		for i := range sockets {
-			if s, ok := sockets[i].snapshot(sp.name); ok {
-				r.Sessions = append(r.Sessions, s)
-			}
-		}
-		q.node(r)
+		return q.node(from, r)
 	case hub.OpRooms:
-		var list []json.RawMessage
-		if json.Unmarshal(w.Rooms, &list) != nil {
-			return errMalformed
-		}
-		r := hub.NodeReply{Node: w.Node}
-		for _, raw := range list {
+		var r hub.NodeReply
+		ok := eachElement(w.Rooms, func(raw []byte) {
 			if room := looseName(raw); room != "" {
 				r.Rooms = append(r.Rooms, room)
 			}
+		})
+		if !ok {
+			return errMalformed
 		}
-		q.node(r)
+		return q.node(from, r)
 	}
 	return nil
 }

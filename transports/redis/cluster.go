@@ -16,6 +16,7 @@ import (
 // by MOVED; where it is empty, any node will.
 type cluster struct {
 	client *goredis.ClusterClient
+	end    func() // of what is being dialled
 
 	mu     sync.Mutex
 	closed bool
@@ -25,8 +26,8 @@ type cluster struct {
 	nodes  map[string]*goredis.Client
 }
 
-func newCluster(o *goredis.ClusterOptions) *cluster {
-	return &cluster{client: goredis.NewClusterClient(o), seeds: o.Addrs, nodes: make(map[string]*goredis.Client)}
+func newCluster(o *goredis.ClusterOptions, end func()) *cluster {
+	return &cluster{client: goredis.NewClusterClient(o), end: end, seeds: o.Addrs, nodes: make(map[string]*goredis.Client)}
 }
 
 // owner is the address of the node for a key, "" when any has to do.
@@ -46,6 +47,8 @@ func (c *cluster) moved(slot int, addr string) {
 	defer c.mu.Unlock()
 	c.owners[slot] = addr
 }
+
+func (c *cluster) from(from, addr string) string { return at(addr, c.node(from).Options().Addr) }
 
 // masters lists the owners of slots.
 func (c *cluster) masters() []string {
@@ -218,6 +221,7 @@ func (c *cluster) subscribers(ctx context.Context, sharded bool, channel string)
 }
 
 func (c *cluster) close() {
+	c.end()
 	c.mu.Lock()
 	c.closed = true
 	for _, n := range c.nodes {
@@ -227,10 +231,10 @@ func (c *cluster) close() {
 	_ = c.client.Close()
 }
 
-// movedTo reads "MOVED 3999 127.0.0.1:6381".
+// movedTo reads "MOVED 3999 127.0.0.1:6381", and ASK.
 func movedTo(text string) (slot int, addr string, ok bool) {
 	words := strings.Fields(text)
-	if len(words) != 3 || words[0] != "MOVED" {
+	if len(words) != 3 || words[0] != "MOVED" && words[0] != "ASK" {
 		return 0, "", false
 	}
 	slot, err := number([]byte(words[1]))

@@ -65,6 +65,7 @@
 //	redis_malformed      a message is not in the format of the adapter
 //	redis_forbidden      it is about a room of Greenroom's own
 //	redis_request_flood  more requests came than are served
+//	redis_unasked        a node has answered more than it was asked, or than is kept
 //	redis_namespace      a namespace cannot be joined with those of other nodes
 //
 // # Names

@@ -160,8 +160,9 @@ func (l *link) failed(s *subscriber, text []byte) error {
 	}
 	slot, addr, moved := movedTo(string(text))
 	switch {
-	case moved && w.moves < mostMoves:
+	case moved && w.moves < mostMoves: // ASK is not for channels
 		w.moves++
+		addr = l.topo.from(s.addr, addr)
 		l.topo.moved(slot, addr)
 		l.place(op.sub.key, w, addr)
 		l.lookAgain()

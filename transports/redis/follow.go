@@ -53,8 +53,9 @@ func (l *link) reroute() {
 		return
 	}
 	for addr, w := range l.writers {
-		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr }), false)
-		if addr != "" && !l.topo.owns(addr) {
+		owns := addr == "" || l.topo.owns(addr)
+		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr && !(c.asking && owns) }), false)
+		if !owns {
 			w.gone = true
 			close(w.quit)
 			delete(l.writers, addr)
@@ -81,6 +82,7 @@ func (l *link) reroute() {
 func (l *link) forward(batch []command, first bool) {
 	groups := make(map[string][]command)
 	for _, c := range batch {
+		c.asking = false
 		addr := l.topo.owner(c.key)
 		groups[addr] = append(groups[addr], c)
 	}
@@ -108,12 +110,33 @@ func (l *link) redirect(w *writer, batch []command) {
 	}
 	for i := range batch {
 		if slot, addr, ok := movedTo(batch[i].cmd.Err().Error()); ok {
-			l.topo.moved(slot, addr)
+			l.topo.moved(slot, l.topo.from(w.addr, addr))
 		}
 	}
-	rest := w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != w.addr })
+	rest := w.queue.remove(func(c *command) bool { return !c.asking && l.topo.owner(c.key) != w.addr })
 	l.forward(append(batch, rest...), true)
 	l.lookAgain()
+}
+
+// ask follows the ASK that Redis has answered to commands of w. Their slot is moving: some of its keys, or new ones, are
+// with the other node already, and the slot is still w's.
+func (l *link) ask(w *writer, batch []command) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		w.queue.back(batch)
+		return
+	}
+	for _, c := range batch {
+		_, addr, ok := movedTo(c.cmd.Err().Error())
+		if !ok {
+			addr = l.topo.owner(c.key)
+		}
+		c.asking = ok
+		to := l.writer(l.topo.from(w.addr, addr))
+		to.queue.push(c)
+		to.signal()
+	}
 }
 
 // place moves a subscription to another node. Under l.mu.

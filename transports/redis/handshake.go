@@ -82,6 +82,34 @@ func appendSocket(dst []byte, s *hub.Snapshot, ours bool) []byte {
 	return append(dst, '}')
 }
 
+// maxSocket bounds what one session of another node takes: objects made of text take many times its size.
+const maxSocket = 1 << 20
+
+// eachElement calls fn with the text of each element of an array. One after the other: an array of many small ones would
+// take many times its size. It reports whether it is an array.
+func eachElement(raw []byte, fn func(element []byte)) bool {
+	s := scan(raw)
+	s.array(func() {
+		if element := s.value(); s.ok {
+			fn(element)
+		}
+	})
+	return s.end()
+}
+
+// eachSocket calls fn with each session of a list that is one.
+func eachSocket(raw []byte, namespace string, fn func(hub.Snapshot)) bool {
+	return eachElement(raw, func(element []byte) {
+		var w wireSocket
+		if len(element) > maxSocket || json.Unmarshal(element, &w) != nil {
+			return
+		}
+		if s, ok := w.snapshot(namespace); ok {
+			fn(s)
+		}
+	})
+}
+
 // snapshot is what a session of another node is here.
 func (w *wireSocket) snapshot(namespace string) (s hub.Snapshot, ok bool) {
 	if w.ID == "" {

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -166,11 +167,16 @@ func (l *link) enqueue(c command) {
 	w.signal()
 }
 
-// next takes a batch for w.
+// next takes a batch for w. What has waited too long is dropped, since a server may be slow and never away.
 func (l *link) next(w *writer, batch []command) []command {
+	now := time.Now()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return w.queue.take(batch, batchCommands, batchBytes)
+	batch, old := w.queue.take(batch, batchCommands, batchBytes, now)
+	l.mu.Unlock()
+	for i := range old {
+		l.drop(&old[i], reasonTooOld)
+	}
+	return batch
 }
 
 // back gives commands back that have to be sent again.
@@ -343,16 +349,22 @@ func (l *link) check() error {
 	if l.closed {
 		return errClosed
 	}
+	var away error
 	for addr, w := range l.writers {
 		if w.err != nil && (addr == "" || w.queue.len() > 0) {
-			return w.err
+			away = telling(away, w.err)
 		}
+	}
+	for _, s := range l.readers {
+		if s.conn == nil {
+			away = telling(away, s.err)
+		}
+	}
+	if away != nil {
+		return away
 	}
 	missing := 0
 	for _, s := range l.readers {
-		if s.conn == nil {
-			return s.err
-		}
 		if s.subs.missing > 0 && s.refusal != nil {
 			return fmt.Errorf("redis: refuses a subscription: %w", s.refusal)
 		}
@@ -367,6 +379,18 @@ func (l *link) check() error {
 		return fmt.Errorf("%w: %d of %d are missing", errSubscribing, missing, len(l.wishes))
 	}
 	return nil
+}
+
+// telling is the error of two that says more: what Redis has answered rather than that a connection has ended.
+func telling(a, b error) error {
+	var said goredis.Error
+	switch {
+	case a == nil:
+		return b
+	case errors.As(a, &said), b == nil, a != errConnecting && !errors.As(b, &said):
+		return a
+	}
+	return b
 }
 
 // closing reports whether goroutines have to end.

@@ -95,7 +95,7 @@ func (m *message) appendJSON(dst []byte) []byte {
 		dst = append(dst, '}')
 		dst = appendMember(dst, "requestId", m.requestID)
 		dst = m.appendOpts(append(dst, ','))
-	case msgJoin, msgLeave:
+	case msgJoin, msgLeave, msgReplaced:
 		dst = m.appendOpts(dst)
 		dst = appendTexts(append(dst, `,"rooms":`...), m.rooms)
 	case msgDisconnect:
@@ -303,7 +303,7 @@ func readMessage(body []byte) (m message, err error) {
 	default:
 		ok = m.readMsgpack(body)
 	}
-	if !ok {
+	if !ok || len(m.uid) > maxID || len(m.requestID) > maxID || len(m.node) > maxID || len(m.session) > maxID {
 		return m, errMalformed
 	}
 	list := len(m.payload.JSON) > 0 && m.payload.JSON[0] == '['
@@ -349,6 +349,10 @@ func (m *message) readJSON(body []byte) bool {
 	s.object(func(key []byte) {
 		switch string(key) {
 		case "type":
+			if m.kind != 0 { // what was read would be taken for something else
+				s.fail()
+				return
+			}
 			m.kind = messageType(s.uint(255))
 		case "data":
 			seen = true
@@ -398,7 +402,7 @@ func (m *message) member(s *scanner, key []byte) {
 	case "close":
 		m.close = string(s.value()) == "true"
 	case "clientCount":
-		m.count = int(s.uint(1 << 30))
+		m.count = int(s.uint(maxClients))
 	case "sockets":
 		m.payload.JSON = s.value()
 	case "prefixes":
@@ -504,7 +508,9 @@ func (s *scanner) names(most int) []string {
 				name = ""
 			}
 		default:
-			name = string(s.number())
+			if n := s.number(); len(n) <= maxRoomName {
+				name = string(n)
+			}
 		}
 		list = append(list, name)
 	})
@@ -567,7 +573,7 @@ func (m *message) msgpackMember(key, value []byte) (ok bool) {
 	case "clientCount":
 		n, ok := msgpackUint(value)
 		m.count = int(n)
-		return ok && n <= 1<<30
+		return ok && n <= maxClients
 	case "sockets":
 		m.payload, ok = msgpackValue(value)
 		return ok

@@ -16,7 +16,8 @@ type command struct {
 
 	optional bool // a refusal does not mean that this node is not ready
 	until    time.Time
-	moves    int // how often a Cluster has sent it elsewhere
+	moves    int  // how often a Cluster has sent it elsewhere
+	asking   bool // to a node that is being given the slot, and that has to be told that we know
 }
 
 // overhead is what a command costs beside its bytes.
@@ -36,21 +37,26 @@ func (q *queue) push(c command) {
 	q.bytes += c.size + overhead
 }
 
-// take moves the oldest commands to batch, at most max and of at most maxBytes, but for one.
-func (q *queue) take(batch []command, max, maxBytes int) []command {
+// take moves the oldest commands to batch, at most max and of at most maxBytes, but for one. Those among them that have
+// waited too long it moves to old.
+func (q *queue) take(batch []command, max, maxBytes int, now time.Time) (_, old []command) {
 	bytes := 0
 	for q.head < len(q.list) && len(batch) < max {
 		c := &q.list[q.head]
-		if bytes += c.size; bytes > maxBytes && len(batch) > 0 {
-			break
+		if now.After(c.until) {
+			old = append(old, *c)
+		} else {
+			if bytes += c.size; bytes > maxBytes && len(batch) > 0 {
+				break
+			}
+			batch = append(batch, *c)
 		}
 		q.bytes -= c.size + overhead
-		batch = append(batch, *c)
 		*c = command{}
 		q.head++
 	}
 	q.compact()
-	return batch
+	return batch, old
 }
 
 // compact lets go of memory that is not needed any more.

@@ -27,7 +27,7 @@ func TestQueueIsAList(t *testing.T) {
 			},
 			"take": func(t *rapid.T) {
 				n := rapid.SampledFrom([]int{1, 2, 600}).Draw(t, "n")
-				got := q.take(nil, n, 1<<20)
+				got, _ := q.take(nil, n, 1<<20, start)
 				want := model[:min(n, len(model))]
 				model = model[len(want):]
 				if !slices.EqualFunc(got, want, func(a, b command) bool { return a.key == b.key }) {
@@ -69,9 +69,16 @@ func TestTakeRespectsBytes(t *testing.T) {
 		q.push(command{size: size})
 	}
 	for _, want := range []int{1, 2, 1} { // one that is too big goes alone
-		if got := q.take(nil, 10, 20); len(got) != want {
+		if got, _ := q.take(nil, 10, 20, time.Time{}); len(got) != want {
 			t.Errorf("took %d, want %d", len(got), want)
 		}
+	}
+	now := time.Now()
+	for _, until := range []time.Duration{-1, 1, -1, 1, -1} {
+		q.push(command{size: 1, until: now.Add(until)})
+	}
+	if got, old := q.take(nil, 10, 20, now); len(got) != 2 || len(old) != 3 || q.len() != 0 || q.bytes != 0 {
+		t.Errorf("took %d, %d too old; %d of %d bytes are left", len(got), len(old), q.len(), q.bytes)
 	}
 }
 

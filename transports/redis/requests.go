@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -29,25 +30,53 @@ type questions struct {
 // while reply is called, so that the last reply comes behind all others.
 type question struct {
 	of    *questions
-	id    string
+	newID func() string
 	nsp   string
 	op    hub.Op
 	reply func(hub.NodeReply)
 
 	mu       sync.Mutex
-	others   int // nodes that will answer, -1 until it is known
-	answered int // that have, or, asked for the answers of clients, have said how many those are
-	clients  map[string]int
-	open     int // the sum of clients: answers that have not come, below 0 while some overtake their number
+	id       string // under of.mu as well
+	others   int    // nodes that will answer, -1 until it is known
+	answered int    // that have, or, asked for the answers of clients, have said how many those are
+	nodes    map[string]*answerer
+	open     int             // the sum of theirs: answers that have not come, below 0 while some overtake their number
+	bytes    int             // that answers may have still
+	sure     bool            // Redis has taken it. Until then what is answered is held: it may have to be asked again.
+	held     []hub.NodeReply // what has come before that
 	over     bool
 
-	body []byte // of a request that has not been sent
+	encode func(id string) ([]byte, error) // of a question that has not been sent
 }
+
+// answerer is a node that answers, or all of those that cannot be told apart.
+type answerer struct {
+	name string
+	said bool // its answer, or how many clients it has asked
+	open int  // clients that have not answered
+}
+
+// answerFrom is where an answer comes from.
+type answerFrom struct {
+	request string // the id of the question, as it says
+	id      string // tells the node apart from others; "" if nothing does
+	name    string // what it calls itself, or [hub.Unnamed]
+	bytes   int    // about what the answer takes
+}
+
+// The bounds of what one question collects, in nodes and bytes.
+const (
+	maxAnswerers   = 10_000
+	maxAnswerBytes = 256 << 20
+)
+
+// errUnasked: it is an answer more than was asked for.
+var errUnasked = errors.New("an answer that nobody has asked for")
 
 // ask notes a question and gives it an id, which newID makes. Without room for it, it is over at once, with nobody
 // having answered.
 func (qs *questions) ask(r *hub.NodeRequest, reply func(hub.NodeReply), newID func() string) *question {
-	q := &question{of: qs, id: newID(), nsp: r.Namespace, op: r.Op, reply: reply, others: -1}
+	q := &question{of: qs, id: newID(), newID: newID, nsp: r.Namespace, op: r.Op, reply: reply, others: -1, bytes: maxAnswerBytes}
 	qs.mu.Lock()
 	full := qs.closed || len(qs.pending) >= maxQuestions
 	if !full {
@@ -91,45 +120,81 @@ func (q *question) expect(others int) {
 }
 
 // node takes the whole answer of a node.
-func (q *question) node(r hub.NodeReply) {
+func (q *question) node(from answerFrom, r hub.NodeReply) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	a := q.answererLocked(from)
+	if a == nil || a.said && from.id != "" {
+		return errUnasked
+	}
+	a.said = true
 	q.answered++
-	r.Done = true
+	r.Node, r.Done = from.name, true
 	q.giveLocked(r)
+	return nil
 }
 
 // asked takes how many clients a node has asked, whose answers follow.
-func (q *question) asked(node string, clients int) {
+func (q *question) asked(from answerFrom, clients int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	a := q.answererLocked(from)
+	if a == nil || a.said && from.id != "" {
+		return errUnasked
+	}
+	a.said = true
 	q.answered++
-	q.openLocked(node, clients)
-	q.giveLocked(hub.NodeReply{Node: node, Asked: clients})
+	a.open += clients
+	q.open += clients
+	q.giveLocked(hub.NodeReply{Node: from.name, Asked: clients})
+	return nil
 }
 
 // client takes the answer of one.
-func (q *question) client(node string, a hub.Answer) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.openLocked(node, -1)
-	q.giveLocked(hub.NodeReply{Node: node, Answers: []hub.Answer{a}})
+func (q *question) client(from answerFrom, said hub.Answer) error {
+	return q.clients(from, 1, hub.NodeReply{Answers: []hub.Answer{said}})
 }
 
 // missing takes clients that will not answer.
-func (q *question) missing(node string, sessions []string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.openLocked(node, -len(sessions))
-	q.giveLocked(hub.NodeReply{Node: node, Missing: sessions})
+func (q *question) missing(from answerFrom, sessions []string) error {
+	return q.clients(from, len(sessions), hub.NodeReply{Missing: sessions})
 }
 
-func (q *question) openLocked(node string, n int) {
-	if q.clients == nil {
-		q.clients = make(map[string]int)
+// clients takes what n of a node's clients say, or do not.
+func (q *question) clients(from answerFrom, n int, r hub.NodeReply) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	a := q.answererLocked(from)
+	if a == nil || a.said && from.id != "" && n > a.open {
+		return errUnasked
 	}
-	q.clients[node] += n
-	q.open += n
+	a.open -= n
+	q.open -= n
+	r.Node = from.name
+	q.giveLocked(r)
+	return nil
+}
+
+// answererLocked is who answers, nil if that is too much.
+func (q *question) answererLocked(from answerFrom) *answerer {
+	if from.request != q.id {
+		return nil
+	}
+	if q.bytes -= from.bytes; q.bytes < 0 {
+		return nil
+	}
+	a := q.nodes[from.id]
+	if a == nil {
+		if len(q.nodes) == maxAnswerers {
+			return nil
+		}
+		if q.nodes == nil {
+			q.nodes = make(map[string]*answerer)
+		}
+		a = &answerer{name: from.name}
+		q.nodes[from.id] = a
+	}
+	return a
 }
 
 func (q *question) give(r hub.NodeReply) {
@@ -146,47 +211,92 @@ func (q *question) giveLocked(r hub.NodeReply) {
 	if q.others >= 0 && q.answered >= q.others && q.open <= 0 {
 		r.Last = true
 	}
+	if !r.Last && !q.sure {
+		q.held = append(q.held, r)
+		return
+	}
+	held := q.held
+	q.held = nil
+	for _, h := range held {
+		q.reply(h)
+	}
 	if r.Last {
-		q.over, q.body = true, nil
-		q.of.forget(q.id)
+		q.over, q.encode = true, nil
+		q.of.forget(q)
 	}
 	q.reply(r)
 }
 
-// put publishes the question to a channel, and learns how many nodes will answer: as many as are subscribed to counted.
-// One that comes or goes right now would be waited for in vain, so where one server counts all who got the message, no
-// more than those are.
-func (q *question) put(l *link, sharded bool, channel, counted string, body []byte, within time.Duration) {
+// confirm notes that Redis has taken the question, or that nobody knows: then the answers that have come do not count, and
+// nor do others to what was sent, because it is asked again by another id. Where that could do harm, it is over.
+func (q *question) confirm(taken bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.over:
+	case taken:
+		q.sure = true
+		if len(q.held) > 0 {
+			last := len(q.held) - 1
+			r := q.held[last]
+			q.held = q.held[:last]
+			q.giveLocked(r)
+		}
+	case !q.harmless():
+		q.giveLocked(hub.NodeReply{Last: true})
+	default:
+		q.held, q.nodes, q.answered, q.open, q.bytes = nil, nil, 0, 0, maxAnswerBytes
+		q.of.rename(q)
+	}
+}
+
+// put publishes the question to a channel, and learns how many nodes will answer: where one server counts all who got the
+// message and nobody else hears the channel, those, otherwise as many as are subscribed to counted. One that comes or goes
+// right now would be waited for in vain, so where it is known how many got the message, no more than those are.
+func (q *question) put(l *link, sharded bool, channel, counted string, encode func(id string) ([]byte, error), within time.Duration) {
+	body, err := encode(q.id)
+	if err != nil {
+		q.give(hub.NodeReply{Last: true}) // it was encoded before
+		return
+	}
 	got := q.publish(l, sharded, channel, body)
+	_, one := l.topo.(single)
 	go func() { // it ends with the link, or after its time
 		ctx, cancel := context.WithTimeout(l.ctx, within+askDefault)
 		defer cancel()
+		most := -1
 		for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-			n, err := l.subscribers(ctx, sharded, counted)
-			select {
-			case most := <-got:
-				if got <- most; most < 0 && !q.harmless() { // who knows whether others have it
-					q.give(hub.NodeReply{Last: true})
+			if most < 0 {
+				select {
+				case most = <-got:
+				case <-ctx.Done():
 					return
 				}
-				if most < 0 {
-					<-got
-					got = q.publish(l, sharded, channel, body)
-				} else if err == nil {
-					if _, one := l.topo.(single); one {
+			}
+			switch {
+			case q.ended():
+				return
+			case most < 0:
+				if body, err = encode(q.id); err != nil {
+					return
+				}
+				got = q.publish(l, sharded, channel, body)
+			case one && sharded:
+				q.expect(most - 1) // we are one of them
+				return
+			default:
+				if n, err := l.subscribers(ctx, sharded, counted); err == nil {
+					if one {
 						n = min(n, most)
 					}
-					q.expect(n - 1) // we are one of them
+					q.expect(n - 1)
 					return
 				}
-			case <-ctx.Done():
 			}
 			// The connections may be from before a restart.
 			select {
 			case <-time.After(wait):
 			case <-ctx.Done():
-			}
-			if ctx.Err() != nil || q.ended() {
 				return
 			}
 		}
@@ -210,6 +320,7 @@ func (q *question) publish(l *link, sharded bool, channel string, body []byte) c
 		if err != nil {
 			n = -1
 		}
+		q.confirm(err == nil)
 		got <- int(n)
 	}
 	l.enqueue(c)
@@ -223,26 +334,39 @@ func (q *question) ended() bool {
 }
 
 // hold keeps the request until it can be sent, or nobody waits any more.
-func (q *question) hold(body []byte) {
+func (q *question) hold(encode func(id string) ([]byte, error)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.over {
-		q.body = body
+		q.encode = encode
 	}
 }
 
 // release returns what was held, nil when nobody waits any more.
-func (q *question) release() (body []byte) {
+func (q *question) release() (encode func(id string) ([]byte, error)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	body, q.body = q.body, nil
-	return body
+	encode, q.encode = q.encode, nil
+	return encode
 }
 
-func (qs *questions) forget(id string) {
+func (qs *questions) forget(q *question) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
-	delete(qs.pending, id)
+	if qs.pending[q.id] == q {
+		delete(qs.pending, q.id)
+	}
+}
+
+// rename gives q, which is locked, another id: to the one that it has, nothing is taken any more.
+func (qs *questions) rename(q *question) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	if qs.pending[q.id] == q {
+		delete(qs.pending, q.id)
+		q.id = q.newID()
+		qs.pending[q.id] = q
+	}
 }
 
 // cancel ends it, and names the nodes that have not answered: as [hub.Unnamed], but for those of which clients alone are
@@ -250,8 +374,8 @@ func (qs *questions) forget(id string) {
 func (q *question) cancel() (silent []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.over, q.body = true, nil
-	q.of.forget(q.id)
+	q.over, q.encode, q.held = true, nil, nil
+	q.of.forget(q)
 	n := q.others - q.answered
 	if q.others < 0 { // it was not known how many there are, or not even asked
 		n = 1
@@ -260,9 +384,9 @@ func (q *question) cancel() (silent []string) {
 		silent = append(silent, hub.Unnamed)
 	}
 	if q.open > 0 {
-		for node, open := range q.clients {
-			if open > 0 {
-				silent = append(silent, node)
+		for _, a := range q.nodes {
+			if a.open > 0 {
+				silent = append(silent, a.name)
 			}
 		}
 	}

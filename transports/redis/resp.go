@@ -10,6 +10,9 @@ import (
 // maxLine bounds a line of the protocol: a length, a number, an error's text.
 const maxLine = 4 << 10
 
+// maxChannel bounds the name of a channel that is heard by a pattern: anybody may publish there. Ours are shorter.
+const maxChannel = 16 << 10
+
 // errProtocol: what the server sent is not what a subscriber's connection brings. Nothing after it can be trusted.
 var errProtocol = errors.New("not a subscriber's reply")
 
@@ -104,8 +107,12 @@ func (p *replies) array(n int) (reply, error) {
 		default:
 			return reply{}, fmt.Errorf("%w: %.40q", errProtocol, name)
 		}
-		if r.channel, err = p.channel(); err != nil {
+		long := false
+		if r.channel, long, err = p.channel(); err != nil {
 			return reply{}, err
+		}
+		if long {
+			return reply{}, fmt.Errorf("%w: a channel of our own is too long", errProtocol)
 		}
 		count, err := p.line()
 		if err != nil || count[0] != ':' {
@@ -117,7 +124,7 @@ func (p *replies) array(n int) (reply, error) {
 }
 
 func (p *replies) message() (reply, error) {
-	channel, err := p.channel()
+	channel, long, err := p.channel()
 	if err != nil {
 		return reply{}, err
 	}
@@ -125,7 +132,7 @@ func (p *replies) message() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	if n > p.max {
+	if n > p.max || long {
 		_, err := p.r.Discard(n + 2)
 		return reply{kind: replyTooBig, channel: channel}, err
 	}
@@ -165,23 +172,25 @@ func (p *replies) release() {
 }
 
 // channel reads a bulk string that stays valid until the next reply. Nil, which an UNSUBSCRIBE without channels brings,
-// is never what we have asked for.
-func (p *replies) channel() ([]byte, error) {
+// is never what we have asked for. One that is too long is skipped.
+func (p *replies) channel() (name []byte, long bool, err error) {
 	n, err := p.length()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if n > p.max {
-		return nil, fmt.Errorf("%w: a channel of %d bytes", errProtocol, n)
+	if n > maxChannel {
+		_, err := p.r.Discard(n + 2)
+		return nil, true, err
 	}
 	if cap(p.ch) < n+2 {
 		p.ch = make([]byte, n+2)
 	}
 	p.ch = p.ch[:n+2]
 	if _, err := io.ReadFull(p.r, p.ch); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return ended(p.ch)
+	name, err = ended(p.ch)
+	return name, false, err
 }
 
 // word reads a bulk string that is used at once: a name, a pattern.

@@ -17,7 +17,7 @@ func TestReplies(t *testing.T) {
 	long := strings.Repeat("x", 200<<10) // longer than the reader's buffer
 	stream := bulk("message", "c", "body") + bulk("pmessage", "c*", "c#é", "") + bulk("smessage", "s", long) +
 		"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n" + "*3\r\n$12\r\nsunsubscribe\r\n$1\r\ns\r\n:0\r\n" +
-		"+PONG\r\n" + bulk("pong", "") + "-NOPERM this user\r\n" + bulk("message", "big", long+long) + bulk("message", "c", "\r\n\x00")
+		"+PONG\r\n" + bulk("pong", "") + "-NOPERM this user\r\n" + bulk("message", "big", long+long) + bulk("pmessage", "c*", long, "x") + bulk("message", "c", "\r\n\x00")
 	want := []reply{
 		{kind: replyMessage, channel: []byte("c"), body: []byte("body")},
 		{kind: replyMessage, channel: []byte("c#é"), body: []byte{}},
@@ -28,6 +28,7 @@ func TestReplies(t *testing.T) {
 		{kind: replyPong},
 		{kind: replyError, body: []byte("NOPERM this user")},
 		{kind: replyTooBig, channel: []byte("big")},
+		{kind: replyTooBig},
 		{kind: replyMessage, channel: []byte("c"), body: []byte("\r\n\x00")},
 	}
 	for name, r := range map[string]io.Reader{
@@ -61,7 +62,7 @@ func TestRepliesRefuse(t *testing.T) {
 		"a negative length":       "*3\r\n$-1\r\n",
 		"a huge length":           "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$999999999\r\n",
 		"an overflowing length":   "*3\r\n$99999999999999999999\r\n",
-		"a huge channel":          "*3\r\n$7\r\nmessage\r\n$400000000\r\n",
+		"a huge channel of ours":  "*3\r\n$9\r\nsubscribe\r\n$20000\r\n" + strings.Repeat("x", 20000) + "\r\n:1\r\n",
 		"an array within":         "*3\r\n$7\r\nmessage\r\n*1\r\n",
 		"a body without its end":  "*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nabc",
 		"an unknown word":         bulk("monitor", "c", "d"),
@@ -78,6 +79,20 @@ func TestRepliesRefuse(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// Names that others make up do not stay in memory.
+func TestLongNamesAreNotKept(t *testing.T) {
+	n := newNames()
+	long := bytes.Repeat([]byte("x"), 2000)
+	if n.of(long) != string(long) || n.of([]byte("short")) != "short" {
+		t.Error("another name")
+	}
+	for _, s := range n.recent {
+		if len(s) > 1<<10 {
+			t.Errorf("%d bytes are kept", len(s))
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -418,22 +417,25 @@ func (s *sharded) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		s.rooms.publish(s.kind == subShard, channel, body, r)
 		return nil, nil
 	}
-	s.ask(sp, q, body, r.Timeout)
+	s.ask(sp, q, r.Timeout, func(id string) ([]byte, error) {
+		if id == m.requestID {
+			return body, nil
+		}
+		again := m
+		again.requestID = id
+		return s.encode(&again)
+	})
 	return q.cancel, nil
 }
 
 // ask publishes a question, once answers to it are heard, and learns how many will come.
-func (s *sharded) ask(sp *shardSpace, q *question, body []byte, within time.Duration) {
+func (s *sharded) ask(sp *shardSpace, q *question, within time.Duration, encode func(id string) ([]byte, error)) {
+	q.hold(encode)
 	s.link.subscribed(s.kind, sp.personal, func() {
 		s.link.subscribed(s.kind, sp.channel, func() {
-			s.link.publish(s.kind == subShard, sp.channel, body)
-			go func() { // it ends with the link, or after its time
-				ctx, cancel := context.WithTimeout(context.Background(), within+askDefault)
-				defer cancel()
-				if n, err := s.link.subscribers(ctx, s.kind == subShard, sp.channel); err == nil {
-					q.expect(n - 1) // we are one of them
-				}
-			}()
+			if encode := q.release(); encode != nil { // somebody waits still
+				q.put(s.link, s.kind == subShard, sp.channel, sp.channel, encode, within)
+			}
 		})
 	})
 }
@@ -474,20 +476,14 @@ func (s *sharded) message(channel string, body []byte) {
 	if err == nil {
 		err = s.take(r, &m)
 	}
-	switch {
-	case err == nil:
-	case errors.Is(err, errForbidden):
-		s.node.Count(reasonForbidden)
-	case errors.Is(err, errFlood):
-		s.node.Count(reasonFlood)
-	default:
-		s.node.Count(reasonMalformed)
+	if err != nil {
+		s.node.Count(reasonOf(err))
 	}
 }
 
 // own reports whether a message is this node's: most that a node hears in a busy room with members on it.
 func (sp *shardSpace) own(body []byte) bool {
-	if body[0] == '{' {
+	if bytes.HasPrefix(body, []byte{'{'}) {
 		return bytes.HasSuffix(body, sp.ownText)
 	}
 	return bytes.HasSuffix(body, sp.ownPack)
@@ -529,10 +525,10 @@ func (s *sharded) take(r *route, m *message) error {
 		sp.foreign.set(m.uid, m.prefixes, time.Now().Add(demandExpiry))
 		return nil
 	case msgDemandAsked:
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		if len(s.wanted(sp)) > 0 {
-			s.announce(sp, sp.channel+m.uid+"#")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.wants[sp.name])+len(s.wants[""]) > 0 {
+			s.tellSoon(sp) // to all: however many ask, it is told once in a while
 		}
 		return nil
 	}

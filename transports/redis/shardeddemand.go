@@ -21,6 +21,7 @@ const (
 	demandEvery  = 10 * time.Second      // how often a node that wants prefixes says so
 	demandExpiry = 35 * time.Second      // three of them may be lost
 	maxDemanding = 1000                  // nodes that are listened to
+	maxDemanded  = 100_000               // prefixes of all of them
 )
 
 // foreignDemand is which prefixes other nodes want.
@@ -30,6 +31,8 @@ type foreignDemand struct {
 	mu    sync.RWMutex
 	nodes map[string]demanding // by uid
 	tree  prefix.Tree[int]     // prefix → how many nodes want it
+	count int                  // prefixes of all nodes
+	all   time.Time            // until then everything is wanted: more nodes, or prefixes, than are noted
 }
 
 type demanding struct {
@@ -42,20 +45,26 @@ func (f *foreignDemand) set(uid string, prefixes []string, until time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.drop(uid)
-	if len(prefixes) > 0 && len(f.nodes) < maxDemanding {
+	switch {
+	case len(prefixes) == 0:
+	case len(f.nodes) == maxDemanding || f.count+len(prefixes) > maxDemanded:
+		f.all = until
+	default:
 		if f.nodes == nil {
 			f.nodes = make(map[string]demanding)
 		}
 		f.nodes[uid] = demanding{prefixes, until}
+		f.count += len(prefixes)
 		for _, p := range prefixes {
 			*f.tree.Add(p)++
 		}
 	}
-	f.some.Store(len(f.nodes) > 0)
+	f.some.Store(len(f.nodes) > 0 || !f.all.IsZero())
 }
 
 // drop forgets a node. Under f.mu.
 func (f *foreignDemand) drop(uid string) {
+	f.count -= len(f.nodes[uid].prefixes)
 	for _, p := range f.nodes[uid].prefixes {
 		if n := f.tree.Get(p); n != nil {
 			if *n--; *n == 0 {
@@ -77,7 +86,10 @@ func (f *foreignDemand) expire(now time.Time) {
 			f.drop(uid)
 		}
 	}
-	f.some.Store(len(f.nodes) > 0)
+	if now.After(f.all) {
+		f.all = time.Time{}
+	}
+	f.some.Store(len(f.nodes) > 0 || !f.all.IsZero())
 }
 
 // covers reports whether another node wants a prefix of a room's name.
@@ -87,6 +99,9 @@ func (f *foreignDemand) covers(room string) bool {
 	}
 	f.mu.RLock()
 	defer f.mu.RUnlock()
+	if !f.all.IsZero() {
+		return true
+	}
 	found := f.tree.Matches(room)
 	return found.Next() != nil
 }
@@ -113,18 +128,23 @@ func (s *sharded) prefixWanted(namespace, prefix string, live bool) {
 	if (before > 0) != (now > 0) && !s.closed {
 		for name, sp := range s.spaces {
 			if namespace == "" || namespace == name {
-				s.dirty[sp] = true
+				s.tellSoon(sp)
 			}
-		}
-		select {
-		case s.wake <- struct{}{}:
-		default:
 		}
 	}
 	s.mu.Unlock()
 	// What Node.js sends to the room that is called so comes by its channel.
 	if (before > 0) != (now > 0) && namespace != "" && s.apart(prefix) && hub.CheckRoom(prefix) == nil {
 		s.change(namespace, prefix, func(r *route) { r.wants = min(now, 1) })
+	}
+}
+
+// tellSoon has others told what is wanted here. Under s.mu.
+func (s *sharded) tellSoon(sp *shardSpace) {
+	s.dirty[sp] = true
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 

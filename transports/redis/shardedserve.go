@@ -1,7 +1,7 @@
 package redis
 
 import (
-	"encoding/json"
+	"sync"
 	"time"
 
 	"greenroom/hub"
@@ -76,7 +76,10 @@ type shardedAnswer struct {
 	kind        messageType
 	channel, id string
 	ours        bool // who asks is a Greenroom node, which understands more
-	counted     bool // it has been told how many clients were asked
+
+	mu      sync.Mutex
+	counted bool // it has been told how many clients were asked
+	over    bool
 }
 
 func (a *shardedAnswer) publish(m message) {
@@ -87,8 +90,13 @@ func (a *shardedAnswer) publish(m message) {
 	a.s.publish(a.sp, a.channel, &m)
 }
 
-// reply passes on what the hub answers. The hub calls it once at a time.
+// reply passes on what the hub answers.
 func (a *shardedAnswer) reply(r hub.NodeReply) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return
+	}
 	switch a.kind {
 	case msgBroadcast:
 		if !a.counted && (r.Done || len(r.Answers) == 0) {
@@ -125,6 +133,7 @@ func (a *shardedAnswer) reply(r hub.NodeReply) {
 		a.publish(message{kind: msgFetched, payload: hub.Payload{JSON: append(list, ']')}})
 	}
 	if r.Done {
+		a.over = true
 		a.s.serving.done()
 	}
 }
@@ -148,9 +157,9 @@ func (s *sharded) answered(sp *shardSpace, m *message) error {
 		return nil
 	}
 	m.keep()
-	node := m.node
-	if node == "" {
-		node = hub.Unnamed
+	from := answerFrom{request: m.requestID, id: m.uid, name: m.node, bytes: m.size()}
+	if from.name == "" {
+		from.name = hub.Unnamed
 	}
 	said := hub.Answer{Session: m.session, Payload: m.payload}
 	if m.more.JSON != nil {
@@ -158,36 +167,28 @@ func (s *sharded) answered(sp *shardSpace, m *message) error {
 	}
 	switch {
 	case q.op == hub.OpAsk && m.kind == msgClientCount:
-		q.asked(node, m.count)
+		return q.asked(from, m.count)
 	case q.op == hub.OpAsk && m.kind == msgAck:
-		q.client(node, said)
+		return q.client(from, said)
 	case q.op == hub.OpAsk && m.kind == msgMissing:
-		q.missing(node, m.missing)
+		return q.missing(from, m.missing)
 	case q.op == hub.OpServer && m.kind == msgServerEmitted:
-		r := hub.NodeReply{Node: node}
+		var r hub.NodeReply
 		if !m.none {
 			r.Answers = []hub.Answer{said}
 		}
-		q.node(r)
+		return q.node(from, r)
 	case (q.op == hub.OpSessions || q.op == hub.OpRooms) && m.kind == msgFetched:
 		text, err := jsonOf(m.payload)
 		if err != nil {
 			return errMalformed
 		}
-		var sockets []wireSocket
-		if json.Unmarshal(text, &sockets) != nil {
-			return errMalformed
-		}
-		r := hub.NodeReply{Node: node}
+		var r hub.NodeReply
 		seen := make(map[string]bool)
-		for i := range sockets {
-			snap, ok := sockets[i].snapshot(sp.name)
-			if !ok {
-				continue
-			}
+		ok := eachSocket(text, sp.name, func(snap hub.Snapshot) {
 			if q.op == hub.OpSessions {
 				r.Sessions = append(r.Sessions, snap)
-				continue
+				return
 			}
 			for _, room := range append(snap.Rooms, snap.ID) {
 				if !seen[room] && room[0] != '$' {
@@ -195,8 +196,11 @@ func (s *sharded) answered(sp *shardSpace, m *message) error {
 					r.Rooms = append(r.Rooms, room)
 				}
 			}
+		})
+		if !ok {
+			return errMalformed
 		}
-		q.node(r)
+		return q.node(from, r)
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ type streamEntry struct {
 	bad      bool
 }
 
-// readEntry reads what XREAD or XRANGE has returned.
-func readEntry(m *goredis.XMessage) streamEntry {
+// readStreamEntry reads what XREAD or XRANGE has returned.
+func readStreamEntry(m *goredis.XMessage) streamEntry {
 	field := func(name string) string {
 		text, _ := m.Values[name].(string)
 		return text

@@ -134,7 +134,7 @@ func (r *reader) readOn() error {
 			entries := make([]streamEntry, len(list))
 			r.added += int64(len(list))
 			for j := range list {
-				entries[j] = readEntry(&list[j])
+				entries[j] = readStreamEntry(&list[j])
 				if p := entries[j].place; p.Compare(r.last) > 0 {
 					r.last = p
 				}

@@ -487,7 +487,7 @@ func TestStreamsWriteWhatOfficialAdaptersWrite(t *testing.T) {
 		if !slices.Equal(words, want) {
 			t.Errorf("got  %q\nwant %q", words, want)
 		}
-		x := readEntry(&goredis.XMessage{ID: "1795520204714-0", Values: values})
+		x := readStreamEntry(&goredis.XMessage{ID: "1795520204714-0", Values: values})
 		list, bad := x.requests()
 		if bad != nil || len(list) != 1 || x.n != 7 || x.place != (hub.Place{Time: 1795520204714}) {
 			t.Errorf("%s: read as %+v: %v", c.data, x, bad)
@@ -522,7 +522,7 @@ func TestStreamsLeaveOutWhatIsNotUnderstood(t *testing.T) {
 		"the hub's room": {values: map[string]any{"nsp": "/", "type": "3", "data": `{"packet":{"type":2,"data":["e"]},"opts":{"rooms":["$user:x"],"except":[],"flags":{}}}`}, reason: reasonForbidden},
 		"and a join":     {values: map[string]any{"nsp": "/", "type": "4", "data": `{"opts":{"rooms":[],"except":[],"flags":{}},"rooms":["$user:x"]}`}, reason: reasonForbidden},
 	} {
-		x := readEntry(&goredis.XMessage{ID: "1-0", Values: c.values})
+		x := readStreamEntry(&goredis.XMessage{ID: "1-0", Values: c.values})
 		if x.bad != c.bad {
 			t.Errorf("%s: bad %v", name, x.bad)
 		}

@@ -109,7 +109,7 @@ func (s *streams) settleDoubt(conn *goredis.Conn) error {
 			return err
 		}
 		for i := range page {
-			x := readEntry(&page[i])
+			x := readStreamEntry(&page[i])
 			if x.uid == s.uid {
 				newest = max(newest, x.n)
 			}
@@ -285,7 +285,7 @@ func (s *streams) missed(namespace string, behind hub.Place) (list []hub.Entry, 
 			return nil, upto, err
 		}
 		for i := range page {
-			x := readEntry(&page[i])
+			x := readStreamEntry(&page[i])
 			upto = x.place
 			if x.bad || x.n > 0 && x.n <= others[x.uid] {
 				continue

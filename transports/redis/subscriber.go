@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,16 +106,19 @@ func (s *subscriber) greet(ctx context.Context, conn net.Conn) error {
 	}
 	out = appendCommand(out, "CLIENT", "SETNAME", s.l.opts.clientName)
 	out = appendCommand(out, "PING")
-	if _, err := conn.Write(out); err != nil {
-		return err
-	}
+	_, broken := conn.Write(out) // what it has said before it hung up is to be read all the same
 	in := newReplies(conn, maxLine)
+	var unnamed error
 	for i := range replies {
 		r, err := in.next()
-		if err != nil {
-			return err
-		}
-		if r.kind == replyError && i != replies-2 { // a name may be forbidden, nothing depends on it
+		switch {
+		case err != nil && unnamed != nil: // that it has too many clients it says to whatever comes first, and hangs up
+			return unnamed
+		case err != nil:
+			return cmp.Or(broken, err)
+		case r.kind == replyError && i == replies-2: // a name may be forbidden, nothing depends on it
+			unnamed = serverError(r.body)
+		case r.kind == replyError:
 			return serverError(r.body)
 		}
 	}
@@ -177,8 +181,7 @@ func (s *subscriber) write(conn net.Conn, done <-chan struct{}) error {
 }
 
 func (s *subscriber) read(conn net.Conn) error {
-	heard := &hearing{s: s, conn: conn, last: time.Now()}
-	in := newReplies(heard, s.l.opts.maxMessage)
+	in := newReplies(&hearing{s, conn}, s.l.opts.maxMessage)
 	names := newNames()
 	for {
 		r, err := in.next()
@@ -206,45 +209,53 @@ func (s *subscriber) read(conn net.Conn) error {
 
 // hearing is a connection that does not stay silent: it sends a PING when nothing has come for a while, and ends when
 // nothing comes then either. What the kernel reports of a peer that hangs, it reports after minutes.
+//
+// It counts the times that it has waited in vain, and does not look at a clock: of a process that was stopped, or was busy
+// with a message, for an hour, the clock says that the server was silent, which was not even asked.
 type hearing struct {
 	s    *subscriber
 	conn net.Conn
-	last time.Time
 }
 
 func (h *hearing) Read(b []byte) (int, error) {
 	every, most := h.s.l.opts.pingEvery, h.s.l.opts.pingEvery+h.s.l.opts.timeout
-	asked := false
-	for {
+	for silent := every; ; silent += every {
 		_ = h.conn.SetReadDeadline(time.Now().Add(every))
 		n, err := h.conn.Read(b)
 		if n > 0 {
-			h.last = time.Now()
 			return n, nil
 		}
 		var timeout net.Error
 		if !errors.As(err, &timeout) || !timeout.Timeout() {
 			return 0, err
 		}
-		if silent := time.Since(h.last); silent > most {
+		if silent >= most {
 			return 0, fmt.Errorf("%w for %s", errSilent, silent.Round(time.Millisecond))
 		}
-		if !asked {
-			asked = true
+		if silent == every {
 			h.s.l.askPing(h.s)
 		}
 	}
 }
 
-// names keeps the strings of channels that were heard last, so that most messages cost none.
+// names keeps the strings of channels that were heard last, so that most messages cost none. Long ones it does not.
 type names struct{ recent [256]string }
+
+// maxName is how long those are that are kept.
+const maxName = 1024
 
 func newNames() *names { return new(names) }
 
 func (n *names) of(b []byte) string {
+	if len(b) > 1<<10 {
+		return string(b)
+	}
 	h := uint32(2166136261) // FNV-1a
 	for _, c := range b {
 		h = (h ^ uint32(c)) * 16777619
+	}
+	if len(b) > maxName {
+		return string(b)
 	}
 	at := &n.recent[byte(h^h>>8^h>>16^h>>24)]
 	if *at != string(b) {

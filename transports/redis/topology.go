@@ -23,6 +23,8 @@ type topology interface {
 	// moved notes that a server has named another owner, failed that a node cannot be reached.
 	moved(slot int, addr string)
 	failed(addr string)
+	// from completes an address that the node from has given, and that is its own but for the port.
+	from(from, addr string) string
 	// load learns anew who owns what, if there is anything to learn; owns reports whether a node has anything.
 	load(ctx context.Context) error
 	owns(addr string) bool
@@ -48,11 +50,11 @@ func newTopology(o Options) (topology, error) {
 	case *goredis.Client:
 		opt := *c.Options()
 		quiet(&opt, o.Timeout)
-		return single{goredis.NewClient(&opt)}, nil
+		return single{goredis.NewClient(&opt), func() {}}, nil
 	case *goredis.ClusterClient:
 		opt := *c.Options()
 		quietCluster(&opt, o.Timeout)
-		return newCluster(&opt), nil
+		return newCluster(&opt, func() {}), nil
 	default:
 		return nil, fmt.Errorf("redis: Options.Client is a %T: one of NewClient, NewFailoverClient and NewClusterClient is needed", o.Client)
 	}
@@ -76,26 +78,54 @@ func newTopology(o Options) (topology, error) {
 	} else if o.TLS != nil {
 		return nil, errors.New("redis: there are settings for TLS, but the URL is without: write rediss:// instead of redis://")
 	}
+	d := newDialer(o.Timeout, secure)
 	switch at.kind {
 	case atSentinels:
 		opt := &goredis.FailoverOptions{
+			Dialer:     d.dial,
 			MasterName: at.master, SentinelAddrs: at.addrs, DB: at.db, TLSConfig: secure, CredentialsProviderContext: logIn,
 			SentinelUsername: o.SentinelUser, SentinelPassword: o.SentinelPassword,
 			MaxRetries: -1, DialerRetries: 1, Protocol: 2, DisableIdentity: true,
 			DialTimeout: o.Timeout, ReadTimeout: o.Timeout, WriteTimeout: o.Timeout,
 		}
-		return single{goredis.NewFailoverClient(opt)}, nil
+		return single{goredis.NewFailoverClient(opt), d.end}, nil
 	case atCluster:
-		opt := &goredis.ClusterOptions{Addrs: at.addrs, TLSConfig: secure, CredentialsProviderContext: logIn}
+		opt := &goredis.ClusterOptions{Addrs: at.addrs, Dialer: d.dial, TLSConfig: secure, CredentialsProviderContext: logIn}
 		quietCluster(opt, o.Timeout)
-		return newCluster(opt), nil
+		return newCluster(opt, d.end), nil
 	}
-	opt := &goredis.Options{Addr: at.addrs[0], DB: at.db, TLSConfig: secure, CredentialsProviderContext: logIn}
+	opt := &goredis.Options{Addr: at.addrs[0], DB: at.db, Dialer: d.dial, TLSConfig: secure, CredentialsProviderContext: logIn}
 	if at.kind == atSocket {
 		opt.Network = "unix"
 	}
 	quiet(opt, o.Timeout)
-	return single{goredis.NewClient(opt)}, nil
+	return single{goredis.NewClient(opt), d.end}, nil
+}
+
+// dialer connects until it is ended. go-redis' own goes on with a handshake of TLS whatever its context says, and its pool
+// dials in goroutines that nobody waits for.
+type dialer struct {
+	connect func(ctx context.Context, network, addr string) (net.Conn, error)
+	ctx     context.Context
+	end     context.CancelFunc
+}
+
+func newDialer(timeout time.Duration, secure *tls.Config) *dialer {
+	d := new(dialer)
+	d.ctx, d.end = context.WithCancel(context.Background())
+	plain := &net.Dialer{Timeout: timeout} // of the handshake too
+	d.connect = plain.DialContext
+	if secure != nil {
+		d.connect = (&tls.Dialer{NetDialer: plain, Config: secure}).DialContext
+	}
+	return d
+}
+
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(d.ctx, cancel)()
+	return d.connect(ctx, network, addr)
 }
 
 // login is who the connections are: of the options, else of the URL. A file is read for each connection, so that a
@@ -162,11 +192,15 @@ func quietCluster(o *goredis.ClusterOptions, timeout time.Duration) {
 }
 
 // single is one server: by itself, or the one that Sentinels name.
-type single struct{ client *goredis.Client }
+type single struct {
+	client *goredis.Client
+	end    func() // of what is being dialled
+}
 
 func (s single) owner(string) string        { return "" }
 func (s single) moved(int, string)          {}
 func (s single) failed(string)              {}
+func (s single) from(_, addr string) string { return addr }
 func (s single) load(context.Context) error { return nil }
 func (s single) owns(string) bool           { return true }
 
@@ -192,7 +226,7 @@ func credentials(ctx context.Context, o *goredis.Options) (user, password string
 
 func (s single) node(string) *goredis.Client        { return s.client }
 func (s single) universal() goredis.UniversalClient { return s.client }
-func (s single) close()                             { _ = s.client.Close() }
+func (s single) close()                             { s.end(); _ = s.client.Close() }
 
 func (s single) subscribers(ctx context.Context, sharded bool, channel string) (int, error) {
 	return subscribersAt(ctx, s.client, sharded, channel)

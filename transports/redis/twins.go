@@ -28,10 +28,12 @@ type twins struct {
 	log     *slog.Logger
 	count   func(reason string)
 
-	mu    sync.Mutex
-	other hello
-	heard time.Time // from the other; zero if there is none
+	mu     sync.Mutex
+	others map[hello]time.Time // when they were heard last
 }
+
+// maxTwins bounds those that are remembered; more of them change nothing.
+const maxTwins = 16
 
 // hello is a node, as one of several with its name.
 type hello struct {
@@ -74,28 +76,41 @@ func (t *twins) message(body []byte) {
 		return
 	}
 	t.mu.Lock()
-	known := t.other == h && !t.heard.IsZero()
-	t.other, t.heard = h, time.Now()
+	_, known := t.others[h]
+	if !known && len(t.others) == maxTwins {
+		t.mu.Unlock()
+		return
+	}
+	if t.others == nil {
+		t.others = make(map[hello]time.Time)
+	}
+	before, had := t.errLocked(), len(t.others) > 0
+	t.others[h] = time.Now()
+	now := t.errLocked()
 	t.mu.Unlock()
 	if known {
 		return
 	}
 	t.count(reasonTwin)
-	if h.older(t.me) {
+	switch {
+	case before == nil && now != nil:
 		t.log.Error(errTwin.Error(), "node", t.name)
-	} else {
+	case !had:
 		t.log.Warn("redis: another node with this node's name has come, and is told so", "node", t.name)
 	}
-	t.say(t.me.append(nil)) // it need not wait to know
+	t.say(t.me.append(nil)) // it need not wait to know; once for each, or they would not end to tell each other
 }
 
-// look forgets one that has left.
+// look forgets those that have left.
 func (t *twins) look(now time.Time) {
 	t.mu.Lock()
-	left := !t.heard.IsZero() && now.Sub(t.heard) > 3*t.every
-	if left {
-		t.heard = time.Time{}
+	had := len(t.others) > 0
+	for h, heard := range t.others {
+		if now.Sub(heard) > 3*t.every {
+			delete(t.others, h)
+		}
 	}
+	left := had && len(t.others) == 0
 	t.mu.Unlock()
 	if left {
 		t.log.Info("redis: the other node with this node's name has left", "node", t.name)
@@ -106,8 +121,14 @@ func (t *twins) look(now time.Time) {
 func (t *twins) err() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.heard.IsZero() && t.other.older(t.me) {
-		return errTwin
+	return t.errLocked()
+}
+
+func (t *twins) errLocked() error {
+	for h := range t.others {
+		if h.older(t.me) {
+			return errTwin
+		}
 	}
 	return nil
 }

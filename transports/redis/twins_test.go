@@ -4,6 +4,7 @@ package redis
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -94,5 +95,37 @@ func TestParseHello(t *testing.T) {
 		if _, ok := parseHello([]byte(s)); ok {
 			t.Errorf("%q was taken", s)
 		}
+	}
+}
+
+// However many have one name, each is answered once: they do not go on telling each other. Who makes up names without end
+// is not remembered.
+func TestManyTwins(t *testing.T) {
+	w := new(witness)
+	said := 0
+	x := newTwins("p", "one", time.Second, testLog(w), w.count)
+	x.say = func([]byte) { said++ }
+	other := func(i int) []byte { return hello{fmt.Sprintf("%016d", i), x.me.began + 1}.append(nil) }
+	for range 100 {
+		for i := range 3 {
+			x.message(other(i))
+		}
+	}
+	if said != 3 || w.counted(reasonTwin) != 3 || len(w.logged()) != 1 || x.err() != nil {
+		t.Errorf("said hello %d times, counted %d, logged %q, %v", said, w.counted(reasonTwin), w.logged(), x.err())
+	}
+	x.message(hello{"0123456789abcdef", 1}.append(nil))
+	if x.err() == nil || len(w.logged()) != 2 {
+		t.Errorf("%v, logged %q", x.err(), w.logged())
+	}
+	for i := range 1000 {
+		x.message(other(i))
+	}
+	if said != maxTwins || len(x.others) != maxTwins || len(w.logged()) != 2 {
+		t.Errorf("said hello %d times to %d, logged %q", said, len(x.others), w.logged())
+	}
+	x.look(time.Now().Add(time.Minute))
+	if x.err() != nil || len(x.others) != 0 {
+		t.Errorf("%v, %d are there", x.err(), len(x.others))
 	}
 }

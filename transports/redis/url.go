@@ -40,7 +40,7 @@ var schemes = map[string]location{
 }
 
 // parseURL reads where Redis is. It does not use net/url for the hosts, which may be several, separated by commas. Its
-// errors never contain the password.
+// errors never contain the password, nor any of its parts where a sign is missing or not written with %.
 func parseURL(s string) (location, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	l, known := schemes[strings.ToLower(scheme)]
@@ -50,7 +50,6 @@ func parseURL(s string) (location, error) {
 	case !known:
 		return l, fmt.Errorf("redis: %q is not a scheme of a Redis URL: these are redis, rediss (with TLS), unix, redis+sentinel, redis+cluster and the last two with rediss", scheme)
 	}
-	rest, query, _ := strings.Cut(rest, "?")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 && !strings.HasPrefix(rest, "/") {
 		user, password, _ := strings.Cut(rest[:at], ":")
 		var err, err2 error
@@ -64,14 +63,15 @@ func parseURL(s string) (location, error) {
 	if l.user != "" && l.password == "" {
 		return l, errors.New("redis: the URL names a user, but no password: write redis://user:password@host, or give both apart from the URL")
 	}
+	rest, query, _ := strings.Cut(rest, "?")
 	values, err := url.ParseQuery(query)
 	if err != nil {
 		return l, errors.New("redis: what follows the ? of the URL cannot be read")
 	}
 	db := values.Get("db")
 	values.Del("db")
-	for name := range values {
-		return l, fmt.Errorf("redis: %q after the URL's ? is unknown: only db is", name)
+	if len(values) > 0 {
+		return l, errors.New("redis: something after the URL's ? is unknown: only db is")
 	}
 	if l.kind == atSocket {
 		if !strings.HasPrefix(rest, "/") {
@@ -102,7 +102,7 @@ func (l *location) database(s string) error {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return fmt.Errorf("redis: %q is not a database: it is a number from 0", s)
+		return errors.New("redis: what the URL names is not a database: that is a number from 0")
 	}
 	if l.kind == atCluster && n != 0 {
 		return errors.New("redis: a Redis Cluster has no database but 0")
@@ -133,19 +133,19 @@ func withPort(host, port string) (string, error) {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
 		host, port = host[:i], host[i+1:]
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return "", fmt.Errorf("redis: %q is not a port (an IPv6 address stands in brackets: [::1]:6379)", port)
+			return "", errors.New("redis: what stands behind the host's colon is not a port (a user and a password end with @, an IPv6 address stands in brackets: [::1]:6379)")
 		}
 	}
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]
 	} else if strings.ContainsAny(host, ":[]") {
-		return "", fmt.Errorf("redis: %q is not a host: an IPv6 address stands in brackets, [::1]:6379", host)
+		return "", errors.New("redis: what stands for the host is not a host: a user and a password end with @, an IPv6 address stands in brackets, [::1]:6379")
 	}
 	if host == "" {
 		return "", errors.New("redis: the URL names no host")
 	}
 	if strings.ContainsAny(host, " \t@#") {
-		return "", fmt.Errorf("redis: %q is not a host", host)
+		return "", errors.New("redis: what stands for the host is not a host")
 	}
 	return net.JoinHostPort(host, port), nil
 }

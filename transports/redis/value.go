@@ -18,6 +18,8 @@ const (
 	maxBinaries = 1000   // in one payload
 	maxRooms    = 10_000 // that one message addresses
 	maxRoomName = 255    // bytes; no room here is called otherwise
+	maxID       = 255    // bytes, of what nodes, requests and sessions are called
+	maxClients  = 1 << 30
 )
 
 var (
@@ -291,7 +293,7 @@ func readName(src []byte) (name string, rest []byte, err error) {
 
 // numberName is the room that a number in JSON stands for, "" for anything else.
 func numberName(text []byte) string {
-	if len(text) > 0 && (text[0] == '-' || text[0] >= '0' && text[0] <= '9') {
+	if len(text) > 0 && len(text) <= maxRoomName && (text[0] == '-' || text[0] >= '0' && text[0] <= '9') {
 		return string(text)
 	}
 	return ""

@@ -14,7 +14,7 @@ const (
 	batchBytes    = 1 << 20
 )
 
-// mostMoves bounds how often a command follows a MOVED.
+// mostMoves bounds how often a command follows a MOVED or an ASK.
 const mostMoves = 5
 
 // writer sends the commands for one server, in order, over one connection.
@@ -135,11 +135,14 @@ func (w *writer) serve(conn *goredis.Conn) error {
 // send does one round trip. An error means that the connection is of no use any more.
 func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 	for i := range batch {
+		if batch[i].asking {
+			_ = pipe.Process(w.l.ctx, goredis.NewStatusCmd(w.l.ctx, "ASKING"))
+		}
 		_ = pipe.Process(w.l.ctx, batch[i].cmd) // into the pipeline; it cannot fail
 	}
 	_, _ = pipe.Exec(w.l.ctx) // each command has its own error
 	var broken error
-	var again, moved []command
+	var again, moved, asked []command
 	for i := range batch {
 		c := &batch[i]
 		err := c.cmd.Err()
@@ -151,6 +154,10 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 			c.moves++
 			moved = append(moved, *c)
 			continue
+		case code(err) == "ASK" && c.moves < mostMoves:
+			c.moves++
+			asked = append(asked, *c)
+			continue
 		case !errors.As(err, &said):
 			broken = err
 			w.l.drop(c, reasonUnanswered)
@@ -160,7 +167,7 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 				broken = err
 			}
 			w.l.refused(c, err)
-			if c.keep > 0 {
+			if c.keep > 0 || code(err) == "TRYAGAIN" { // the latter while a slot moves: it is over soon
 				again = append(again, *c)
 				continue
 			}
@@ -180,6 +187,9 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 	}
 	if len(moved) > 0 {
 		w.l.redirect(w, moved)
+	}
+	if len(asked) > 0 {
+		w.l.ask(w, asked)
 	}
 	if len(again) > 0 {
 		w.l.back(w, again)

@@ -1,0 +1,25 @@
+// Package losscheck finds out whether a cluster of nodes loses, doubles or shuffles messages while its parts fail.
+//
+// Publishers number their messages, each into a room of its own or a shared one. Clients are in some of the rooms, write
+// down what comes, and come back as official clients do: to another node if theirs is gone, with the id of their session
+// and the offset of what they got last. A [Ledger] knows what was published, when which fault lasted, and what each client
+// got; [Ledger.Judge] compares.
+//
+// Nothing is decided by clocks. A fault begins after all clients have got what was published up to a mark, and ends
+// when every node says that it is ready and every client is in its rooms: which messages a fault may cost is known by their
+// numbers. What is promised differs:
+//
+//   - With the streams adapter ([Streams]) a client gets every entry of the stream for its rooms once, and those of each
+//     publisher in order, whatever happens. What is not in the stream was never published: that is excused only for the
+//     last messages of publishers at a node that was killed.
+//   - With publish and subscribe ([PubSub]) messages may be lost inside of a fault, and only on ways that it closes: a
+//     killed node costs its own clients and publishers something, but nobody else; a Redis that is away costs nothing
+//     among the clients and publishers of one node.
+//
+// The faults are real: processes are killed, stopped and restarted, and connections run through a [Proxy]. The tests of
+// this package drive them by a plan, which follows from a seed that they print:
+//
+//	go test ./loadtests/losscheck                                     a short run of each adapter
+//	LOSSCHECK_MINUTES=5 go test -timeout 1h ./loadtests/losscheck     long ones, as make soak does
+//	LOSSCHECK_SEED=17 …                                               another plan, or the same once more
+package losscheck
