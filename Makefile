@@ -4,7 +4,7 @@ ARTIFACTS ?= $(CURDIR)/artifacts
 PEERS = centrifuge zishang520 googollee
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: help run demo-ticker demo-cluster web test check lint bench bench-gevent bench-peers fuzz fmt clean deps
+.PHONY: help run demo-ticker demo-cluster web test check lint bench bench-gevent bench-peers bench-zeromq bench-cluster fuzz soak fmt clean deps
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -75,6 +75,10 @@ loadtests/cluster/nodejs/node_modules/.package-lock.json: loadtests/cluster/node
 
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s
+
+soak: web deps ## clusters whose nodes and Redis fail all the time: what is lost, doubled, misordered (MINUTES=5 for each adapter; SEED=17)
+	LOSSCHECK_MINUTES=$(or $(MINUTES),5) LOSSCHECK_SEED=$(SEED) LOSSCHECK_RACE=1 GREENROOM_REQUIRE_PEERS=1 \
+		$(GO) test -race -count=1 -timeout 24h -v ./loadtests/losscheck
 
 fmt: ## format the Go code
 	gofmt -w $$(git ls-files '*.go')

@@ -150,6 +150,9 @@ func (h *Hub) Close() error {
 // Options returns the options in force, defaults filled in.
 func (h *Hub) Options() Options { return h.opts }
 
+// Node is this node's name, [Options].Node.
+func (h *Hub) Node() string { return h.opts.Node }
+
 // Loops are the hub's event loops, for transports to put connections on.
 func (h *Hub) Loops() *coop.Loops { return h.loops }
 

@@ -188,6 +188,8 @@ type server struct {
 	admin      *adminui.Admin // nil unless it is asked for
 	bridge     *zeromq.Bridge
 	redis      *redis.Adapter // nil unless this node is one of several
+	cluster    string         // where that is
+	adapter    string         // its kind
 	http       *http.Server
 	listener   net.Listener
 	cert       *certificate // nil without TLS
@@ -213,7 +215,7 @@ func (c *serveCmd) start(log *slog.Logger) (_ *server, err error) {
 		return s, err
 	}
 	if s.redis != nil { // a nil pointer would be an adapter
-		o.Adapter = s.redis
+		o.Adapter, s.cluster, s.adapter = s.redis, redis.Where(c.Redis.URL), c.Redis.Kind
 	}
 	if s.hub, err = hub.New(o); err != nil {
 		return s, err
@@ -430,6 +432,9 @@ func (s *server) banner(w io.Writer) {
 			scheme = "https"
 		}
 		line(scheme+"://"+s.listener.Addr().String(), page)
+	}
+	if s.redis != nil {
+		line(s.cluster, "node "+s.hub.Node()+" of the cluster there, "+s.adapter)
 	}
 	if s.bridge == nil {
 		return

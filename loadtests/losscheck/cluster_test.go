@@ -85,16 +85,16 @@ func start(t testing.TB, s setup, seed uint64) *cluster {
 	c.store = goredis.NewClient(&goredis.Options{Addr: c.redis.Addr})
 	t.Cleanup(func() { _ = c.store.Close() })
 	c.procs = make([]*testenv.Process, goNodes)
-	for i := range n {
+	for range goNodes {
 		p, err := NewProxy(c.redis.Addr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(p.Close)
 		c.proxies = append(c.proxies, p)
-		if i < goNodes {
-			c.addrs = append(c.addrs, testenv.FreeAddr(t))
-		}
+		c.addrs = append(c.addrs, testenv.FreeAddr(t))
+	}
+	for i := range n {
 		c.up(i)
 	}
 	c.people()
@@ -104,16 +104,17 @@ func start(t testing.TB, s setup, seed uint64) *cluster {
 // up starts a node, and has clients come when it is ready.
 func (c *cluster) up(i int) {
 	c.t.Helper()
-	url := "redis://" + c.proxies[i].Addr
 	if i == goNodes {
+		// Without a proxy: it is never cut off.
 		p := testenv.NewPeer(c.t)
-		p.Serve(testenv.PeerNode{Redis: url, Adapter: c.adapter})
+		p.Serve(testenv.PeerNode{Redis: c.redis.URL(), Adapter: c.adapter})
 		c.mu.Lock()
 		c.peer = p
 		c.mu.Unlock()
 		c.nodes.Up(i, strings.TrimPrefix(p.URL, "http://"))
 		return
 	}
+	url := "redis://" + c.proxies[i].Addr
 	args := []string{
 		"--listen", c.addrs[i], "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off", "--loops", "1",
 		"--node", fmt.Sprintf("node-%d", i), "--redis", url, "--redis-adapter", c.adapter,
@@ -256,6 +257,7 @@ func (c *cluster) ready() bool {
 		p := c.peer
 		c.mu.Unlock()
 		if _, err := p.Try(`await ready()`); err != nil {
+			c.t.Logf("the Node.js node: %v", err)
 			return false
 		}
 	}
@@ -497,6 +499,9 @@ func check(t *testing.T, s setup, longest time.Duration, faults ...Fault) {
 	end := time.Now().Add(minutes)
 	c := start(t, s, seed)
 	for _, step := range plan {
+		if step.Fault == Split {
+			step.Node %= goNodes
+		}
 		if minutes > 0 && time.Now().After(end) {
 			break
 		}

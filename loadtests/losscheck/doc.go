@@ -19,7 +19,7 @@
 // The faults are real: processes are killed, stopped and restarted, and connections run through a [Proxy]. The tests of
 // this package drive them by a plan, which follows from a seed that they print:
 //
-//	go test ./loadtests/losscheck                                     a short run of each adapter
-//	LOSSCHECK_MINUTES=5 go test -timeout 1h ./loadtests/losscheck     long ones, as make soak does
-//	LOSSCHECK_SEED=17 …                                               another plan, or the same once more
+//	go test ./loadtests/losscheck     a short run of each adapter
+//	make soak MINUTES=5               long ones, with nodes that look for races
+//	make soak SEED=17                 another plan, or the same once more; LOSSCHECK_SEED for short runs
 package losscheck

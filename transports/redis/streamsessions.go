@@ -95,7 +95,7 @@ func readSession(body string) (*hub.SavedSession, error) {
 		case "pid":
 			return text(src, &s.RecoveryID)
 		case "rooms":
-			s.Rooms, rest, err = readNames(src)
+			s.Rooms, rest, err = readNames(src, "")
 			return rest, err
 		case "data":
 			s.Data, rest, err = readAnswer(src)

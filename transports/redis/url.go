@@ -149,3 +149,16 @@ func withPort(host, port string) (string, error) {
 	}
 	return net.JoinHostPort(host, port), nil
 }
+
+// Where is a URL without its user and password, for people to read.
+func Where(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return "Redis"
+	}
+	rest, _, _ = strings.Cut(rest, "?")
+	if !strings.HasPrefix(rest, "/") {
+		rest = rest[strings.LastIndexByte(rest, '@')+1:]
+	}
+	return scheme + "://" + rest
+}

@@ -92,3 +92,17 @@ func TestSlotOf(t *testing.T) {
 		}
 	}
 }
+
+func TestWhereHasNoPassword(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://ann:se@cr:et@h:1/2":          "redis://h:1/2",
+		"redis://h:1?db=2":                    "redis://h:1",
+		"unix:///run/a@b.sock?db=1":           "unix:///run/a@b.sock",
+		"redis+sentinel://:secret@a:1,b:2/db": "redis+sentinel://a:1,b:2/db",
+		"ann:secret@h":                        "Redis",
+	} {
+		if got := Where(url); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+}

@@ -139,9 +139,6 @@ func TestDemoCluster(t *testing.T) {
 		p.until(`document.querySelectorAll("#log .row").length === 10`)
 	}
 	cy.shot("cluster-after")
-	if err := d.Stop(); err != nil {
-		t.Logf("%v\n%s", err, d.Output())
-	}
 }
 
 // views takes pictures that somebody should look at.

@@ -255,8 +255,8 @@ func TestExamples(t *testing.T) {
 	reach()
 
 	at := where()
-	t.Log("before:", at)
-	victim := at["haproxy polling"]
+	before, victim := at, at["haproxy polling"]
+	t.Log("before:", before)
 	if err := c.process[victim].Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -273,6 +273,11 @@ func TestExamples(t *testing.T) {
 		return true
 	})
 	t.Log("after: ", at)
+	for name, was := range before {
+		if states := peer.States(name); was == victim && !states[len(states)-1].Recovered {
+			t.Errorf("%s has come back as somebody new: %+v", name, states)
+		}
+	}
 	peer.Forget()
 	reach()
 	until(t, "newcomers get the other nodes", func() bool {
