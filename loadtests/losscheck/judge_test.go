@@ -185,12 +185,12 @@ func TestBehind(t *testing.T) {
 	l.Sending(0, 3, 0)
 	l.gets(0, 1, 2)
 	l.gets(1, 1)
-	if n, client, pub := l.Behind(l.Sent()); n != 1 || client != 1 || pub != 0 {
+	if n, client, pub, _ := l.Behind(l.Sent()); n != 1 || client != 1 || pub != 0 {
 		t.Errorf("%d behind, client %d and publisher %d", n, client, pub)
 	}
 	l.gets(1, 2)
-	if n, _, _ := l.Behind(l.Sent()); n != 0 {
-		t.Errorf("%d behind, for a message without an answer", n)
+	if n, _, _, have := l.Behind(l.Sent()); n != 0 || have[0] != 2 {
+		t.Errorf("%d behind, all have %v: a message without an answer counts", n, have)
 	}
 }
 

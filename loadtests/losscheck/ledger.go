@@ -160,8 +160,9 @@ func (l *Ledger) sentLocked() []int {
 }
 
 // Behind counts the clients that have not got as far as a mark of [Ledger.Sent], in the rooms that they are in, and names
-// one of them. What was sent last at a node that was killed does not count: nobody knows whether it was published.
-func (l *Ledger) Behind(mark []int) (behind, client, pub int) {
+// one of them. What was sent last and has no answer does not count: it is on its way, or its node was killed. So have is
+// what all clients have if nobody is behind.
+func (l *Ledger) Behind(mark []int) (behind, client, pub int, have []int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	want := slices.Clone(mark)
@@ -179,7 +180,7 @@ func (l *Ledger) Behind(mark []int) (behind, client, pub int) {
 			}
 		}
 	}
-	return behind, client, pub
+	return behind, client, pub, want
 }
 
 // Begin notes that a fault begins, when all clients have what was sent up to mark.
