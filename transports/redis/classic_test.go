@@ -94,6 +94,8 @@ func TestClassicHostile(t *testing.T) {
 		within(t, "the messages to be counted", func() bool { return c.node.hub.Counters()[reasonMalformed] >= 20 })
 	}
 	within(t, "the forbidden ones to be counted", func() bool { return c.node.hub.Counters()[reasonForbidden] >= 2 })
+	c.publish(t, "socket.io#/#", "\x93\xa1x\x82\xa4type\x02\xa4data\x91\xa5fence\x80") // behind all of them
+	peer.Wait("the fence", func() bool { return slices.Contains(peer.Heard("here"), `["fence"]`) })
 	before := c.node.hub.Counters()
 	c.publish(t, "socket.io-request#/#", `{"uid":"x","type":2,"opts":{"rooms":["room"],"except":[]},"rooms":["$user:root"]}`)
 	c.publish(t, "socket.io-request#/#", `{"uid":"x","type":3,"opts":{"rooms":["$user:root"],"except":[]},"rooms":["room"]}`)
@@ -113,7 +115,7 @@ func TestClassicHostile(t *testing.T) {
 		t.Errorf("the odd namespace heard %q", got)
 	}
 	for _, got := range peer.Heard("here") {
-		if !slices.Contains([]string{`["e",{"_placeholder":true,"num":0}]`, `["e"]`, `["last"]`}, got) {
+		if !slices.Contains([]string{`["e",{"_placeholder":true,"num":0}]`, `["e"]`, `["fence"]`, `["last"]`}, got) {
 			t.Errorf("the client got %s", got)
 		}
 	}
