@@ -156,11 +156,11 @@ func (d *doctor) server(client *goredis.Client) {
 		return
 	}
 	version := field(info, "redis_version")
-	switch major, _, _ := strings.Cut(version, "."); {
+	switch major, rest, _ := strings.Cut(version, "."); {
 	case d.o.Adapter == Sharded && atoi(major) < 7:
 		d.bad("Its version is %s: the sharded adapter needs 7.0.", version)
-	case d.o.Adapter == Streams && atoi(major) < 5:
-		d.bad("Its version is %s: the streams adapter needs 5.0.", version)
+	case d.o.Adapter == Streams && (atoi(major) < 6 || atoi(major) == 6 && atoi(strings.Split(rest, ".")[0]) < 2):
+		d.bad("Its version is %s: the streams adapter needs 6.2.", version)
 	default:
 		d.well("Its version is %s.", version)
 	}
