@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"fmt"
 	"reflect"
 	"sync"
 	"testing"
@@ -61,6 +60,6 @@ func TestDemand(t *testing.T) {
 	r.tellLive(false)
 	r.mu.Unlock()
 	cancel()
-	h.Want("/", fmt.Sprint("unheard"))()
+	h.Want("/", "unheard")()
 	want("after the end")
 }

@@ -176,7 +176,7 @@ func (c *classic) send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		if len(r.Rooms) == 1 {
 			channel += r.Rooms[0] + "#"
 		}
-		body, err = sp.appendBroadcast(nil, r)
+		body, err = sp.appendBroadcast(r)
 	case hub.OpAsk:
 		body, err = sp.appendAsk(nil, id, r)
 	default:
@@ -368,8 +368,8 @@ func readPacket(src []byte, p *hub.Payload) (rest, nsp []byte, err error) {
 }
 
 // appendBroadcast encodes what readBroadcast reads, with the keys in the order that Node.js writes them in.
-func (sp *space) appendBroadcast(dst []byte, r *hub.NodeRequest) ([]byte, error) {
-	dst = make([]byte, 0, len(r.Payload.JSON)+len(sp.name)+128)
+func (sp *space) appendBroadcast(r *hub.NodeRequest) ([]byte, error) {
+	dst := make([]byte, 0, len(r.Payload.JSON)+len(sp.name)+128)
 	dst = msgp.AppendArrayHeader(dst, 3)
 	dst = msgp.AppendString(dst, sp.uid)
 	dst, err := sp.appendPacket(dst, r.Payload)

@@ -16,14 +16,14 @@ func BenchmarkClassicMessage(b *testing.B) {
 		Op: hub.OpEmit, Namespace: "/", Rooms: []string{"prices:EUR"},
 		Payload: hub.Payload{JSON: []byte(`["price",{"symbol":"EUR","bid":1.0832,"ask":1.0834,"at":1795520188129}]`)},
 	}
-	body, err := sp.appendBroadcast(nil, r)
+	body, err := sp.appendBroadcast(r)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("append", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := sp.appendBroadcast(nil, r); err != nil {
+			if _, err := sp.appendBroadcast(r); err != nil {
 				b.Fatal(err)
 			}
 		}

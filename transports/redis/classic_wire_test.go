@@ -84,7 +84,7 @@ func TestClassicVectors(t *testing.T) {
 				continue // which writes flags before except
 			}
 			sp := &space{name: got.Namespace, uid: string(v.body[2:8])}
-			if again, err := sp.appendBroadcast(nil, got); err != nil || !bytes.Equal(again, v.body) {
+			if again, err := sp.appendBroadcast(got); err != nil || !bytes.Equal(again, v.body) {
 				t.Errorf("%s: written again it is %q, %v", v.code, again, err)
 			}
 		case *wireRequest:
@@ -249,7 +249,7 @@ func FuzzClassicBroadcast(f *testing.F) {
 			return
 		}
 		checkPayload(t, r.Payload)
-		again, err := (&space{name: "/", uid: "x"}).appendBroadcast(nil, r)
+		again, err := (&space{name: "/", uid: "x"}).appendBroadcast(r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -134,6 +134,7 @@ func (c *cluster) load(ctx context.Context) error {
 	var errs []error
 	for i := range candidates {
 		addr := candidates[(first+i)%len(candidates)]
+		//lint:ignore SA1019 Redis before version 7 has no CLUSTER SHARDS
 		list, err := c.node(addr).ClusterSlots(ctx).Result()
 		if err == nil && len(list) == 0 {
 			err = errors.New("no slot has an owner")

@@ -85,11 +85,13 @@ func clean(s string) string {
 
 // readMember is its inverse.
 func readMember(text string) (who hub.Sender, run string, err error) {
-	parts := strings.SplitN(text, "\x00", 5)
-	if len(parts) != 4 || parts[1] == "" || parts[3] == "" || len(text) > 4<<10 {
+	if len(text) > 4<<10 {
 		return who, "", errMalformed
 	}
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	parts := strings.SplitN(strings.ToValidUTF8(text, "\uFFFD"), "\x00", 5)
+	if len(parts) != 4 || parts[1] == "" || parts[3] == "" {
+		return who, "", errMalformed
+	}
 	return hub.Sender{Name: parts[0], ID: parts[1], User: parts[2]}, parts[3], nil
 }
 

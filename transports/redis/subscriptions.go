@@ -213,8 +213,3 @@ func (s *subscriptions) lost() {
 		s.touch(sub)
 	}
 }
-
-// take removes one, to be wanted elsewhere.
-func (s *subscriptions) take(key subKey) {
-	s.want(key, false)
-}
