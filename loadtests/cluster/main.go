@@ -96,6 +96,14 @@ type record struct {
 	Lines   map[string]line
 }
 
+func (r record) save(file string) error {
+	text, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, text, 0o644))
+}
+
 // All is every line, in the order of rows.
 func (r record) All() (all []line) {
 	for _, row := range rows {
@@ -163,13 +171,12 @@ func run(only string, rounds int, keep, write string) error {
 		l.From, l.To = spread(l, theirs), spread(l, ours)
 		rec.Lines[row.name] = l
 		fmt.Printf("%-58s %-12s %9s %9s %6s %7s %s (%s, %s; load %.1f)\n", l.Title, l.Unit, l.Figure(l.Theirs), l.Figure(l.Ours), l.Compared(), l.Wanted(), l.Met(), l.From, l.To, l.Load)
+		if err := rec.save(keep); err != nil { // a run that is ended has not been for nothing
+			return err
+		}
 	}
-	text, err := json.MarshalIndent(rec, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(keep), 0o755), os.WriteFile(keep, text, 0o644)); err != nil || write == "" {
-		return err
+	if write == "" {
+		return nil
 	}
 	var out bytes.Buffer
 	if err := template.Must(template.New("").Parse(documentText)).Execute(&out, rec); err != nil {
