@@ -1,6 +1,8 @@
 package zeromq
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"greenroom/transports/zeromq/internal/guard"
@@ -28,7 +30,7 @@ func (u *upstream) attach(g *guard.Conn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var wire []byte
-	for t := range u.topics {
+	for _, t := range slices.Sorted(maps.Keys(u.topics)) { // one order, for whoever reads a trace
 		wire = appendSubscription(wire, 1, t)
 	}
 	u.peers[g] = struct{}{}
