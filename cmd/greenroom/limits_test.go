@@ -12,6 +12,7 @@ import (
 
 	"greenroom/hub"
 	"greenroom/transports/engineio"
+	"greenroom/transports/redis"
 	"greenroom/transports/socketio"
 	"greenroom/transports/zeromq"
 )
@@ -55,7 +56,7 @@ func TestLimitsPage(t *testing.T) {
 	options := map[string]reflect.Type{
 		"hub.Options": reflect.TypeFor[hub.Options](), "hub.RelayOptions": reflect.TypeFor[hub.RelayOptions](), "hub.Recovery": reflect.TypeFor[hub.Recovery](),
 		"engineio.Options": reflect.TypeFor[engineio.Options](), "socketio.Options": reflect.TypeFor[socketio.Options](), "zeromq.Security": reflect.TypeFor[zeromq.Security](), "http.Server": reflect.TypeFor[http.Server](),
-		"zeromq.Options": reflect.TypeFor[zeromq.Options](), "zeromq.WorkOptions": reflect.TypeFor[zeromq.WorkOptions](),
+		"zeromq.Options": reflect.TypeFor[zeromq.Options](), "zeromq.WorkOptions": reflect.TypeFor[zeromq.WorkOptions](), "redis.Options": reflect.TypeFor[redis.Options](),
 	}
 	parser, err := newParser(new(cli))
 	if err != nil {
