@@ -9,7 +9,10 @@ const (
 	lateMax   = time.Second
 )
 
-// The heartbeat: a ping PingInterval after the handshake or the last pong, and a
+// pingTicks is how many times in a PingInterval pings are sent.
+const pingTicks = 256
+
+// The heartbeat: a ping PingInterval after the handshake or the last pong (pingTick), and a
 // pong within PingTimeout of it. While a pong is awaited any other packet moves
 // the deadline once, so that a client busy with a long upload is not taken for
 // dead (as engine.io 6.6 does). One timer per session does it all.
@@ -27,8 +30,17 @@ func (s *Socket) startHeartbeat() {
 // awaitPing arms the timer for the next ping.
 func (s *Socket) awaitPing() {
 	s.awaiting = false
-	s.deadline = s.loop.Now() + s.srv.opts.PingInterval
-	s.heartbeat.Reset(s.srv.opts.PingInterval)
+	now := s.loop.Now()
+	s.deadline = pingTick(now, s.srv.opts.PingInterval)
+	s.heartbeat.Reset(s.deadline - now)
+}
+
+// pingTick is when a client is pinged that was heard now: after interval, or earlier by less than 1/256 of it, on
+// a tick that it shares with all clients whose pings fall due in that time. A loop at rest then wakes up a few
+// times a second for all of its sessions, and not once for every ping and once for every pong.
+func pingTick(now, interval time.Duration) time.Duration {
+	due := now + interval
+	return due - due%max(interval/pingTicks, 1)
 }
 
 func (s *Socket) heartbeatDue() {

@@ -1,6 +1,7 @@
 package engineio
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -266,6 +267,28 @@ func TestALatePingMovesTheDeadlineOnlyWhenItIsVeryLate(t *testing.T) {
 				}
 			})
 			client.wantText("2")
+		})
+	}
+}
+
+// However the times at which clients were heard are spread, their pings leave on at most twice 256 ticks of
+// an interval, none later than asked and none more than 1/256 of it too early.
+func TestPingsShareTicks(t *testing.T) {
+	for _, interval := range []time.Duration{25 * time.Second, time.Second, 20 * time.Millisecond, 300, 255, 1} {
+		t.Run(interval.String(), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, uint64(interval)))
+			ticks := map[time.Duration]bool{}
+			for range 10_000 {
+				now := 1000*time.Hour + time.Duration(random.Int64N(int64(interval)))
+				due := pingTick(now, interval)
+				if early := now + interval - due; early < 0 || early > interval/pingTicks {
+					t.Fatalf("heard at %d, pinged %d too early", now, early)
+				}
+				ticks[due] = true
+			}
+			if max := pingTicks * 2; len(ticks) > max {
+				t.Errorf("%d ticks, wanted at most %d", len(ticks), max)
+			}
 		})
 	}
 }

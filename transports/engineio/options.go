@@ -27,8 +27,8 @@ type Options struct {
 	// to the server then, and "/socket.iox" as well.
 	NoTrailingSlash bool
 
-	// PingInterval is the time between a pong and the next ping, PingTimeout the time a client has
-	// for its pong. Defaults 25 s, 20 s.
+	// PingInterval is the time between a pong and the next ping, up to 1/256 less, so that sessions
+	// are pinged together; PingTimeout the time a client has for its pong. Defaults 25 s, 20 s.
 	PingInterval time.Duration
 	PingTimeout  time.Duration
 	// UpgradeTimeout bounds the change from polling to WebSocket. Default 10 s.
