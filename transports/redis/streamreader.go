@@ -32,7 +32,12 @@ func (s *streams) read() {
 	r := reader{s: s}
 	var wait backoff
 	for s.ctx.Err() == nil {
-		client := s.client()
+		ctx, cut := context.WithCancel(s.ctx)
+		s.mu.Lock()
+		s.cut = cut
+		s.mu.Unlock()
+		addr := s.l.topo.owner(s.key)
+		client := s.client(ctx, addr)
 		r.conn = client.Conn()
 		err := r.look()
 		if err == nil {
@@ -40,12 +45,14 @@ func (s *streams) read() {
 			s.connected(&s.readErr, nil)
 			err = r.readOn()
 		}
+		cut()
 		_ = r.conn.Close()
 		_ = client.Close()
 		if s.ctx.Err() != nil {
 			return
 		}
 		s.connected(&s.readErr, err)
+		s.away(addr, err)
 		s.pause(wait.next())
 	}
 }
@@ -83,6 +90,9 @@ func (r *reader) look() error {
 		if newest.Compare(r.last) < 0 {
 			r.last = newest
 		}
+		s.mu.Lock()
+		s.hole = r.last
+		s.mu.Unlock()
 		return r.give(batchRead{lost: true, from: r.last})
 	case trimmed.Compare(r.last) > 0:
 		r.last = trimmed
