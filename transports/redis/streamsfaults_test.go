@@ -266,3 +266,91 @@ func TestStreamsRedisRestartsFromDisk(t *testing.T) {
 		})
 	}
 }
+
+// Whatever has become of the stream while a node did not read it, what is lost is known, and what is not is not.
+func TestStreamsNoticeWhatIsLost(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t)
+	add := func(n int) {
+		for range n {
+			r.Do("XADD", "socket.io", "*", "nsp", "/", "type", "200")
+		}
+	}
+	for _, c := range []struct {
+		name      string
+		meanwhile func()
+		lost      bool
+		then      int // so many entries are read
+	}{
+		{name: "nothing happens", meanwhile: func() {}},
+		{name: "entries come", meanwhile: func() { add(3) }, then: 3},
+		{name: "trimmed up to what was read", meanwhile: func() { add(2); r.Do("XTRIM", "socket.io", "MAXLEN", "2") }, then: 2},
+		{name: "trimmed beyond", meanwhile: func() { add(3); r.Do("XTRIM", "socket.io", "MAXLEN", "2") }, lost: true, then: 2},
+		{name: "trimmed wholly", meanwhile: func() { add(3); r.Do("XTRIM", "socket.io", "MAXLEN", "0") }, lost: true},
+		{name: "emptied", meanwhile: func() { r.Do("FLUSHALL") }, lost: true},
+		{name: "emptied, and filled by others", meanwhile: func() { r.Do("FLUSHALL"); add(9) }, lost: true, then: 9},
+		{name: "the end is lost", meanwhile: func() { r.Do("XDEL", "socket.io", lastID(r)); r.Do("XSETID", "socket.io", lastID(r)) }, lost: true},
+		{
+			name: "the end is lost, and others have come", lost: true, then: 4,
+			meanwhile: func() { r.Do("XDEL", "socket.io", lastID(r)); add(4) },
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r.Do("DEL", "socket.io")
+			add(5)
+			l, _ := newTestLink(t, Options{URL: r.URL()}, linkOptions{})
+			s := newStreams(Options{Prefix: "socket.io"})
+			defer s.cancel()
+			s.l, s.a = l, &Adapter{opts: Options{StreamBlock: time.Millisecond}}
+			client := s.client(s.ctx, "")
+			defer client.Close()
+			d := &reader{s: s, conn: client.Conn()}
+			defer d.conn.Close()
+			look := func() (b batchRead) {
+				if err := d.look(); err != nil {
+					t.Fatal(err)
+				}
+				select {
+				case b = <-s.batches:
+				default:
+				}
+				return b
+			}
+			read := func(n int) {
+				t.Helper()
+				done := make(chan struct{})
+				go func() { defer close(done); _ = d.readOn() }() // until the driver ends, or somebody looks
+				for n > 0 {
+					n -= len((<-s.batches).entries)
+				}
+				s.cancel()
+				<-done
+				if n < 0 {
+					t.Errorf("%d entries too many", -n)
+				}
+			}
+			if b := look(); !b.begin {
+				t.Fatalf("%+v", b)
+			}
+			add(2)
+			list, err := d.conn.XRange(t.Context(), "socket.io", d.last.Next().String(), "+").Result()
+			if err != nil || len(list) != 2 {
+				t.Fatal(list, err)
+			}
+			d.last, d.entry, d.added = readStreamEntry(&list[1]).place, true, d.added+2
+			c.meanwhile()
+			if b := look(); b.lost != c.lost {
+				t.Errorf("lost: %v, want %v", b.lost, c.lost)
+			}
+			if b := look(); b.lost {
+				t.Error("it is lost twice")
+			}
+			read(c.then)
+		})
+	}
+}
+
+func lastID(r *testenv.Redis) string {
+	id, _, _ := strings.Cut(r.Do("XREVRANGE", "socket.io", "+", "-", "COUNT", "1"), "\n")
+	return id
+}
