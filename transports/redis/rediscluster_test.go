@@ -36,6 +36,7 @@ func TestOnACluster(t *testing.T) {
 	for _, sharded := range []bool{false, true} {
 		t.Run(fmt.Sprint("streams sharded=", sharded), func(t *testing.T) { streamsOnACluster(t, c, sharded) })
 	}
+	t.Run("documented users", func(t *testing.T) { documentedUsersOnACluster(t, c) })
 }
 
 // slowly calls f again and again until it is ended.
