@@ -30,6 +30,7 @@ func TestOnACluster(t *testing.T) {
 			t.Run(o.Prefix, func(t *testing.T) { relayOnACluster(t, c, o) })
 		}
 	})
+	t.Run("a room half moved", func(t *testing.T) { halfMovedRoom(t, c) })
 	for _, mode := range []Mode{Static, Dynamic, DynamicPrivate} {
 		t.Run("sharded "+string(mode), func(t *testing.T) { shardedOnACluster(t, c, mode) })
 	}
@@ -154,6 +155,43 @@ func relayOnACluster(t *testing.T, c *testenv.RedisCluster, o Options) {
 	}
 }
 
+// halfMovedRoom: while a room's keys are on two servers, and that lasts, its publications go out without being kept.
+func halfMovedRoom(t *testing.T, c *testenv.RedisCluster) {
+	o := Options{URL: c.URL(), Prefix: "half", Adapter: Sharded, MessageAge: 500 * time.Millisecond}
+	a, adapter := relayNodeWith(t, o, hub.Options{Node: "a"})
+	b, _ := relayNodeWith(t, o, hub.Options{Node: "b"})
+	eve := relayClient(t, b, `{"name":"Eve"}`)
+	eve.call(t, "join", "r")
+	publish := func() string {
+		id, err := a.Publish(hub.Publication{Room: "r", Event: "n", Retain: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		within(t, "Eve to hear of it", func() bool { return strings.Contains(eve.heard(), id) })
+		return id
+	}
+	publish()
+	step := 0
+	c.Move(slotOf(adapter.rooms.key("h", "/", "r")), func() {
+		if step++; step == 2 {
+			publish()
+			within(t, "that to be counted", func() bool { return a.Counters()[reasonUnkept] == 1 })
+		}
+	})
+	last := publish()
+	first := ""
+	within(t, "it to be kept again", func() bool {
+		list, _ := b.History("/", "r", 9, "")
+		if len(list) > 0 {
+			first = list[0].ID
+		}
+		return len(list) > 0 && list[len(list)-1].ID == last
+	})
+	if list, complete := b.History("/", "r", 9, first); complete {
+		t.Errorf("the history has %d publications behind its first, and says that it is complete", len(list))
+	}
+}
+
 // clusterPeer starts a Node.js node on a Cluster.
 func clusterPeer(t *testing.T, c *testenv.RedisCluster, adapter string, options, server map[string]any) *testenv.Peer {
 	t.Helper()
@@ -251,25 +289,27 @@ func (x *three) exchanges(t *testing.T, what string) {
 	}
 }
 
-// shardedOnACluster: each channel is on the server that has its slot, and follows it. Clients of the redis package do not
-// follow a slot that moves while they are subscribed, so those are moved which Greenroom alone listens to.
+// shardedOnACluster: each channel is on the server that has its slot, and follows it, as Node.js nodes do.
 func shardedOnACluster(t *testing.T, c *testenv.RedisCluster, mode Mode) {
 	prefix := "sharded-" + string(mode)
 	peer := clusterPeer(t, c, "sharded", map[string]any{"subscriptionMode": string(mode), "channelPrefix": prefix}, nil)
 	x := newThree(t, peer, Options{URL: c.URL(), Prefix: prefix, Adapter: Sharded, Mode: mode}, hub.Options{})
 	peer.Run(`ready()`)
 	x.exchanges(t, "before")
-	channels := []string{}
+	listeners := map[string]string{prefix + "#/#": "3"} // by channel
 	if mode != Static {
-		channels = append(channels, prefix+"#/#of-a#", prefix+"#/#of-b#")
+		listeners[prefix+"#/#r0#"] = "3"
+		for _, name := range []string{"n", "a", "b"} {
+			listeners[prefix+"#/#of-"+name+"#"] = "1"
+		}
 	}
 	if mode == DynamicPrivate {
-		channels = append(channels, prefix+"#/#"+x.ids["b"]+"#")
+		listeners[prefix+"#/#"+x.ids["b"]+"#"] = "1"
 	}
-	for _, channel := range channels {
+	for channel, n := range listeners {
 		to := c.Move(slotOf(channel))
 		within(t, channel+" to be heard from its new owner", func() bool {
-			return strings.HasSuffix(to.Do("PUBSUB", "SHARDNUMSUB", channel), "1")
+			return strings.HasSuffix(to.Do("PUBSUB", "SHARDNUMSUB", channel), n)
 		})
 	}
 	x.exchanges(t, "after")
