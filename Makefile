@@ -76,9 +76,11 @@ loadtests/cluster/nodejs/node_modules/.package-lock.json: loadtests/cluster/node
 fuzz: ## every fuzz target for 20 s
 	@sh .ci/fuzz 20s
 
-soak: web deps ## clusters whose nodes and Redis fail all the time: what is lost, doubled, misordered (MINUTES=5 for each adapter; SEED=17)
+soak: web deps ## clusters whose nodes and Redis fail all the time, slots that move, fail-overs: what is lost, doubled, misordered (MINUTES=5 for each adapter; SEED=17)
 	LOSSCHECK_MINUTES=$(or $(MINUTES),5) LOSSCHECK_SEED=$(SEED) LOSSCHECK_RACE=1 GREENROOM_REQUIRE_PEERS=1 \
 		$(GO) test -race -count=1 -timeout 24h -v ./loadtests/losscheck
+	GREENROOM_REQUIRE_PEERS=1 $(GO) test -race -count=$(shell expr 4 '*' $(or $(MINUTES),5)) -timeout 24h \
+		-run '^Test(Cluster|OnACluster|SentinelFailover|StreamsFailover|StreamsRedis.*)$$' ./transports/redis
 
 fmt: ## format the Go code
 	gofmt -w $$(git ls-files '*.go')

@@ -21,6 +21,8 @@ type redisFlags struct {
 	Mode   string `name:"redis-mode" default:"dynamic" enum:"static,dynamic,dynamic-private" help:"With the sharded adapter, its subscriptionMode, the same on all nodes: ${enum}."`
 	Prefix string `name:"redis-prefix" default:"socket.io" help:"What the names of channels begin with: the adapter's key or channelPrefix, or its streamName."`
 
+	ShardedPubSub bool `name:"redis-sharded-pubsub" help:"With the streams adapter, ask other nodes by sharded publish and subscribe (Redis 7): its useShardedPubSub, the same on all nodes."`
+
 	PresenceTTL time.Duration `name:"redis-presence-ttl" default:"30s" help:"How long those who are in rooms stay there, for others, when their node is gone without a word."`
 
 	User string `name:"redis-user" placeholder:"NAME" help:"User of Redis' ACL."`
@@ -41,7 +43,7 @@ func (c *redisFlags) on() bool { return c.URL != "" }
 // check refuses what makes no sense, before anything is opened.
 func (c *redisFlags) check() error {
 	if !c.on() {
-		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.PresenceTTL != 30*time.Second || c.User != "" || c.PasswordFile != "" ||
+		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.ShardedPubSub || c.PresenceTTL != 30*time.Second || c.User != "" || c.PasswordFile != "" ||
 			c.SentinelUser != "" || c.SentinelPasswordFile != "" || c.TLSCA != "" || c.TLSCert != "" || c.TLSKey != "" {
 			return misuse("flags that begin with --redis- are for --redis URL, which is missing")
 		}
@@ -54,6 +56,8 @@ func (c *redisFlags) check() error {
 		return misuse("--redis-tls-cert and --redis-tls-key belong together")
 	case c.Mode != "dynamic" && c.Kind != "sharded":
 		return misuse("--redis-mode is for --redis-adapter sharded")
+	case c.ShardedPubSub && c.Kind != "streams":
+		return misuse("--redis-sharded-pubsub is for --redis-adapter streams")
 	}
 	o, err := c.options()
 	if err == nil {
@@ -68,7 +72,7 @@ func (c *redisFlags) check() error {
 // options are the adapter's.
 func (c *redisFlags) options() (o redis.Options, err error) {
 	o = redis.Options{
-		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix, PresenceTTL: c.PresenceTTL,
+		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix, ShardedPubSub: c.ShardedPubSub, PresenceTTL: c.PresenceTTL,
 		User: c.User, PasswordFile: c.PasswordFile, SentinelUser: c.SentinelUser,
 	}
 	if o.SentinelPassword, err = c.sentinelPassword(); err != nil {

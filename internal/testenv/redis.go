@@ -180,6 +180,21 @@ func (c *RedisCluster) URL() string {
 // ID is how the Cluster calls the node.
 func (c *RedisCluster) ID(r *Redis) string { return r.Do("CLUSTER", "MYID") }
 
+// Move gives the slot of a key to the next master.
+func (c *RedisCluster) Move(slot int, meanwhile ...func()) (to *Redis) {
+	c.t.Helper()
+	owner := c.Owner(c.Masters[0], slot)
+	for i, m := range c.Masters {
+		if m.Addr == owner {
+			to = c.Masters[(i+1)%len(c.Masters)]
+			c.MoveSlot(slot, m, to, meanwhile...)
+			return to
+		}
+	}
+	c.t.Fatalf("nobody has the slot %d", slot)
+	return nil
+}
+
 // Owner is the address of the node that has the slot, as from sees it.
 func (c *RedisCluster) Owner(from *Redis, slot int) string {
 	c.t.Helper()
@@ -201,13 +216,34 @@ func (c *RedisCluster) Owner(from *Redis, slot int) string {
 	return ""
 }
 
-// MoveSlot gives a slot without keys to another master.
-func (c *RedisCluster) MoveSlot(slot int, from, to *Redis) {
+// MoveSlot gives a slot with its keys to another master. While each part of it is done, meanwhile is called: when the move
+// has begun, when half of the keys have gone, when all have, and when the new owner has the slot and the old one does
+// not know it.
+func (c *RedisCluster) MoveSlot(slot int, from, to *Redis, meanwhile ...func()) {
 	c.t.Helper()
+	look := func() {
+		for _, f := range meanwhile {
+			f()
+		}
+	}
 	s := strconv.Itoa(slot)
 	to.Do("CLUSTER", "SETSLOT", s, "IMPORTING", c.ID(from))
 	from.Do("CLUSTER", "SETSLOT", s, "MIGRATING", c.ID(to))
+	look()
+	host, port, _ := net.SplitHostPort(to.Addr)
+	n, err := strconv.Atoi(from.Do("CLUSTER", "COUNTKEYSINSLOT", s))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, most := range []int{(n + 1) / 2, 1 << 20} {
+		keys := from.Do("CLUSTER", "GETKEYSINSLOT", s, strconv.Itoa(most))
+		if keys != "" {
+			from.Do(append([]string{"MIGRATE", host, port, "", "0", "5000", "KEYS"}, strings.Split(keys, "\n")...)...)
+		}
+		look()
+	}
 	to.Do("CLUSTER", "SETSLOT", s, "NODE", c.ID(to))
+	look()
 	from.Do("CLUSTER", "SETSLOT", s, "NODE", c.ID(to))
 }
 
@@ -263,6 +299,12 @@ func StartRedisSentinel(t testing.TB, args ...string) *RedisSentinel {
 		return strings.Contains(redisCLI(t, s.Addr, "SENTINEL", "REPLICAS", "main"), s.Replica.Addr)
 	})
 	return s
+}
+
+// Failover asks the Sentinel to make the replica the master.
+func (s *RedisSentinel) Failover() {
+	s.Master.t.Helper()
+	redisCLI(s.Master.t, s.Addr, "SENTINEL", "FAILOVER", "main")
 }
 
 // URL is redis+sentinel://host:port/main.

@@ -1,11 +1,13 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"greenroom/hub"
 )
 
 // Report is what [Diagnose] has found, in order.
@@ -30,8 +34,8 @@ func (r Report) Well() bool {
 }
 
 // Diagnose connects to the Redis of the options and says in plain words what keeps an [Adapter] from working there. It
-// changes nothing: it publishes on a channel of its own, and tries commands that write in a form that Redis refuses
-// for another reason than that they are forbidden.
+// changes nothing: it publishes to a room of its own, and tries commands that write on keys of its own, which are gone
+// afterwards, or in a form that Redis refuses for another reason than that they are forbidden.
 func Diagnose(ctx context.Context, o Options) Report {
 	if o.Adapter == "" {
 		o.Adapter = Classic
@@ -42,7 +46,7 @@ func Diagnose(ctx context.Context, o Options) Report {
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
-	d := &doctor{o: o, ctx: ctx}
+	d := &doctor{o: o, ctx: ctx, lacks: make(map[string]bool), refuses: make(map[string]bool), room: "doctor-" + hub.NewID()}
 	d.examine()
 	return d.report
 }
@@ -53,6 +57,10 @@ type doctor struct {
 	topo   topology
 	kind   locationKind
 	report Report
+	lacks  map[string]bool // rules of the ACL that were found missing
+	room   string          // in which nobody is
+
+	refuses map[string]bool // for reasons that were told
 }
 
 func (d *doctor) well(format string, args ...any) {
@@ -82,9 +90,24 @@ func (d *doctor) examine() {
 		return
 	}
 	d.well("It answers.")
-	d.server(client)
-	d.may(client)
+	if !d.server(client) {
+		return
+	}
+	if c, ok := d.topo.(*cluster); ok { // each has users of its own
+		for _, addr := range c.masters() {
+			d.may(c.node(addr), " on "+addr)
+		}
+	} else {
+		d.may(client, "")
+	}
 	d.hears()
+	if len(d.lacks) > 0 {
+		user := d.o.User
+		if at, err := parseURL(d.o.URL); user == "" && err == nil {
+			user = cmp.Or(at.user, "default")
+		}
+		d.bad("What is missing: ACL SETUSER %s %s", user, strings.Join(slices.Sorted(maps.Keys(d.lacks)), " "))
+	}
 }
 
 // sentinels asks each Sentinel for the master.
@@ -147,13 +170,16 @@ func (d *doctor) unreachable(err error) {
 	}
 }
 
-// server looks at what kind of server it is.
-func (d *doctor) server(client *goredis.Client) {
+// server looks at what kind of server it is, and reports whether it is the right one.
+func (d *doctor) server(client *goredis.Client) bool {
 	info, err := client.Info(d.ctx, "server").Result()
 	replication, err2 := client.Info(d.ctx, "replication").Result()
 	if err = errors.Join(err, err2); err != nil {
 		d.well("Its version and role are not known, since INFO is not allowed: %v.", err)
-		return
+		if d.o.Adapter == Streams && code(err) == "NOPERM" {
+			d.missing("+info", "info", "")
+		}
+		return true
 	}
 	version := field(info, "redis_version")
 	switch major, rest, _ := strings.Cut(version, "."); {
@@ -167,18 +193,23 @@ func (d *doctor) server(client *goredis.Client) {
 	switch mode := field(info, "redis_mode"); {
 	case mode == "sentinel":
 		d.bad("It is a Sentinel: write redis+sentinel://host:port/master.")
+		return false
 	case mode == "cluster" && d.kind != atCluster:
 		d.bad("It is a node of a Redis Cluster: write redis+cluster://host:port.")
+		return false
 	case mode == "standalone" && d.kind == atCluster:
 		d.bad("It is a server by itself, and no Redis Cluster: write redis://host:port.")
 	case field(replication, "role") == "slave" && d.kind != atCluster:
 		d.bad("It is a replica of %s: what is published here is not heard there, and nothing can be written.", field(replication, "master_host"))
+		return false
 	}
 	if d.kind == atCluster {
 		if err := d.topo.load(d.ctx); err != nil {
 			d.bad("The Cluster does not say who has which slots: %v.", err)
+			return false
 		}
 	}
+	return true
 }
 
 func atoi(s string) int {
@@ -196,31 +227,134 @@ func field(info, name string) string {
 	return ""
 }
 
-// may tries the commands of the adapter as its user.
-func (d *doctor) may(client *goredis.Client) {
-	channel := d.o.Prefix + "#/doctor#"
-	commands := [][]any{{"PUBLISH", channel, ""}, {"PUBSUB", "NUMSUB", channel}}
+// trial is a command that is tried.
+type trial struct {
+	args []any
+	key  string // the rule for the key or the channel that it is about
+}
+
+// trials are the commands that nodes use but for those that subscribe, each as it does no harm.
+func (d *doctor) trials() (list []trial) {
+	add := func(rule string, args ...any) { list = append(list, trial{args, rule}) }
+	emits, own := "&"+d.o.Prefix+"#*", "&"+d.o.Prefix+"-greenroom#*"
+	channel := d.o.Prefix + "#/#" + d.room + "#"
+	add(own, "PUBLISH", d.o.Prefix+"-greenroom#"+d.room, "")
 	switch d.o.Adapter {
 	case Sharded:
-		commands = append(commands, []any{"SPUBLISH", channel, ""}, []any{"PUBSUB", "SHARDNUMSUB", channel})
+		add(emits, "SPUBLISH", channel, "")
+		add(emits, "PUBSUB", "SHARDNUMSUB", channel)
 	case Streams:
-		commands = append(commands,
-			[]any{"XADD", d.o.Prefix, "no-id", "a", "b"}, []any{"XRANGE", d.o.Prefix, "0-1", "0-1"},
-			[]any{"SET", "sio:session:doctor", "", "PX", "-1"}, []any{"GET", "sio:session:doctor"}, []any{"DEL", "sio:session:doctor"})
-	}
-	bad := 0
-	for _, c := range commands {
-		switch err := client.Do(d.ctx, c...).Err(); code(err) {
-		case "NOPERM":
-			bad++
-			d.bad("The user may not use %v %v: %v.", c[0], c[1], err)
-		case "OOM", "READONLY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS":
-			bad++
-			d.bad("It refuses %v: %v.", c[0], err)
+		add("~"+d.o.Prefix, "XADD", d.o.Prefix, "no-id", "a", "b")
+		add("~"+d.o.Prefix, "XREAD", "COUNT", 1, "STREAMS", d.o.Prefix, "$")
+		add("~"+d.o.Prefix, "XRANGE", d.o.Prefix, "0-1", "0-1")
+		add("~"+d.o.Prefix, "XINFO", "STREAM", d.o.Prefix)
+		session, sessions := sessionKey+d.room, "~"+sessionKey+"*"
+		add(sessions, "SET", session, "", "PX", -1)
+		add(sessions, "GETDEL", session)
+		add(sessions, "EVAL", saveScript, 1, session, "", "", 1)
+		add(sessions, "EVAL", forgetScript, 1, session, "")
+		add("", "CLIENT", "ID")
+		add("", "CLIENT", "KILL", "ID", 0)
+		add("", "EXEC")
+		if d.o.ShardedPubSub {
+			add(emits, "SPUBLISH", channel, "")
+			add(emits, "PUBSUB", "SHARDNUMSUB", channel)
+			break
 		}
+		fallthrough
+	default:
+		add(emits, "PUBLISH", channel, "")
+		add(emits, "PUBSUB", "NUMSUB", channel)
 	}
-	if bad == 0 {
-		d.well("The adapter's commands are allowed.")
+	if d.o.Adapter == Classic {
+		add("&"+d.o.Prefix+"-*", "PUBLISH", d.o.Prefix+"-request#/"+d.room+"#", "")
+		add("&"+d.o.Prefix+"-*", "PUBLISH", d.o.Prefix+"-response#/"+d.room+"#", "")
+	}
+	// What rooms have for all nodes. The key is a text, so that what would make something else of it is refused.
+	kept, k := "~"+d.o.Prefix+":greenroom:*", d.o.Prefix+":greenroom:"+d.room
+	add(kept, "SET", k, "", "PX", 10_000)
+	add(kept, "EVAL", "return 1", 1, k)
+	add(kept, "EVALSHA", strings.Repeat("0", 40), 1, k)
+	add("", "TIME")
+	for _, args := range [][]any{
+		{"GET"}, {"PEXPIRE", 10_000}, {"INCRBY", 1}, {"DECRBY", 1}, {"RPUSH", "a"}, {"LPOP"}, {"LRANGE", 0, 0}, {"HSET", "a", "b"}, {"HLEN"},
+		{"HGETALL"}, {"SADD", "a"}, {"SREM", "a"}, {"SRANDMEMBER", 1}, {"ZADD", 0, "a"}, {"ZREM", "a"}, {"ZCARD"}, {"ZRANGE", 0, 0},
+		{"ZRANGEBYSCORE", 0, 0}, {"ZSCORE", "a"}, {"DEL"},
+	} {
+		add(kept, slices.Insert(slices.Clone(args), 1, any(k))...)
+	}
+	if d.kind == atCluster {
+		add("", "ASKING")
+	}
+	return list
+}
+
+// may tries the commands of the adapter as its user.
+func (d *doctor) may(client *goredis.Client, where string) {
+	bad := false
+	for _, c := range d.trials() {
+		bad = d.tried(client.Do(d.ctx, c.args...).Err(), c, where) || bad
+	}
+	if d.o.Adapter == Streams {
+		pipe := client.TxPipeline()
+		pipe.Ping(d.ctx)
+		_, err := pipe.Exec(d.ctx)
+		bad = d.tried(err, trial{args: []any{"MULTI"}}, where) || bad
+	}
+	if !bad {
+		d.well("The adapter's commands are allowed%s.", where)
+	}
+}
+
+// tried looks at the answer to a command, and reports whether it is bad.
+func (d *doctor) tried(err error, c trial, where string) bool {
+	name := strings.ToLower(fmt.Sprint(c.args[0]))
+	switch name {
+	case "pubsub", "xinfo", "client":
+		name += "|" + strings.ToLower(fmt.Sprint(c.args[1]))
+	}
+	shown := strings.ToUpper(strings.ReplaceAll(name, "|", " "))
+	switch code(err) {
+	case "NOPERM":
+		rule := "+" + name
+		if text := err.Error(); c.key != "" && !strings.Contains(text, "to run") && (strings.Contains(text, "key") || strings.Contains(text, "channel")) {
+			rule = c.key
+		}
+		d.missing(rule, name, where)
+	case "OOM", "READONLY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS":
+		if !d.refuses[code(err)] { // of the first only: it will refuse many
+			d.refuses[code(err)] = true
+			d.bad("It refuses %s%s: %v.", shown, where, err)
+		}
+	case "ERR":
+		if !strings.Contains(err.Error(), "unknown command") && !strings.Contains(err.Error(), "unknown subcommand") {
+			return false
+		}
+		d.bad("It does not know %s%s: it is too old, or the command has been given another name.", shown, where)
+	default:
+		return false
+	}
+	return true
+}
+
+// missing tells of a rule that the user lacks, once.
+func (d *doctor) missing(rule, name, where string) {
+	shown := rule
+	if strings.ContainsAny(rule, "|&*~#") {
+		shown = "'" + rule + "'"
+	}
+	if d.lacks[shown] {
+		return
+	}
+	d.lacks[shown] = true
+	name = strings.ToUpper(strings.ReplaceAll(name, "|", " "))
+	switch rule[0] {
+	case '~':
+		d.bad("The user may not use the keys %s (%s)%s: the rule %s is missing in its ACL.", rule[1:], name, where, shown)
+	case '&':
+		d.bad("The user may not use the channels %s (%s)%s: the rule %s is missing in its ACL.", rule[1:], name, where, shown)
+	default:
+		d.bad("The user may not use %s%s: the rule %s is missing in its ACL.", name, where, shown)
 	}
 }
 
@@ -228,8 +362,8 @@ func (d *doctor) may(client *goredis.Client) {
 func (d *doctor) hears() {
 	heard := make(chan struct{}, 1)
 	l := newLink(d.topo, linkOptions{timeout: d.o.Timeout, clientName: "greenroom-doctor"}, slog.New(slog.DiscardHandler), func(string) {},
-		func(_ string, body []byte) {
-			if len(body) == len("doctor") { // nobody else publishes there
+		func(channel string, _ []byte) {
+			if strings.Contains(channel, d.room) { // by the pattern, others are heard too
 				select {
 				case heard <- struct{}{}:
 				default:
@@ -237,9 +371,15 @@ func (d *doctor) hears() {
 			}
 		})
 	defer l.close()
-	kind, channel := subPattern, d.o.Prefix+"#/doctor#*"
-	if d.o.Adapter == Sharded {
-		kind, channel = subShard, d.o.Prefix+"#/doctor#"
+	room := d.o.Prefix + "#/#" + d.room + "#"
+	sharded := d.o.Adapter == Sharded || d.o.Adapter == Streams && d.o.ShardedPubSub
+	kind, channel, rule := subChannel, room, "&"+d.o.Prefix+"#*"
+	switch {
+	case sharded:
+		kind = subShard
+	case d.o.Adapter == Classic:
+		kind, channel = subPattern, d.o.Prefix+"#/#*"
+		rule = "&" + channel
 	}
 	l.subscribe(kind, channel)
 	ctx, cancel := context.WithTimeout(d.ctx, d.o.Timeout)
@@ -250,15 +390,31 @@ func (d *doctor) hears() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			d.bad("It does not let us subscribe: %s.", strings.TrimPrefix(l.ready().Error(), "redis: "))
+			d.silent(l.ready(), kind, rule)
 			return
 		}
 	}
-	l.publish(d.o.Adapter == Sharded, d.o.Prefix+"#/doctor#", []byte("doctor"))
+	l.publish(sharded, room, []byte("doctor"))
 	select {
 	case <-heard:
 		d.well("What is published is heard.")
 	case <-ctx.Done():
 		d.bad("What is published is not heard.")
+	}
+}
+
+// silent says why there is no subscription.
+func (d *doctor) silent(err error, kind subKind, rule string) {
+	if code(err) != "NOPERM" {
+		d.bad("It does not let us subscribe: %s.", strings.TrimPrefix(err.Error(), "redis: "))
+		return
+	}
+	word := strings.ToLower(subscribeWords[kind])
+	if !strings.Contains(err.Error(), "channel") {
+		rule = "+" + word
+	}
+	d.missing(rule, word, "")
+	if kind == subPattern && rule[0] == '&' {
+		d.well("Redis wants patterns word for word, so each namespace has a rule of its own: this one is for \"/\".")
 	}
 }

@@ -3,8 +3,15 @@
 package redis
 
 import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,10 +22,14 @@ func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	r := testenv.StartRedis(t)
 	r.Do("ACL", "SETUSER", "ann", "on", ">pw", "+@all", "-publish", "~*", "&*")
-	r.Do("ACL", "SETUSER", "bob", "on", ">pw", "+@all", "-xadd", "-set", "~*", "&other*")
+	r.Do("ACL", "SETUSER", "bob", "on", ">pw", "+@all", "-xadd", "-set", "-multi", "-evalsha", "~socket.io*", "resetchannels", "&other*")
+	r.Do("ACL", "SETUSER", "eve", "on", ">pw", "+@all", "-psubscribe", "~other", "allchannels")
+	r.Do("ACL", "SETUSER", "dan", "on", ">pw", "+@all", "~*", "resetchannels", "&socket.io*")
 	locked := testenv.StartRedis(t, "--requirepass", "secret")
 	replica := testenv.StartRedis(t, "--replicaof", "127.0.0.1", "1")
 	node := testenv.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", strings.Split(testenv.FreeAddr(t), ":")[1])
+	old := oldRedis(t, "6.2.14", "spublish", "shardnumsub", "ssubscribe")
+	older := oldRedis(t, "6.0.9", "getdel")
 	frozen := testenv.StartRedis(t)
 	frozen.Freeze()
 	for _, c := range []struct {
@@ -38,8 +49,27 @@ func TestDiagnose(t *testing.T) {
 		{"no Cluster", Options{URL: "redis+cluster://" + r.Addr, Timeout: time.Second}, []string{"no Redis Cluster", "does not say who"}},
 		{"a Cluster's node", Options{URL: node.URL()}, []string{"redis+cluster://"}},
 		{"a replica", Options{URL: replica.URL()}, []string{"is a replica"}},
-		{"a user who may not publish", Options{URL: r.URL(), User: "ann", Password: "pw", Timeout: time.Second}, []string{"PUBLISH", "not heard"}},
-		{"a user of other channels", Options{URL: r.URL(), User: "bob", Password: "pw", Adapter: Streams, Timeout: time.Second}, []string{"PUBLISH", "XADD", "SET", "NOPERM"}},
+		{
+			"a user who may not publish", Options{URL: r.URL(), User: "ann", Password: "pw", Timeout: time.Second},
+			[]string{"may not use PUBLISH: the rule +publish is missing", "not heard", "ACL SETUSER ann +publish"},
+		},
+		{
+			"a user of other channels", Options{URL: r.URL(), User: "bob", Password: "pw", Adapter: Streams, Timeout: time.Second},
+			[]string{
+				"channels socket.io-greenroom#* (PUBLISH)", "+xadd", "may not use SET: the rule +set", "keys sio:session:* (GETDEL)", "channels socket.io#* (PUBLISH)",
+				"+evalsha", "+multi", "ACL SETUSER bob '&socket.io#*' '&socket.io-greenroom#*' '~sio:session:*' +evalsha +multi +set +xadd",
+			},
+		},
+		{
+			"a user of other keys", Options{URL: "redis://eve:pw@" + r.Addr, Timeout: time.Second},
+			[]string{"keys socket.io:greenroom:* (SET)", "may not use PSUBSCRIBE: the rule +psubscribe", "ACL SETUSER eve '~socket.io:greenroom:*' +psubscribe"},
+		},
+		{
+			"patterns are word for word", Options{URL: r.URL(), User: "dan", Password: "pw", Timeout: time.Second},
+			[]string{"channels socket.io#/#* (PSUBSCRIBE): the rule '&socket.io#/#*' is missing", "ACL SETUSER dan '&socket.io#/#*'"},
+		},
+		{"sharded needs version 7", Options{URL: old, Adapter: Sharded, Timeout: time.Second}, []string{"6.2.14: the sharded adapter needs 7.0", "does not know SPUBLISH", "does not know PUBSUB SHARDNUMSUB", "does not let us subscribe"}},
+		{"streams need version 6.2", Options{URL: older, Adapter: Streams, Timeout: time.Second}, []string{"6.0.9: the streams adapter needs 6.2", "does not know GETDEL", "not heard"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			report := Diagnose(t.Context(), c.o)
@@ -57,4 +87,82 @@ func TestDiagnose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oldRedis is a server that says it has a version, and does not know some commands; to all others it says that all is well.
+func oldRedis(t *testing.T, version string, unknown ...string) (url string) {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { _ = lis.Close(); wg.Wait() })
+	wg.Go(func() {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(patience))
+				in := bufio.NewReader(conn)
+				for {
+					words, err := readCommand(in)
+					if err != nil {
+						return
+					}
+					name := strings.ToLower(words[0])
+					answer := "+OK\r\n"
+					switch {
+					case slices.Contains(unknown, name) || name == "pubsub" && slices.Contains(unknown, strings.ToLower(words[1])):
+						answer = "-ERR unknown command '" + name + "'\r\n"
+					case name == "hello":
+						answer = "-ERR unknown command 'HELLO'\r\n"
+					case name == "ping":
+						answer = "+PONG\r\n"
+					case name == "exec":
+						answer = "*1\r\n+PONG\r\n"
+					case name == "subscribe":
+						answer = fmt.Sprintf("*3\r\n$9\r\nsubscribe\r\n$%d\r\n%s\r\n:1\r\n", len(words[1]), words[1])
+					case name == "info":
+						text := "redis_version:" + version + "\r\nredis_mode:standalone\r\nrole:master\r\n"
+						answer = fmt.Sprintf("$%d\r\n%s\r\n", len(text), text)
+					}
+					if _, err := io.WriteString(conn, answer); err != nil {
+						return
+					}
+				}
+			})
+		}
+	})
+	return "redis://" + lis.Addr().String()
+}
+
+// readCommand reads what a client sends.
+func readCommand(in *bufio.Reader) (words []string, err error) {
+	number := func(mark byte) (n int, err error) {
+		line, err := in.ReadString('\n')
+		if err != nil || line[0] != mark {
+			return 0, errors.Join(err, errMalformed)
+		}
+		return strconv.Atoi(strings.TrimSpace(line[1:]))
+	}
+	n, err := number('*')
+	for range n {
+		size, err := number('$')
+		if err != nil {
+			return nil, err
+		}
+		word := make([]byte, size+2)
+		if _, err := io.ReadFull(in, word); err != nil {
+			return nil, err
+		}
+		words = append(words, string(word[:size]))
+	}
+	if err == nil && len(words) == 0 {
+		err = errMalformed
+	}
+	return words, err
 }

@@ -1,8 +1,13 @@
 package redis
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // How a link follows a Cluster that changes.
@@ -54,7 +59,7 @@ func (l *link) reroute() {
 	}
 	for addr, w := range l.writers {
 		owns := addr == "" || l.topo.owns(addr)
-		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr && !(c.asking && owns) }), false)
+		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr && !(c.asking && owns) }))
 		if !owns {
 			w.gone = true
 			close(w.quit)
@@ -79,7 +84,7 @@ func (l *link) reroute() {
 }
 
 // forward queues commands with those who own their keys. Under l.mu.
-func (l *link) forward(batch []command, first bool) {
+func (l *link) forward(batch []command) {
 	groups := make(map[string][]command)
 	for _, c := range batch {
 		c.asking = false
@@ -87,20 +92,15 @@ func (l *link) forward(batch []command, first bool) {
 		groups[addr] = append(groups[addr], c)
 	}
 	for addr, group := range groups {
+		slices.SortStableFunc(group, func(a, b command) int { return cmp.Compare(a.seq, b.seq) })
 		w := l.writer(addr)
-		if first {
-			w.queue.back(group)
-		} else {
-			for _, c := range group {
-				w.queue.push(c)
-			}
-		}
+		w.queue.back(group)
 		w.signal()
 	}
 }
 
 // redirect follows the MOVED that Redis has answered to commands of w: they have not been done, and go to another node
-// before what waits there. What was sent to that node since the slot has moved may have overtaken them.
+// before what waits there and was asked for later. What was sent to that node since the slot has moved may have overtaken them.
 func (l *link) redirect(w *writer, batch []command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +114,7 @@ func (l *link) redirect(w *writer, batch []command) {
 		}
 	}
 	rest := w.queue.remove(func(c *command) bool { return !c.asking && l.topo.owner(c.key) != w.addr })
-	l.forward(append(batch, rest...), true)
+	l.forward(append(batch, rest...))
 	l.lookAgain()
 }
 
@@ -127,6 +127,7 @@ func (l *link) ask(w *writer, batch []command) {
 		w.queue.back(batch)
 		return
 	}
+	groups := make(map[*writer][]command)
 	for _, c := range batch {
 		_, addr, ok := movedTo(c.cmd.Err().Error())
 		if !ok {
@@ -134,9 +135,31 @@ func (l *link) ask(w *writer, batch []command) {
 		}
 		c.asking = ok
 		to := l.writer(l.topo.from(w.addr, addr))
-		to.queue.push(c)
+		groups[to] = append(groups[to], c)
+	}
+	for to, group := range groups {
+		to.queue.back(group)
 		to.signal()
 	}
+}
+
+// elsewhere notes what a server has answered to a command that does not go through a writer: in a Cluster, it may say who
+// has the slot. It reports whether the command was refused for that, and is to be sent there.
+func (l *link) elsewhere(addr string, err error) bool {
+	switch code(err) {
+	case "MOVED":
+		var said goredis.Error
+		if errors.As(err, &said) {
+			if slot, to, ok := movedTo(said.Error()); ok {
+				l.topo.moved(slot, l.topo.from(addr, to))
+			}
+		}
+	case "ASK": // soon
+	default:
+		return false
+	}
+	l.lookAgain()
+	return true
 }
 
 // place moves a subscription to another node. Under l.mu.

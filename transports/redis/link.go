@@ -70,6 +70,7 @@ type link struct {
 
 	mu       sync.Mutex
 	closed   bool
+	asked    uint64 // commands
 	writers  map[string]*writer
 	readers  map[string]*subscriber
 	wishes   map[subKey]*wish
@@ -156,6 +157,8 @@ func (l *link) enqueue(c command) {
 		l.drop(&c, reasonClosed)
 		return
 	}
+	l.asked++
+	c.seq = l.asked
 	w := l.writer(l.topo.owner(c.key))
 	if w.queue.len() >= l.opts.queueLen || w.queue.bytes+c.size > l.opts.queueBytes {
 		l.mu.Unlock()
@@ -184,7 +187,7 @@ func (l *link) back(w *writer, batch []command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if w.gone && !l.closed {
-		l.forward(batch, true)
+		l.forward(batch)
 		return
 	}
 	w.queue.back(batch)

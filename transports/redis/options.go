@@ -57,6 +57,10 @@ type Options struct {
 	// "socket.io".
 	Prefix string
 
+	// ShardedPubSub has the streams adapter ask other nodes by sharded publish and subscribe, of Redis 7, which a Redis
+	// Cluster does not send to all its servers. Node.js: useShardedPubSub; all nodes have the same.
+	ShardedPubSub bool
+
 	// PersonalAnswers has a [Classic] node answer questions of Node.js nodes on the channel of the one that asks, instead
 	// of on one that all nodes hear. Node.js: publishOnSpecificResponseChannel. Greenroom nodes are always answered so.
 	PersonalAnswers bool

@@ -14,16 +14,18 @@ type command struct {
 	keep time.Duration           // how long it may wait to be sent, default as a message's
 	done func(cmd goredis.Cmder) // called once with the result or with an error, from a goroutine of the link; must not block
 
-	optional bool // a refusal does not mean that this node is not ready
+	script   *script // that cmd runs: EVALSHA with its digest, or EVAL with all of it where that is not known
+	optional bool    // a refusal does not mean that this node is not ready
+	seq      uint64  // counts what is asked of the link
 	until    time.Time
-	moves    int  // how often a Cluster has sent it elsewhere
+	moves    int  // how often a Cluster has sent it elsewhere, or a server did not know its script
 	asking   bool // to a node that is being given the slot, and that has to be told that we know
 }
 
 // overhead is what a command costs beside its bytes.
 const overhead = 256
 
-// queue holds what has not been sent, in order. The link's lock guards it.
+// queue holds what has not been sent, in the order in which it was asked for. The link's lock guards it.
 type queue struct {
 	list  []command
 	head  int
@@ -74,17 +76,24 @@ func (q *queue) compact() {
 	}
 }
 
-// back puts commands that could not be sent before all others.
+// back puts commands back that were not done, each before what was asked for later.
 func (q *queue) back(batch []command) {
 	if len(batch) == 0 {
 		return
 	}
 	rest := q.list[q.head:]
 	list := make([]command, 0, len(batch)+len(rest))
-	q.list, q.head = append(append(list, batch...), rest...), 0
 	for i := range batch {
 		q.bytes += batch[i].size + overhead
 	}
+	for len(batch) > 0 && len(rest) > 0 {
+		if rest[0].seq < batch[0].seq {
+			list, rest = append(list, rest[0]), rest[1:]
+		} else {
+			list, batch = append(list, batch[0]), batch[1:]
+		}
+	}
+	q.list, q.head = append(append(list, batch...), rest...), 0
 }
 
 // expire removes those that have waited too long.

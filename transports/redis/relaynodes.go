@@ -132,7 +132,7 @@ func texts(v any) (out []string) {
 	return out
 }
 
-func (s *roomStore) eval(ctx context.Context, sc script, keys []string, args ...any) *goredis.Cmd {
+func (s *roomStore) eval(ctx context.Context, sc *script, keys []string, args ...any) *goredis.Cmd {
 	c := s.link.client().EvalSha(ctx, sc.digest, keys, args...)
 	if err := c.Err(); err != nil && code(err) == "NOSCRIPT" {
 		return s.link.client().Eval(ctx, sc.text, keys, args...)

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -48,8 +47,6 @@ type roomStore struct {
 	renew    chan struct{}
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
-	known [6]atomic.Bool // scripts that Redis has
-
 	mu    sync.Mutex
 	name  string         // names this run of the node, or a part of it: the node's name, "~", a random text
 	rooms map[string]int // NAMESPACE,ROOM → how many are there, of this run
@@ -84,62 +81,44 @@ var luaBeat string
 //go:embed lua/bury.lua
 var luaBury string
 
-// script is sent by its digest, and whole as long as it is not known that Redis has it: a script that is sent again,
-// because Redis did not know the digest, comes behind later ones.
-type script struct {
-	text, digest string
-	index        int // in known
+// script is one that a [writer] sends.
+type script struct{ text, digest string }
+
+func newScript(text string) *script {
+	return &script{text, goredis.NewScript(text).Hash()}
 }
 
-func newScript(text string, index int) script {
-	return script{text, goredis.NewScript(text).Hash(), index}
+// name has the arguments of a command run the script: by its digest if the server knows that.
+func (sc *script) name(args []any, known bool) {
+	if known {
+		args[0], args[1] = "EVALSHA", sc.digest
+	} else {
+		args[0], args[1] = "EVAL", sc.text
+	}
 }
 
 var (
-	scriptPublish = newScript(luaPublish, 0)
-	scriptPresent = newScript(luaPresent, 1)
-	scriptRead    = newScript(luaRead, 2)
-	scriptClaim   = newScript(luaClaim, 3)
-	scriptBeat    = newScript(luaBeat, 4)
-	scriptBury    = newScript(luaBury, 5)
+	scriptPublish = newScript(luaPublish)
+	scriptPresent = newScript(luaPresent)
+	scriptRead    = newScript(luaRead)
+	scriptClaim   = newScript(luaClaim)
+	scriptBeat    = newScript(luaBeat)
+	scriptBury    = newScript(luaBury)
 )
 
 // do enqueues a script. done gets what it returns.
-func (s *roomStore) do(sc script, keys []string, args []any, size int, done func(*goredis.Cmd)) {
-	build := func(name, what string) *goredis.Cmd {
-		all := make([]any, 0, 3+len(keys)+len(args))
-		all = append(all, name, what, len(keys))
-		for _, k := range keys {
-			all = append(all, k)
-		}
-		return goredis.NewCmd(s.link.ctx, append(all, args...)...)
+func (s *roomStore) do(sc *script, keys []string, args []any, size int, done func(*goredis.Cmd)) {
+	all := make([]any, 3, 3+len(keys)+len(args))
+	sc.name(all, false)
+	all[2] = len(keys)
+	for _, k := range keys {
+		all = append(all, k)
 	}
-	finish := func(c goredis.Cmder) {
-		if done != nil {
-			done(c.(*goredis.Cmd))
-		}
+	c := command{cmd: goredis.NewCmd(s.link.ctx, append(all, args...)...), script: sc, key: keys[0], size: size, optional: true}
+	if done != nil {
+		c.done = func(c goredis.Cmder) { done(c.(*goredis.Cmd)) }
 	}
-	known := &s.known[sc.index]
-	whole := func() {
-		s.link.enqueue(command{cmd: build("EVAL", sc.text), key: keys[0], size: size + len(sc.text), optional: true, done: func(c goredis.Cmder) {
-			if err := c.Err(); err == nil || errors.Is(err, goredis.Nil) {
-				known.Store(true)
-			}
-			finish(c)
-		}})
-	}
-	if !known.Load() {
-		whole()
-		return
-	}
-	s.link.enqueue(command{cmd: build("EVALSHA", sc.digest), key: keys[0], size: size, optional: true, done: func(c goredis.Cmder) {
-		if err := c.Err(); err != nil && code(err) == "NOSCRIPT" { // it was restarted, or is another one of a Cluster
-			known.Store(false)
-			whole()
-			return
-		}
-		finish(c)
-	}})
+	s.link.enqueue(c)
 }
 
 // key is that of something of a room.

@@ -25,11 +25,17 @@ import (
 // relayNode is a node without a server.
 func relayNode(t *testing.T, name string, o Options) (*hub.Hub, *Adapter) {
 	t.Helper()
+	return relayNodeWith(t, o, hub.Options{Node: name, HistoryMessages: 5})
+}
+
+func relayNodeWith(t *testing.T, o Options, ho hub.Options) (*hub.Hub, *Adapter) {
+	t.Helper()
 	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := hub.New(hub.Options{Node: name, Adapter: a, Loops: 1, HistoryMessages: 5, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	ho.Adapter, ho.Loops, ho.Logger = a, 1, slog.New(slog.NewTextHandler(io.Discard, nil))
+	h, err := hub.New(ho)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +45,7 @@ func relayNode(t *testing.T, name string, o Options) (*hub.Hub, *Adapter) {
 		}
 	})
 	h.Of("/")
-	within(t, name+" is ready", func() bool { return a.Ready() == nil })
+	within(t, ho.Node+" is ready", func() bool { return a.Ready() == nil })
 	return h, a
 }
 

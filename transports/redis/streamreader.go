@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -24,7 +25,8 @@ type reader struct {
 	conn  *goredis.Conn
 	begun bool
 	last  hub.Place // of what was read
-	added int64     // how many entries the stream has had, at least, as far as the server counts
+	entry bool      // there was an entry at that place
+	added int64     // how many entries the stream has had up to there, as the server counts; below 0 unknown
 }
 
 // read runs until the driver is closed.
@@ -32,7 +34,12 @@ func (s *streams) read() {
 	r := reader{s: s}
 	var wait backoff
 	for s.ctx.Err() == nil {
-		client := s.client()
+		ctx, cut := context.WithCancel(s.ctx)
+		s.mu.Lock()
+		s.cut = cut
+		s.mu.Unlock()
+		addr := s.l.topo.owner(s.key)
+		client := s.client(ctx, addr)
 		r.conn = client.Conn()
 		err := r.look()
 		if err == nil {
@@ -40,12 +47,14 @@ func (s *streams) read() {
 			s.connected(&s.readErr, nil)
 			err = r.readOn()
 		}
+		cut()
 		_ = r.conn.Close()
 		_ = client.Close()
 		if s.ctx.Err() != nil {
 			return
 		}
 		s.connected(&s.readErr, err)
+		s.away(addr, err)
 		s.pause(wait.next())
 	}
 }
@@ -67,51 +76,93 @@ func (r *reader) look() error {
 	s := r.s
 	ctx, cancel := context.WithTimeout(s.ctx, s.l.opts.timeout)
 	defer cancel()
-	newest, trimmed, added, err := r.info(ctx)
+	there := true
+	if r.entry { // first: what is trimmed after this is seen below
+		list, err := r.conn.XRangeN(ctx, s.key, r.last.String(), r.last.String(), 1).Result()
+		if err != nil {
+			return err
+		}
+		there = len(list) > 0
+	}
+	info, err := r.info(ctx)
 	if err != nil {
 		return err
 	}
-	before := r.added
-	r.added = added
+	if !r.begun {
+		r.begun = true
+		r.goOn(info.newest, info)
+		return r.give(batchRead{begin: true, from: r.last})
+	}
 	switch {
-	case !r.begun:
-		r.begun, r.last = true, newest
-		return r.give(batchRead{begin: true, from: newest})
-	case newest.Compare(r.last) < 0 || added < before:
+	case info.newest.Compare(r.last) < 0:
 		// The server has lost the end of what it had, or all of it. New entries are behind all that we have read, unless
 		// its clock goes back, too.
-		if newest.Compare(r.last) < 0 {
-			r.last = newest
+		r.goOn(info.newest, info)
+	case info.newest == r.last:
+		r.added = info.added
+		return nil
+	case info.length == 0 || info.first.Compare(r.last) > 0:
+		// Nothing is left of what we have read. The server counts all entries that it has ever had: the first that it still
+		// has is the next one, or others were between that are trimmed, or it has begun anew.
+		if info.counts && (r.added < 0 || info.added-info.length == r.added) || !info.counts && (info.length == 0 || r.last == hub.Place{}) {
+			return nil
 		}
-		return r.give(batchRead{lost: true, from: r.last})
-	case trimmed.Compare(r.last) > 0:
-		r.last = trimmed
-		return r.give(batchRead{lost: true, from: r.last})
+		if info.length == 0 {
+			r.goOn(info.newest, info)
+		} else {
+			r.goOn(before(info.first), info)
+			r.added = info.added - info.length
+		}
+	case !there: // it has lost the end of what it had, and others have added to the rest
+		r.goOn(r.last, info)
+	default:
+		return nil
 	}
-	return nil
+	s.mu.Lock()
+	s.hole = r.last
+	s.mu.Unlock()
+	return r.give(batchRead{lost: true, from: r.last})
 }
 
-// info is how far the stream is, the newest place that is gone, as far as the server tells, and how many entries there
-// have ever been.
-func (r *reader) info(ctx context.Context) (newest, trimmed hub.Place, added int64, err error) {
-	info, err := r.conn.XInfoStream(ctx, r.s.key).Result()
+// goOn has entries read that are behind p.
+func (r *reader) goOn(p hub.Place, info streamInfo) {
+	r.last, r.entry, r.added = p, p == info.end, -1
+	if p == info.newest {
+		r.added = info.added
+	}
+}
+
+// before is the greatest place in front of p.
+func before(p hub.Place) hub.Place {
+	if p.Count > 0 {
+		return hub.Place{Time: p.Time, Count: p.Count - 1}
+	}
+	return hub.Place{Time: p.Time - 1, Count: math.MaxUint64}
+}
+
+// streamInfo is what a server tells of a stream.
+type streamInfo struct {
+	newest     hub.Place // that was ever given to an entry
+	first, end hub.Place // of the entries that there are
+	length     int64
+	added      int64 // how many there have ever been
+	counts     bool  // from Redis 7 on it knows that
+}
+
+func (r *reader) info(ctx context.Context) (info streamInfo, err error) {
+	x, err := r.conn.XInfoStream(ctx, r.s.key).Result()
 	var said goredis.Error
 	if errors.As(err, &said) && code(err) == "ERR" { // no such key
-		return newest, trimmed, 0, nil
+		return streamInfo{counts: true}, nil
 	}
 	if err != nil {
-		return newest, trimmed, 0, err
+		return info, err
 	}
-	newest, _ = hub.ParsePlace(info.LastGeneratedID)
-	first, _ := hub.ParsePlace(info.FirstEntry.ID)
-	switch {
-	case info.MaxDeletedEntryID != "":
-		trimmed, _ = hub.ParsePlace(info.MaxDeletedEntryID)
-	case first.Compare(r.last) > 0 && info.Length > 0 && r.last != (hub.Place{}):
-		// Before Redis 7 it does not tell. What we have read last is gone, and perhaps what was behind it.
-		trimmed = r.last.Next()
-	}
-	return newest, trimmed, info.EntriesAdded, nil
+	info = streamInfo{length: x.Length, added: x.EntriesAdded, counts: x.MaxDeletedEntryID != ""}
+	info.newest, _ = hub.ParsePlace(x.LastGeneratedID)
+	info.first, _ = hub.ParsePlace(x.FirstEntry.ID)
+	info.end, _ = hub.ParsePlace(x.LastEntry.ID)
+	return info, nil
 }
 
 func (r *reader) readOn() error {
@@ -132,11 +183,13 @@ func (r *reader) readOn() error {
 		for i := range streams {
 			list := streams[i].Messages
 			entries := make([]streamEntry, len(list))
-			r.added += int64(len(list))
+			if r.added >= 0 {
+				r.added += int64(len(list))
+			}
 			for j := range list {
 				entries[j] = readStreamEntry(&list[j])
 				if p := entries[j].place; p.Compare(r.last) > 0 {
-					r.last = p
+					r.last, r.entry = p, true
 				}
 			}
 			if err := r.give(batchRead{entries: entries}); err != nil {

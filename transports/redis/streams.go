@@ -44,8 +44,10 @@ type streams struct {
 	n         uint64          // of the newest
 	closed    bool
 	last      hub.Place // everything up to here is done
+	hole      hub.Place // behind it something is lost, of which the stream does not tell
 	writeErr  error     // why it is not connected, or nil
 	readErr   error
+	cut       func()        // ends the connection that reads, if there is one
 	fetching  chan struct{} // bounds what sessions that come back ask for
 	deliverer deliverer
 }
@@ -79,6 +81,9 @@ func newStreams(o Options) *streams {
 	s.deliverer = deliverer{s: s, others: make(map[string]uint64)}
 	s.asks = newSharded(o)
 	s.asks.mode, s.asks.kind, s.asks.packed = Static, subChannel, true
+	if o.ShardedPubSub {
+		s.asks.kind = subShard
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -89,6 +94,7 @@ func (s *streams) join(a *Adapter, node hub.Node) error {
 	if err := s.asks.join(a, node); err != nil {
 		return err
 	}
+	a.rooms.slot = func(string, string) string { return "" } // no script publishes: a Cluster spreads the rooms
 	var ok bool
 	if s.node, ok = node.(hub.Ordered); !ok { // a hub that asks questions alone
 		s.writeErr, s.readErr = nil, nil
@@ -117,17 +123,18 @@ func (s *streams) close() error {
 	return s.asks.close()
 }
 
-// client is one of the server that has the stream, whose connections end with the driver: go-redis does not leave a read
-// that hangs, in XREAD for example, when its context ends.
-func (s *streams) client() *goredis.Client {
-	opt := *s.l.topo.node(s.l.topo.owner(s.key)).Options()
+// client is one of the server at addr, whose connections end with ctx: go-redis does not leave a read that hangs, in XREAD
+// for example, when its context ends.
+func (s *streams) client(ctx context.Context, addr string) *goredis.Client {
+	opt := *s.l.topo.node(addr).Options()
+	ended := ctx
 	dial := opt.Dialer
 	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return endingConn{conn, context.AfterFunc(s.ctx, func() { _ = conn.Close() })}, nil
+		return endingConn{conn, context.AfterFunc(ended, func() { _ = conn.Close() })}, nil
 	}
 	return goredis.NewClient(&opt)
 }

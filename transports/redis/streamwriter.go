@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -27,14 +28,18 @@ func (s *streams) write() {
 	var old incarnation
 	doubt := 0 // as many of those that are not written may be in the stream
 	for s.ctx.Err() == nil {
-		client := s.client()
+		addr := s.l.topo.owner(s.key)
+		client := s.client(s.ctx, addr)
 		conn := client.Conn()
 		now, err := s.connect(conn, old)
 		if err == nil {
-			old = now
+			if now.run != old.run {
+				doubt += s.unwritten()
+			}
 			if doubt > 0 {
 				err = s.settleDoubt(conn)
 			}
+			old = now
 		}
 		if err == nil {
 			doubt = 0
@@ -49,9 +54,40 @@ func (s *streams) write() {
 		}
 		if err != nil {
 			s.connected(&s.writeErr, err)
+			s.away(addr, err)
+			if networkError(err) != nil { // or it would notice a server that hangs only when it is done with waiting for entries
+				s.mu.Lock()
+				cut := s.cut
+				s.mu.Unlock()
+				if cut != nil {
+					cut()
+				}
+			}
 		}
 		s.pause(wait.next())
 	}
+}
+
+// away notes why the server at addr is of no use: in a Cluster, another may have the stream.
+func (s *streams) away(addr string, err error) {
+	if err == nil || s.l.elsewhere(addr, err) {
+		return
+	}
+	s.l.topo.failed(addr)
+	s.l.lookAgain()
+}
+
+// unwritten puts those messages in doubt that were written and have not come back: the server is another one, or another
+// run of it, and may not have all that the one before had. It returns how many there are.
+func (s *streams) unwritten() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.written
+	for _, p := range s.pending[:n] {
+		s.bytes += p.size
+	}
+	s.written = 0
+	return n
 }
 
 func (s *streams) pause(d time.Duration) {
@@ -183,7 +219,7 @@ func (s *streams) nextBatch() []*pendingEntry {
 
 // add adds a batch. An error means that nobody knows whether it was added.
 func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
-	var cmd goredis.Cmder
+	var cmds []goredis.Cmder
 	var err error
 	pipe := conn.TxPipeline()
 	count := 0
@@ -195,28 +231,30 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 		}
 		count++
 		if len(batch) == 1 {
-			cmd = conn.Do(s.ctx, args...)
+			cmds = append(cmds, conn.Do(s.ctx, args...))
 		} else {
-			cmd = pipe.Do(s.ctx, args...)
+			cmds = append(cmds, pipe.Do(s.ctx, args...))
 		}
 	}
 	switch {
 	case count == 0:
 		err = nil
 	case len(batch) == 1:
-		err = cmd.Err()
+		err = cmds[0].Err()
 	default:
-		_, err = pipe.Exec(s.ctx)
+		if _, err = pipe.Exec(s.ctx); code(err) == "EXECABORT" { // the commands have the reason
+			err = cmp.Or(cmds[0].Err(), err)
+		}
 	}
 	if err == nil {
-		if cmd != nil {
-			s.l.succeeded(&command{cmd: cmd})
+		if len(cmds) > 0 {
+			s.l.succeeded(&command{cmd: cmds[0]})
 		}
 		s.added(batch)
 		return nil
 	}
 	var said goredis.Error
-	if !errors.As(err, &said) {
+	if !errors.As(err, &said) || code(err) == "MOVED" || code(err) == "ASK" {
 		return err
 	}
 	s.l.count(reasonRefused)
@@ -270,6 +308,12 @@ func (s *streams) missed(namespace string, behind hub.Place) (list []hub.Entry, 
 	ctx, cancel := context.WithTimeout(s.ctx, s.l.opts.timeout)
 	defer cancel()
 	client := s.l.client()
+	s.mu.Lock()
+	hole := s.hole
+	s.mu.Unlock()
+	if behind.Compare(hole) <= 0 {
+		return nil, upto, hub.ErrOffsetGone
+	}
 	there, err := client.XRangeN(ctx, s.key, behind.String(), behind.String(), 1).Result()
 	if err != nil {
 		return nil, upto, err

@@ -147,7 +147,16 @@ func TestCluster(t *testing.T) {
 		exchange(t, l, w, true, ch)
 	}
 
-	// An owner dies.
+	// An owner dies, of a stream as well.
+	prefix := "stream"
+	for c.Owner(c.Masters[to], slotOf(prefix)) != c.Masters[to].Addr {
+		prefix += "s"
+	}
+	p := newStreamsPair(t, Options{URL: c.URL(), Prefix: prefix, Timeout: time.Second})
+	p.say(20)
+	p.hears("a")
+	p.hears("b")
+	end := slowly(func(int) { p.say(1) })
 	c.Masters[to].Kill()
 	within(t, "noticed", func() bool { return l.ready() != nil })
 	within(t, "ready with the replica", func() bool { return l.ready() == nil })
@@ -155,6 +164,14 @@ func TestCluster(t *testing.T) {
 		exchange(t, l, w, true, ch)
 	}
 	exchange(t, l, w, false, "plain")
+	for _, n := range p.nodes {
+		n.waitReady(t)
+	}
+	end()
+	p.agreed()
+	if n := p.ordered("a") + p.ordered("b"); n > 0 && p.counted(reasonStreamGap) == 0 {
+		t.Errorf("%d messages are missing, and nobody has noticed", n)
+	}
 }
 
 func countPrefix(w *witness, prefix string) int {

@@ -33,6 +33,10 @@ type writer struct {
 	queue queue
 	err   error // why it is not connected; errConnecting in the beginning
 	gone  bool  // quit is closed, and the queue belongs to others
+
+	// Of run: the scripts that the server has, by their digests, as far as this connection has seen. Until it has, they
+	// are sent whole: one of which only the digest comes, and is not known, would have to be sent again, behind others.
+	has map[string]bool
 }
 
 func newWriter(l *link, addr string) *writer {
@@ -97,6 +101,7 @@ func (w *writer) pause(d time.Duration) bool {
 // serve sends what there is until the connection breaks.
 func (w *writer) serve(conn *goredis.Conn) error {
 	var batch []command
+	w.has = make(map[string]bool)
 	pipe := conn.Pipeline()
 	idle := time.NewTimer(w.l.opts.pingEvery)
 	defer idle.Stop()
@@ -138,11 +143,14 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 		if batch[i].asking {
 			_ = pipe.Process(w.l.ctx, goredis.NewStatusCmd(w.l.ctx, "ASKING"))
 		}
+		if sc := batch[i].script; sc != nil {
+			sc.name(batch[i].cmd.Args(), w.has[sc.digest])
+		}
 		_ = pipe.Process(w.l.ctx, batch[i].cmd) // into the pipeline; it cannot fail
 	}
 	_, _ = pipe.Exec(w.l.ctx) // each command has its own error
 	var broken error
-	var again, moved, asked []command
+	var again, unknown, moved, asked []command
 	for i := range batch {
 		c := &batch[i]
 		err := c.cmd.Err()
@@ -150,6 +158,14 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 		switch {
 		case err == nil || errors.Is(err, goredis.Nil):
 			w.l.succeeded(c)
+			if c.script != nil {
+				w.has[c.script.digest] = true
+			}
+		case code(err) == "NOSCRIPT" && c.script != nil && c.moves < mostMoves: // SCRIPT FLUSH, or a server between us
+			c.moves++
+			delete(w.has, c.script.digest)
+			unknown = append(unknown, *c)
+			continue
 		case code(err) == "MOVED" && c.moves < mostMoves:
 			c.moves++
 			moved = append(moved, *c)
@@ -190,6 +206,9 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 	}
 	if len(asked) > 0 {
 		w.l.ask(w, asked)
+	}
+	if len(unknown) > 0 {
+		w.l.back(w, unknown)
 	}
 	if len(again) > 0 {
 		w.l.back(w, again)

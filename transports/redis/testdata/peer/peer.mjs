@@ -2,7 +2,7 @@
 // lines of JSON on stdin; answers and what clients see are lines of JSON on stdout. It ends with its stdin.
 //
 //   {"id":1,"do":"node","redis":"redis://…","adapter":"classic","options":{…},"namespaces":["/"],"server":{…}}
-//     starts the node and answers {"url":"http://127.0.0.1:…"}. adapter: classic, sharded, streams or none; options are
+//     starts the node and answers {"url":"http://127.0.0.1:…"}. redis may be redis+cluster://host:port,…; adapter: classic, sharded, streams or none; options are
 //     the adapter's, server those of socket.io's Server. Every socket gets `socket.data = auth.data`, joins
 //     `auth.rooms`, and serves the events join(room, ack), leave(room, ack), say(rooms, ...event) and data(value, ack).
 //     The event `sse` of other nodes is answered with "node:" and its arguments.
@@ -26,11 +26,12 @@ import { io as connect } from "socket.io-client";
 import { createAdapter as classic, createShardedAdapter as sharded } from "@socket.io/redis-adapter";
 import { createAdapter as streams } from "@socket.io/redis-streams-adapter";
 import { Emitter } from "@socket.io/redis-emitter";
-import { createClient } from "redis";
+import { createClient, createCluster } from "redis";
 
 let io, emitter, redis;
 const clients = {};
 const links = [];
+const subscribing = []; // promises of connections to a Cluster
 
 const pack = (v) => {
   if (v === undefined) return { $undefined: true };
@@ -58,6 +59,12 @@ const unpack = (v) => {
 const tell = (line) => process.stdout.write(JSON.stringify(line) + "\n");
 
 async function link(url) {
+  if (url.startsWith("redis+cluster://")) {
+    const rootNodes = url.slice("redis+cluster://".length).split(",").map((addr) => ({ url: "redis://" + addr }));
+    const c = noting(createCluster({ rootNodes }));
+    await c.connect();
+    return c;
+  }
   const c = createClient({ url });
   c.on("error", () => {}); // Redis may be away: that is what some tests are about
   await c.connect();
@@ -65,8 +72,27 @@ async function link(url) {
   return c;
 }
 
+// noting keeps the promises of subscriptions to a Cluster, also of connections that an adapter makes for itself.
+function noting(c) {
+  c.on("error", () => {});
+  for (const name of ["subscribe", "sSubscribe"]) {
+    const original = c[name].bind(c);
+    c[name] = (...args) => {
+      const done = original(...args);
+      subscribing.push(done.catch(() => {}));
+      return done;
+    };
+  }
+  const duplicate = c.duplicate.bind(c);
+  c.duplicate = (...args) => noting(duplicate(...args));
+  return c;
+}
+
 // ready waits until Redis has done what its connections were told so far: the adapters do not wait for that.
-const ready = () => Promise.all(links.map((c) => c.ping()));
+async function ready() {
+  await Promise.all(links.map((c) => c.ping()));
+  await Promise.all(subscribing.splice(0));
+}
 
 async function adapterOf(kind, url, options = {}) {
   if (kind === "none") return undefined;
