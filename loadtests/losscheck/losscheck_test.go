@@ -23,13 +23,13 @@ func TestStreams(t *testing.T) {
 }
 
 // With publish and subscribe only faults cost messages, and only on the ways that they close. One of the nodes is one of
-// Node.js, whose client library does not always come back to a Redis that was restarted: that is another test's.
+// Node.js.
 func TestClassic(t *testing.T) {
 	s := small("classic", PubSub)
 	s.js = true
 	faults := []Fault{Kill, Freeze, Split}
 	if soak(t) > 0 {
-		faults = append(faults, Term, Roll, Cut)
+		faults = append(faults, Term, Roll, Restart, Cut)
 	}
 	check(t, s, 3*time.Second, faults...)
 }
