@@ -37,7 +37,7 @@ type Keep struct {
 	Limits  HistoryLimits
 	Retain  bool          // it is the room's retained value from now on
 	Forget  bool          // the room has none from now on
-	Once    string        // the id that was claimed for it, which is from now on answered by ID,
+	Once    string        // the id that was claimed for it, which is from now on answered by ID; unless another has it: then nothing is kept nor sent,
 	Window  time.Duration // for so long
 
 	// Of a change of who is there:

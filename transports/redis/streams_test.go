@@ -470,7 +470,7 @@ func TestStreamsWriteWhatOfficialAdaptersWrite(t *testing.T) {
 		if c.r.Namespace == "" {
 			c.r.Namespace = "/"
 		}
-		args, err := s.xadd(&pendingEntry{n: 7, r: &c.r})
+		args, _, err := s.xadd(&pendingEntry{n: 7, r: &c.r})
 		if err != nil {
 			t.Fatal(err)
 		}

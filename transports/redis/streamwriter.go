@@ -186,14 +186,15 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	var cmd goredis.Cmder
 	var err error
 	pipe := conn.TxPipeline()
-	count := 0
+	count, scripts := 0, false
 	for _, p := range batch {
-		args, err := s.xadd(p)
+		args, script, err := s.xadd(p)
 		if err != nil { // it was encoded by the hub: that cannot be
 			s.l.count(reasonStreamBad)
 			continue
 		}
 		count++
+		scripts = scripts || script
 		if len(batch) == 1 {
 			cmd = conn.Do(s.ctx, args...)
 		} else {
@@ -218,6 +219,10 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	var said goredis.Error
 	if !errors.As(err, &said) {
 		return err
+	}
+	if scripts && !transient(err) {
+		s.scriptless = true // not allowed, perhaps: ids count at each node for itself
+		return nil
 	}
 	s.l.count(reasonRefused)
 	s.l.refused(&command{cmd: goredis.NewCmd(s.ctx, "xadd")}, err)
