@@ -73,12 +73,20 @@ func (r *reader) look() error {
 	}
 	before := r.added
 	r.added = added
+	gone := false
+	if r.begun && r.last != (hub.Place{}) && trimmed.Compare(r.last) < 0 {
+		there, err := r.conn.XRangeN(ctx, s.key, r.last.String(), r.last.String(), 1).Result()
+		if err != nil {
+			return err
+		}
+		gone = len(there) == 0
+	}
 	switch {
 	case !r.begun:
 		r.begun, r.last = true, newest
 		return r.give(batchRead{begin: true, from: newest})
-	case newest.Compare(r.last) < 0 || added < before:
-		// The server has lost the end of what it had, or all of it. New entries are behind all that we have read, unless
+	case newest.Compare(r.last) < 0 || added < before || gone:
+		// The server has lost the end of what it had, or all of it; others may have added more since than it had. New entries are behind all that we have read, unless
 		// its clock goes back, too.
 		if newest.Compare(r.last) < 0 {
 			r.last = newest
