@@ -108,7 +108,7 @@ func (h *Hub) await(start func(over func())) error {
 		return err
 	}
 	start(m.over)
-	return m.wait(sharedPatience)
+	return m.waitParts(sharedPatience)
 }
 
 // sharedRead is what is read of a room, while it may still come.
