@@ -255,7 +255,7 @@
 //     nodes the order is that of the adapter, and history's is the one in which nodes have handed publications over.
 //   - An id that a publisher gives its publication counts once, on whichever node. That costs a question to the others
 //     before it is sent: [Hub.Publish] waits for it, a greenlet parks. Without an answer within two seconds, and for what
-//     is [Publication.Local], it is the node that judges.
+//     is [Publication.Local], it is the node that judges. Of two that have judged so, the adapter sends one to the others.
 //   - History, and what is retained, is what nodes have kept, each publication in one step with sending it. A join
 //     through [Relay] that brings history leaves no gap and no double to the messages that follow, from whichever node they
 //     come. Where what is shared is out of reach, this node answers with what it has heard, and not as complete.

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"fmt"
 	"sync"
 	"time"
 
@@ -40,10 +42,28 @@ func (m *meeting) over() {
 	})
 }
 
+// errPart tells the end of a part from a time-out of the caller's own.
+var errPart = fmt.Errorf("waiting for other nodes: %w", coop.ErrTimeout)
+
+// waitParts is wait that does not trust the clock: of a process that was stopped it says that it has waited for long, and the
+// answer lies there.
+func (m *meeting) waitParts(d time.Duration) (err error) {
+	const parts = 4
+	for range parts {
+		if err = m.waitOr(d/parts, errPart); err != errPart {
+			break
+		}
+	}
+	return err
+}
+
 // wait returns when it is over, or d later with [coop.ErrTimeout], or when the greenlet is killed.
-func (m *meeting) wait(d time.Duration) error {
+func (m *meeting) wait(d time.Duration) error { return m.waitOr(d, nil) }
+
+// waitOr is wait with an error of the caller's.
+func (m *meeting) waitOr(d time.Duration, late error) error {
 	if g := m.greenlet; g != nil {
-		return g.WithTimeout(d, func() error { return m.event.Wait(g) })
+		return g.WithTimeoutError(d, late, func() error { return m.event.Wait(g) })
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -51,6 +71,6 @@ func (m *meeting) wait(d time.Duration) error {
 	case <-m.done:
 		return nil
 	case <-t.C:
-		return coop.ErrTimeout
+		return cmp.Or(late, coop.ErrTimeout)
 	}
 }

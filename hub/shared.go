@@ -37,8 +37,8 @@ type Keep struct {
 	Limits  HistoryLimits
 	Retain  bool          // it is the room's retained value from now on
 	Forget  bool          // the room has none from now on
-	Once    string        // the id that was claimed for it, which is from now on answered by ID,
-	Window  time.Duration // for so long
+	Once    string        // the id that was claimed for it, which is answered by ID from now on: unless it is another one's, and nothing is done
+	Window  time.Duration // for how long it is
 
 	// Of a change of who is there:
 	Joined, Left []*Sender
@@ -108,7 +108,7 @@ func (h *Hub) await(start func(over func())) error {
 		return err
 	}
 	start(m.over)
-	return m.wait(sharedPatience)
+	return m.waitParts(sharedPatience)
 }
 
 // sharedRead is what is read of a room, while it may still come.

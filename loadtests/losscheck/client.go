@@ -74,15 +74,7 @@ func (c *caller) begun(k *conn) {
 // in reports whether there is a connection, to a node that runs.
 func (c *caller) in() bool {
 	l := c.live.Load()
-	if l == nil || !c.nodes.runs(l.at) {
-		return false
-	}
-	select {
-	case <-l.gone:
-		return false
-	default:
-		return true
-	}
+	return l != nil && c.nodes.runs(l.at) && !l.over()
 }
 
 // tooLong bounds one attempt to connect. Nothing is decided by its length: the next one has the same chance.

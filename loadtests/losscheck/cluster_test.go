@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ type setup struct {
 	js         bool     // one more node, of Node.js
 	clients    int
 	publishers int
+	askers     int
 	every      time.Duration // of each publisher
 }
 
@@ -55,6 +57,7 @@ type cluster struct {
 	store   *goredis.Client
 	proxies []*Proxy
 	addrs   []string
+	control []string
 	procs   []*testenv.Process
 	mu      sync.Mutex
 	peer    *testenv.Peer // guarded by mu; nil while it is away
@@ -62,10 +65,18 @@ type cluster struct {
 	nodes     *Nodes
 	ledger    *Ledger
 	listeners []*Listener
-	senders   []*Publisher
+	senders   []sender
 	foreign   int    // the publisher at the Node.js node
 	quiet     func() // has publishers end
 	read      string // of the stream, so far
+}
+
+// sender publishes.
+type sender interface {
+	Run(ctx, quiet context.Context)
+	Running() bool
+	In() bool
+	Wait()
 }
 
 // patient bounds each wait. Nothing is decided by its length.
@@ -95,6 +106,7 @@ func start(t testing.TB, s setup, seed uint64) *cluster {
 		t.Cleanup(p.Close)
 		c.proxies = append(c.proxies, p)
 		c.addrs = append(c.addrs, testenv.FreeAddr(t))
+		c.control = append(c.control, testenv.FreeAddr(t))
 	}
 	for i := range n {
 		c.up(i)
@@ -118,7 +130,7 @@ func (c *cluster) up(i int) {
 	}
 	url := "redis://" + c.proxies[i].Addr
 	args := []string{
-		"--listen", c.addrs[i], "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "off", "--zmq-workers", "off", "--loops", "1",
+		"--listen", c.addrs[i], "--zmq-pull", "off", "--zmq-pub", "off", "--zmq-sub", "off", "--zmq-control", "tcp://" + c.control[i], "--zmq-workers", "off", "--loops", "1",
 		"--node", fmt.Sprintf("node-%d", i), "--redis", url, "--redis-adapter", c.adapter,
 	}
 	c.procs[i] = testenv.Start(c.t, testenv.Command{
@@ -164,6 +176,14 @@ func (c *cluster) people() {
 		p := NewPublisher(c.ledger, c.nodes, c.seed, i%rooms, c.every, func(node int) bool { return node < goNodes })
 		c.senders = append(c.senders, p)
 	}
+	for i := range c.askers {
+		c.senders = append(c.senders, NewAsker(c.ledger, c.nodes, c.seed, i%rooms, c.every, func(node int) (string, bool) {
+			if node >= goNodes {
+				return "", false
+			}
+			return c.control[node], true
+		}))
+	}
 	if c.js {
 		c.foreign = c.ledger.Publisher(0)
 		all.Go(func() { c.publishThere(quiet) })
@@ -199,7 +219,7 @@ func (c *cluster) publishThere(ctx context.Context) {
 		n++
 		c.ledger.Sending(c.foreign, n, goNodes)
 		if _, err := p.Try(`io.to(args[0]).emit("m", {p: args[1], n: args[2]})`, roomName(0), c.foreign, n); err == nil {
-			c.ledger.Acked(c.foreign, n)
+			c.ledger.Acked(c.foreign, n, goNodes)
 		}
 	}
 }
@@ -425,13 +445,33 @@ func (c *cluster) step(s Step) {
 			}
 		}
 		time.Sleep(s.For)
+	case Hang:
+		if err := c.procs[s.Node].Signal(syscall.SIGSTOP); err != nil {
+			c.t.Fatal(err)
+		}
+		time.Sleep(s.For)
+		if err := c.procs[s.Node].Signal(syscall.SIGCONT); err != nil {
+			c.t.Fatal(err)
+		}
 	case Freeze:
 		c.redis.Freeze()
 		time.Sleep(s.For)
+		c.goesOn(mark, func(int) bool { return true })
 		c.redis.Thaw()
-	case Restart:
+	case Restart, Empty:
 		c.redis.Kill()
 		time.Sleep(s.For)
+		c.goesOn(mark, func(int) bool { return true })
+		if s.Fault == Empty {
+			if err := os.RemoveAll(filepath.Join(c.redis.Dir, "appendonlydir")); err != nil {
+				c.t.Fatal(err)
+			}
+			for i, l := range c.listeners { // who has to do without what Redis knew
+				if i%3 == 0 {
+					l.Break()
+				}
+			}
+		}
 		c.redis.Restart()
 	case Wander, Crash:
 		c.proxies[s.Node].Hold()
@@ -460,6 +500,7 @@ func (c *cluster) step(s Step) {
 	case Split:
 		c.proxies[s.Node].Hold()
 		time.Sleep(s.For)
+		c.goesOn(mark, func(node int) bool { return node == s.Node })
 		c.proxies[s.Node].Pass()
 	}
 	c.await("all nodes to be ready", c.ready)
@@ -470,6 +511,19 @@ func (c *cluster) step(s Step) {
 	}
 	c.ledger.End(counted)
 	c.t.Logf("%v: %v, counted %d", s, time.Since(began).Round(time.Millisecond), counted)
+}
+
+// goesOn waits until clients of nodes without Redis have what was published at their own node since: that must not wait for
+// Redis. A Node.js node is none of those.
+func (c *cluster) goesOn(mark []int, away func(node int) bool) {
+	c.t.Helper()
+	upto, last := c.ledger.Sent(), 0
+	c.await("local deliveries while Redis is away", func() bool {
+		want, got := c.ledger.Local(mark, upto, func(node int) bool { return node < goNodes && away(node) })
+		last = got
+		return got == want
+	})
+	c.ledger.Delivered(last)
 }
 
 // finish has publishers end, and judges.
@@ -503,7 +557,7 @@ func check(t *testing.T, s setup, longest time.Duration, faults ...Fault) {
 	end := time.Now().Add(minutes)
 	c := start(t, s, seed)
 	for _, step := range plan {
-		if step.Fault == Split {
+		if step.Fault == Split || step.Fault == Hang {
 			step.Node %= goNodes
 		}
 		if minutes > 0 && time.Now().After(end) {

@@ -145,6 +145,16 @@ func (k *conn) serve(fn func(event string)) error {
 	}
 }
 
+// over reports whether the connection has ended.
+func (k *conn) over() bool {
+	select {
+	case <-k.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 func (k *conn) acked(p string) {
 	n := 0
 	for n < len(p) && p[n] >= '0' && p[n] <= '9' {

@@ -16,6 +16,20 @@
 //     killed node costs its own clients and publishers something, but nobody else; a Redis that is away costs nothing
 //     among the clients and publishers of one node.
 //
+// Some publishers are clients ([Publisher]), others backends that ask over ZeroMQ ([Asker]). Both send a message again, with
+// the id that it has, until a node says that it is published: to another node when theirs is killed or stands still, clients
+// as long as their session goes on, and backends at times without waiting at all. Everybody has to get it once. Two nodes may
+// both deliver it where they cannot know of each other: to the clients of a node that is without Redis, and to all when
+// Redis has come back empty ([Empty]). Such doubles are told apart.
+//
+// That costs the streams adapter what was in the stream and not read yet, and sessions: a client that comes back may have
+// to begin anew, but must not be told that it has missed nothing when it has. Nothing is doubled beside, and the order of
+// what is in the stream is kept.
+//
+// While Redis is away, or a node is cut off from it, the fault lasts until the clients of such nodes have got everything that
+// was published at their own node meanwhile: all of it, see [Ledger.Local]. A rolling restart must leave no publication
+// without an answer; how many got theirs from the first node that was asked is told.
+//
 // The faults are real: processes are killed, stopped and restarted, and connections run through a [Proxy]. The tests of
 // this package drive them by a plan, which follows from a seed that they print:
 //

@@ -19,7 +19,7 @@ func told() *Ledger {
 func (l *Ledger) send(from, to int) {
 	for n := from; n <= to; n++ {
 		l.Sending(0, n, 0)
-		l.Acked(0, n)
+		l.Acked(0, n, 0)
 	}
 }
 
@@ -158,6 +158,94 @@ func TestJudge(t *testing.T) {
 			l.gets(0, 1, 2, 4)
 			l.gets(1, 1, 2, 4)
 		}, Verdict{Unpublished: 1}},
+		{"a second node publishes it too", PubSub, func(l *Ledger) {
+			l.during(kill1, 0)
+			l.Sending(0, 3, 1)
+			l.gets(0, all...)
+			l.gets(1, 1, 2, 3, 3, 4)
+		}, Verdict{Doubled: 1}},
+		{"a second node publishes it too, while Redis is away", PubSub, func(l *Ledger) {
+			l.during(freeze, 1)
+			l.Sending(0, 3, 1)
+			l.gets(0, all...)
+			l.gets(1, 1, 2, 3, 3, 4)
+		}, Verdict{ExcusedDouble: 1}},
+		{"a second node publishes it too, while another one is cut off", PubSub, func(l *Ledger) {
+			l.during(split0, 1)
+			l.Sending(0, 3, 1)
+			l.gets(0, 1, 2, 3, 3, 4)
+			l.gets(1, 1, 2, 3, 3, 4)
+		}, Verdict{ExcusedDouble: 1, Doubled: 1}},
+		{"the second node has answered, the first was killed", PubSub, func(l *Ledger) {
+			l.during(kill0, 0)
+			l.Sending(0, 3, 1)
+			l.Acked(0, 3, 1)
+			l.gets(0, 1, 2)
+			l.Joined(0, l.Connected(0, 1, false))
+			l.gets(0, 4)
+			l.gets(1, 1, 4)
+		}, Verdict{Anew: 1, ExcusedLost: 2, Lost: 1}},
+		{"Redis comes back empty, and two nodes take one for new", PubSub, func(l *Ledger) {
+			l.during(Step{Fault: Empty}, 1)
+			l.Sending(0, 3, 1)
+			l.gets(0, 1, 2, 3, 3, 4)
+			l.gets(1, all...)
+		}, Verdict{ExcusedDouble: 1}},
+		{"the stream comes back empty: who stayed misses what it had", Streams, func(l *Ledger) {
+			l.during(Step{Fault: Empty}, 1)
+			l.inStream(1, 3, 4)
+			l.gets(0, all...)
+			l.gets(1, 1, 3, 4)
+		}, Verdict{ExcusedLost: 1, Unpublished: 1}},
+		{"the stream comes back empty: who comes back is told that it has missed nothing", Streams, func(l *Ledger) {
+			l.during(Step{Fault: Empty}, 1)
+			l.inStream(1, 3, 4)
+			l.gets(0, all...)
+			l.gets(1, 1)
+			l.Connected(1, 0, true)
+			l.gets(1, 3, 4)
+		}, Verdict{Recovered: 1, Lost: 1, Unpublished: 1}},
+		{"the stream comes back empty: who comes back begins anew", Streams, func(l *Ledger) {
+			l.send(1, 1)
+			l.Begin(Step{Fault: Empty}, l.Sent())
+			l.send(2, 3)
+			l.gets(1, 1)
+			l.Joined(1, l.Connected(1, 0, false))
+			l.End(1)
+			l.send(4, 4)
+			l.inStream(1, 3, 4)
+			l.gets(0, all...)
+			l.gets(1, 4)
+		}, Verdict{Anew: 1, ExcusedLost: 2, Unpublished: 1}},
+		{"two nodes have no common order", PubSub, func(l *Ledger) {
+			l.send(1, 1)
+			l.Sending(0, 2, 0)
+			l.Sending(0, 2, 1)
+			l.Acked(0, 2, 1)
+			l.send(3, 4)
+			l.gets(0, all...)
+			l.gets(1, 1, 3, 2, 4)
+		}, Verdict{ExcusedOrder: 1}},
+		{"the stream: two nodes have one order", Streams, func(l *Ledger) {
+			l.send(1, 1)
+			l.Sending(0, 2, 0)
+			l.Sending(0, 2, 1)
+			l.Acked(0, 2, 1)
+			l.send(3, 4)
+			l.inStream(1, 2, 3, 4)
+			l.gets(0, all...)
+			l.gets(1, 1, 3, 2, 4)
+		}, Verdict{Misordered: 1, Shuffled: 1}},
+		{"a publication has no answer", Streams, func(l *Ledger) {
+			l.send(1, 1)
+			l.Begin(Step{Fault: Roll}, l.Sent())
+			l.Sending(0, 2, 0)
+			l.End(0)
+			l.send(3, 3)
+			l.inStream(1, 2, 3)
+			l.gets(0, 1, 2, 3)
+			l.gets(1, 1, 2, 3)
+		}, Verdict{Unanswered: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := told()
@@ -168,6 +256,7 @@ func TestJudge(t *testing.T) {
 			}
 			got := *v
 			got.Published, got.Expected, got.Received, got.Notes = 0, 0, 0, nil
+			got.Answered, got.AtOnce, got.Retried = 0, 0, 0
 			if got.same(&c.want) {
 				return
 			}

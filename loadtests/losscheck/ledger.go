@@ -12,6 +12,7 @@ type Ledger struct {
 	clients []*log
 	faults  []*window
 	stream  map[stamp]int // what lies in the stream, and where; nil without one
+	local   int           // deliveries by nodes without Redis to their own clients, see [Ledger.Local]
 }
 
 // stamp is what a message carries: its publisher, and its number there, from 1.
@@ -26,17 +27,40 @@ type published struct {
 
 // entry is a message as its publisher knows it.
 type entry struct {
-	node  int
+	node  int // to which it was sent first
 	moved int
-	// acked says that the node has answered. If not, the connection broke before: it was published or not.
+	tried uint64 // the nodes to which it was sent, as bits
+	times int    // how often it was sent by a new connection
+	// acked says that a node has answered, the node by. If not, the connection broke before: it was published or not.
 	acked bool
+	by    int
+	why   string // why it was not answered well, if that is known
 }
+
+// told is the node that has answered, or the one that might have.
+func (e *entry) told() int {
+	if e.acked {
+		return e.by
+	}
+	return e.node
+}
+
+// several reports whether more than one node may have published it.
+func (e *entry) several() bool { return e.tried&(e.tried-1) != 0 }
+
+// elsewhere reports whether another one of the same publisher may have come from another node.
+func (e *entry) elsewhere(other *entry) bool {
+	return e.moved != other.moved || e.several() || other.several() || e.told() != other.told()
+}
+
+func (e *entry) triedAt(node int) bool { return e.tried&(1<<node) != 0 }
 
 // log is what one client has got.
 type log struct {
 	rooms []int
 	conns []stay
 	got   []receipt
+	has   map[stamp]bool
 	high  []int // by publisher: the highest number
 }
 
@@ -75,7 +99,7 @@ func (l *Ledger) Publisher(room int) (pub int) {
 func (l *Ledger) Client(rooms ...int) (client int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.clients = append(l.clients, &log{rooms: rooms, high: make([]int, len(l.pubs))})
+	l.clients = append(l.clients, &log{rooms: rooms, has: make(map[stamp]bool), high: make([]int, len(l.pubs))})
 	return len(l.clients) - 1
 }
 
@@ -87,13 +111,24 @@ func (l *Ledger) Sending(pub, n, node int) {
 	if n > len(p.sent) {
 		p.sent = append(p.sent, entry{node: node, moved: p.moved})
 	}
+	e := &p.sent[n-1]
+	e.tried |= 1 << node
+	e.times++
 }
 
-// Acked notes that the node has answered.
-func (l *Ledger) Acked(pub, n int) {
+// Acked notes that a node has answered that a message is published.
+func (l *Ledger) Acked(pub, n, node int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pubs[pub].sent[n-1].acked = true
+	e := &l.pubs[pub].sent[n-1]
+	e.acked, e.by, e.why = true, node, ""
+}
+
+// Failed notes why there is no such answer.
+func (l *Ledger) Failed(pub, n int, why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pubs[pub].sent[n-1].why = why.Error()
 }
 
 // Moved notes that a publisher has a new connection.
@@ -130,6 +165,42 @@ func (l *Ledger) Got(client, conn, pub, n int) {
 	c := l.clients[client]
 	c.got = append(c.got, receipt{stamp{pub, n}, conn})
 	c.high[pub] = max(c.high[pub], n)
+	c.has[stamp{pub, n}] = true
+}
+
+// Local counts deliveries that need no Redis: of what publishers at a node, of those that away names, have sent behind one mark
+// up to another, and been told to be published, to clients that are at the same node. want is what is to come, got what has.
+func (l *Ledger) Local(from, upto []int, away func(node int) bool) (want, got int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.clients {
+		here := c.conns[len(c.conns)-1].node
+		if !away(here) {
+			continue
+		}
+		for i, p := range l.pubs {
+			if !slices.Contains(c.rooms, p.room) {
+				continue
+			}
+			for n := from[i] + 1; n <= upto[i]; n++ {
+				if e := &p.sent[n-1]; !e.acked || e.by != here {
+					continue
+				}
+				want++
+				if c.has[stamp{i, n}] {
+					got++
+				}
+			}
+		}
+	}
+	return want, got
+}
+
+// Delivered notes that so many of [Ledger.Local] have come while Redis was away.
+func (l *Ledger) Delivered(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.local += n
 }
 
 // Stream notes that a message is the next in the stream.
@@ -188,7 +259,7 @@ func (l *Ledger) Begin(s Step, mark []int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.faults = append(l.faults, &window{
-		Step: s, open: true, from: mark, whole: s.Fault == Roll || s.Fault == Freeze || s.Fault == Restart,
+		Step: s, open: true, from: mark, whole: s.Fault == Roll || s.Fault == Freeze || s.Fault == Restart || s.Fault == Empty,
 	})
 }
 
@@ -211,3 +282,6 @@ func (l *Ledger) window(s stamp) *window {
 }
 
 func (w *window) about(node int) bool { return w.whole || w.Node == node }
+
+// without reports whether a node has no Redis meanwhile.
+func (w *window) without(node int) bool { return w.away() && (w.about(node) || w.Fault == Dark) }

@@ -19,6 +19,10 @@ const (
 	Freeze  Fault = "freeze"  // SIGSTOP of Redis, then SIGCONT
 	Restart Fault = "restart" // SIGKILL of Redis, which is started again with what it had
 	Split   Fault = "split"   // a node is cut off from Redis
+	Hang    Fault = "hang"    // SIGSTOP of a node, then SIGCONT
+
+	// Empty is SIGKILL of Redis, which is started again without what it had. Who comes back by then may have to begin anew.
+	Empty Fault = "empty"
 
 	// These cost sessions also with the streams adapter: who has got messages that only a node without Redis knows, or
 	// comes back when none can look, begins anew.
@@ -29,7 +33,16 @@ const (
 )
 
 // costs reports whether the fault may cost a client its session.
-func (f Fault) costs() bool { return f == Wander || f == Crash || f == Dark }
+func (f Fault) costs() bool { return f == Wander || f == Crash || f == Dark || f == Empty }
+
+// away reports whether nodes are without Redis meanwhile, and judge for themselves whether an id is new.
+func (f Fault) away() bool {
+	switch f {
+	case Freeze, Restart, Split, Empty, Wander, Crash, Dark:
+		return true
+	}
+	return false
+}
 
 // kills reports whether a node may take along what it has answered last.
 func (f Fault) kills() bool { return f == Kill || f == Crash || f == Dark }
@@ -43,7 +56,7 @@ type Step struct {
 
 func (s Step) String() string {
 	switch s.Fault {
-	case Kill, Term, Split, Cut, Wander, Crash, Dark:
+	case Kill, Term, Split, Cut, Hang, Wander, Crash, Dark:
 		return fmt.Sprintf("%s %d %v", s.Fault, s.Node, s.For)
 	}
 	return fmt.Sprintf("%s %v", s.Fault, s.For)

@@ -1,10 +1,12 @@
 package losscheck
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -12,7 +14,9 @@ import (
 )
 
 // Publisher is a client that publishes numbered messages, one after the other: the next when the one before was answered.
-// Each has an id, by which it may be sent twice: some are, at once, and all are when no answer comes.
+// Each has an id, by which it may be sent twice: some are, at once, and all are when no answer comes, also by the next
+// connection, to whatever node, if that goes on with the session, whose ids they are. If it does not, the next message
+// follows.
 type Publisher struct {
 	ledger *Ledger
 	pub    int
@@ -21,10 +25,6 @@ type Publisher struct {
 	caller caller
 	on     atomic.Bool   // Run was called
 	done   chan struct{} // closed when it publishes no more
-
-	// Resend has messages without an answer sent again by the next connection, whatever node it leads to. Without, the
-	// next message follows: where ids are remembered by one node only, the same would come twice.
-	Resend bool
 
 	mu   sync.Mutex
 	conn *conn
@@ -89,6 +89,7 @@ func (p *Publisher) publish(ctx context.Context) {
 	r := rand.New(rand.NewPCG(uint64(p.pub), 1))
 	n := 1
 	var last *conn
+	session := "" // in which n was sent
 	for ctx.Err() == nil {
 		p.mu.Lock()
 		k, node, turn := p.conn, p.node, p.turn
@@ -101,19 +102,20 @@ func (p *Publisher) publish(ctx context.Context) {
 			continue
 		}
 		last = k
-		for {
+		if session != "" && session != k.pid {
+			n++
+		}
+		for !k.over() { // not on one that has ended while nothing was to be sent: that is a loss of nobody's making
+			session = cmp.Or(k.pid, "none")
 			p.ledger.Sending(p.pub, n, node)
-			acked := p.one(ctx, k, n)
-			if acked {
-				p.ledger.Acked(p.pub, n)
-			}
-			if acked || !p.Resend {
-				n++
-			}
-			if !acked {
+			if err := p.one(ctx, k, n); err != nil {
+				p.ledger.Failed(p.pub, n, err)
 				_ = k.c.Close() // if it was refused
 				break
 			}
+			p.ledger.Acked(p.pub, n, node)
+			session = ""
+			n++
 			select {
 			case <-time.After(p.every/2 + time.Duration(r.Int64N(int64(p.every)))):
 			case <-ctx.Done():
@@ -126,9 +128,9 @@ func (p *Publisher) publish(ctx context.Context) {
 // patience is how long a publisher waits for an answer before it sends the message once more.
 const patience = time.Second
 
-// one publishes message n until it is answered, and reports false when the connection ends before. The end of ctx is
+// one publishes message n until it is answered. An error is a refusal, or the end of the connection. The end of ctx is
 // for the next one.
-func (p *Publisher) one(_ context.Context, k *conn, n int) bool {
+func (p *Publisher) one(_ context.Context, k *conn, n int) error {
 	var answers []<-chan json.RawMessage
 	send := func() error {
 		ch, err := k.emit("publish", roomName(p.room), "m", map[string]int{"p": p.pub, "n": n}, map[string]any{"id": fmt.Sprint(n)})
@@ -137,8 +139,13 @@ func (p *Publisher) one(_ context.Context, k *conn, n int) bool {
 	}
 	again := time.NewTicker(patience)
 	defer again.Stop()
-	if send() != nil || n%5 == 0 && send() != nil {
-		return false
+	if err := send(); err != nil {
+		return err
+	}
+	if n%5 == 0 {
+		if err := send(); err != nil {
+			return err
+		}
 	}
 	for {
 		var second <-chan json.RawMessage // one of them is enough, but the last two answer soonest
@@ -147,15 +154,15 @@ func (p *Publisher) one(_ context.Context, k *conn, n int) bool {
 		}
 		select {
 		case a := <-answers[len(answers)-1]:
-			return accepted(a) == nil
+			return accepted(a)
 		case a := <-second:
-			return accepted(a) == nil
+			return accepted(a)
 		case <-again.C:
-			if send() != nil {
-				return false
+			if err := send(); err != nil {
+				return err
 			}
 		case <-k.gone:
-			return false
+			return io.EOF
 		}
 	}
 }

@@ -36,6 +36,7 @@
 //	redis_gap          a connection with subscriptions was lost: what others sent until it was back is missed
 //	redis_reconnect    a connection was lost
 //	redis_same_name    another node has this node's name
+//	redis_published    a publication was not sent to other nodes: one of them had published it meanwhile, under the same id
 //
 // The log has one line when Redis goes away, one for each other reason that keeps it away, and one when it is back.
 //

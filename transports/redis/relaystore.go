@@ -17,6 +17,7 @@ import (
 const (
 	reasonUnkept     = "redis_unkept"     // a publication, or a change of who is there, was sent and not kept
 	reasonUnreadable = "redis_unreadable" // something in a key of ours that we have not written
+	reasonPublished  = "redis_published"  // another node has published it while this one could not
 )
 
 // roomStore keeps what rooms have for all nodes, see [hub.SharedRooms]: in Redis, beside the messages that a [Kind] sends,
@@ -65,6 +66,9 @@ const maxGaps = 10_000
 
 //go:embed lua/publish.lua
 var luaPublish string
+
+//go:embed lua/append.lua
+var luaAppend string
 
 //go:embed lua/present.lua
 var luaPresent string
@@ -217,7 +221,10 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 		if s.refused(err) && again != nil {
 			again()
 		}
-		if err != nil || n != 1 {
+		switch {
+		case err == nil && n == 2:
+			s.node.Count(reasonPublished)
+		case err != nil || n != 1:
 			s.node.Count(reasonUnkept)
 			if history == "1" {
 				s.noteGap(name)

@@ -157,15 +157,28 @@ func (m *message) appendData(dst []byte) ([]byte, error) {
 	return base64.StdEncoding.AppendEncode(dst, packed), nil
 }
 
-// xadd is the command that adds a pending message to the stream.
-func (s *streams) xadd(p *pendingEntry) (args []any, err error) {
+// xadd is the command that adds a pending message to the stream. scripted: it is a script, because its publisher has given
+// it an id, which counts from when it is in the stream.
+func (s *streams) xadd(p *pendingEntry) (args []any, scripted bool, err error) {
 	m := messageOf(p.r)
 	data, err := m.appendData(nil)
 	if err != nil {
-		return nil, err
+		return nil, false, err
+	}
+	if k := p.r.Keep; k != nil && k.Once != "" && !s.scriptless {
+		nothing := messageOf(&hub.NodeRequest{Op: hub.OpReplaced})
+		void, err := nothing.appendData(nil)
+		if err != nil {
+			return nil, false, err
+		}
+		return []any{
+			"EVAL", luaAppend, 2, s.key, s.a.rooms.key("o", p.r.Namespace, k.Room) + "," + digest(k.Once),
+			k.ID, k.Window.Milliseconds(), s.a.opts.maxLen(), s.uid, strconv.FormatUint(p.n, 10), p.r.Namespace,
+			strconv.Itoa(int(m.kind)), data, strconv.Itoa(int(nothing.kind)), void,
+		}, true, nil
 	}
 	return []any{
 		"XADD", s.key, "MAXLEN", "~", s.a.opts.maxLen(), "*",
 		"uid", s.uid, "n", strconv.FormatUint(p.n, 10), "nsp", p.r.Namespace, "type", strconv.Itoa(int(m.kind)), "data", data,
-	}, nil
+	}, false, nil
 }

@@ -29,6 +29,8 @@ type streams struct {
 	key string // of the stream
 	uid string // of this node, for all namespaces
 
+	scriptless bool // scripts are refused; the writer's
+
 	ctx     context.Context
 	cancel  context.CancelFunc
 	drain   chan struct{} // closed when nothing more comes
@@ -94,7 +96,8 @@ func (s *streams) join(a *Adapter, node hub.Node) error {
 	if err := s.asks.join(a, node); err != nil {
 		return err
 	}
-	a.rooms.slot = func(string, string) string { return "" } // no script publishes: a Cluster spreads the rooms
+	// What is kept of rooms is where the stream is: a script reaches both.
+	a.rooms.slot = func(string, string) string { return s.key }
 	var ok bool
 	if s.node, ok = node.(hub.Ordered); !ok { // a hub that asks questions alone
 		s.writeErr, s.readErr = nil, nil
@@ -190,8 +193,11 @@ func (s *streams) Origin() string { return s.uid }
 
 // Sequence implements [hub.Sequencer].
 func (s *streams) Sequence(r *hub.NodeRequest) {
-	if r.Keep != nil { // as in Adapter.Send
-		s.a.rooms.keep("", "", nil, r, nil)
+	if r.Keep != nil { // as in Adapter.Send; but the publisher's own id counts when the message is in the stream
+		kept, k := *r, *r.Keep
+		k.Once = ""
+		kept.Keep = &k
+		s.a.rooms.keep("", "", nil, &kept, nil)
 	}
 	p := &pendingEntry{r: r, size: sizeOf(r), at: time.Now()}
 	s.mu.Lock()
@@ -405,11 +411,17 @@ func (d *deliverer) entry(x *streamEntry) {
 		if x.n >= d.ahead {
 			d.ahead = 0
 		}
+		void := x.kind == msgReplaced && p.r.Op != hub.OpReplaced // another node has published it under the same id
+		if void {
+			s.l.count(reasonPublished)
+		}
 		if p.early {
 			s.node.Settle(x.n, x.place)
 			return
 		}
-		e.Request = p.r
+		if e.Request = p.r; void {
+			e.Request = &hub.NodeRequest{Op: hub.OpReplaced, Namespace: p.r.Namespace}
+		}
 		d.deliver(&e)
 		return
 	}

@@ -331,6 +331,8 @@ func TestStreamsFromNodeAndBack(t *testing.T) {
 	}
 	got := numbers(t, js.Heard("c"))
 	slices.Sort(got) // Node.js sends its own before others' that it has not read
+	// Of which one then is the client's offset, in front of Node.js' own: that comes once more.
+	got = slices.CompactFunc(got, func(a, b int) bool { return a == b && a%2 == 1 })
 	if !slices.Equal(got, counted(n)) {
 		t.Errorf("got %v", got)
 	}
@@ -397,6 +399,35 @@ func TestStreamsRedisHangs(t *testing.T) {
 		list := js.Heard("a")
 		return !strings.Contains(list[len(list)-1], "+")
 	})
+}
+
+// A Redis that has come back empty is noticed also by a node that finds it with more entries than there were before.
+func TestStreamsRedisWasEmptied(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t)
+	p := newProxy(t, r.Addr)
+	h, a := relayNode(t, "a", Options{URL: p.url(), Adapter: Streams})
+	client := relayClient(t, h, `{}`)
+	add := func(n int) {
+		t.Helper()
+		for range n {
+			r.Do("XADD", "socket.io", "*", "uid", "other", "nsp", "/", "type", "3", "data", `{"packet":{"type":2,"data":["n"]},"opts":{"rooms":[],"except":[],"flags":{}}}`)
+		}
+	}
+	heard := func(n int) {
+		t.Helper()
+		within(t, "what was added", func() bool { return strings.Count(client.heard(), `"n"`) == n })
+	}
+	add(2)
+	heard(2)
+	p.cut()
+	r.Kill()
+	r.Restart()
+	add(5)
+	p.heal()
+	within(t, "ready", func() bool { return a.Ready() == nil })
+	within(t, "the gap", func() bool { return h.Counters()[reasonStreamGap] == 1 })
+	heard(7) // of those all are new
 }
 
 // hangs is longer than Redis may take to answer: connections are given up.
@@ -473,7 +504,7 @@ func TestStreamsWriteWhatOfficialAdaptersWrite(t *testing.T) {
 		if c.r.Namespace == "" {
 			c.r.Namespace = "/"
 		}
-		args, err := s.xadd(&pendingEntry{n: 7, r: &c.r})
+		args, _, err := s.xadd(&pendingEntry{n: 7, r: &c.r})
 		if err != nil {
 			t.Fatal(err)
 		}

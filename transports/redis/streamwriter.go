@@ -222,14 +222,15 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	var cmds []goredis.Cmder
 	var err error
 	pipe := conn.TxPipeline()
-	count := 0
+	count, scripts := 0, false
 	for _, p := range batch {
-		args, err := s.xadd(p)
+		args, script, err := s.xadd(p)
 		if err != nil { // it was encoded by the hub: that cannot be
 			s.l.count(reasonStreamBad)
 			continue
 		}
 		count++
+		scripts = scripts || script
 		if len(batch) == 1 {
 			cmds = append(cmds, conn.Do(s.ctx, args...))
 		} else {
@@ -256,6 +257,10 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	var said goredis.Error
 	if !errors.As(err, &said) || code(err) == "MOVED" || code(err) == "ASK" {
 		return err
+	}
+	if scripts && !transient(err) {
+		s.scriptless = true // not allowed, perhaps: ids count at each node for itself
+		return nil
 	}
 	s.l.count(reasonRefused)
 	s.l.refused(&command{cmd: goredis.NewCmd(s.ctx, "xadd")}, err)

@@ -1,9 +1,14 @@
--- Keeps a publication and publishes it. What cannot be kept is published all the same.
+-- Keeps a publication and publishes it. What cannot be kept is published all the same. What another node has published
+-- meanwhile, under the same id of its publisher's, is neither kept nor published: 2.
 -- KEYS: history (list), its bytes (counter), retained value, last numbers (hash), claim
 -- ARGV: PUBLISH or SPUBLISH or "", channel, body, entry, 1: append to history, 1: after a gap, most entries, most bytes,
 --       milliseconds of history, "", "set" or "del": retained, milliseconds of that or 0, claimed id or "", milliseconds of it,
 --       epoch, number
 local a = ARGV
+if a[12] ~= '' then
+  local first = redis.pcall('GET', KEYS[5])
+  if type(first) == 'string' and first ~= '' and first ~= a[12] then return 2 end
+end
 local kept = pcall(function()
   if a[5] == '1' then
     if a[6] == '1' then redis.call('RPUSH', KEYS[1], '') end

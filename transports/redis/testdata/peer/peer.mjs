@@ -28,6 +28,10 @@ import { createAdapter as streams } from "@socket.io/redis-streams-adapter";
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient, createCluster } from "redis";
 
+// Redis may be away for longer than its client lets a command wait (5 s). The adapter's publications are promises that
+// nobody looks at, and Node.js would end the process.
+process.on("unhandledRejection", (err) => console.error("unhandled:", err?.message ?? err));
+
 let io, emitter, redis;
 const clients = {};
 const links = [];
