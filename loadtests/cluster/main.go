@@ -143,6 +143,20 @@ func (r record) All() (all []line) {
 	return all
 }
 
+// Floor is what a plain write takes, in terms of Node.js: the least and the most of the rows that have it, "" without any.
+func (r record) Floor() string {
+	var ratios []float64
+	for _, l := range r.All() {
+		if len(l.Floor) > 0 {
+			ratios = append(ratios, median(l.Floor)/median(l.Theirs))
+		}
+	}
+	if len(ratios) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f to %.2f", slices.Min(ratios), slices.Max(ratios))
+}
+
 //go:embed cluster-benchmarks.md.tmpl
 var documentText string
 
