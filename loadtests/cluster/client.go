@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type client struct {
 	buf  []byte
 }
 
-// dial connects a client to a node and has it join "room".
+// dial connects a client to a node.
 func dial(addr string) (*client, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -48,7 +49,7 @@ func dial(addr string) (*client, error) {
 			return nil, err
 		}
 		if strings.HasPrefix(string(text), "40") {
-			return c, c.send(`42["join","room"]`)
+			return c, nil
 		}
 	}
 }
@@ -59,7 +60,10 @@ func (c *client) send(text string) error {
 	return err
 }
 
-// next is the next message, valid until the one after it; heartbeats are answered.
+// join has it join the room.
+func (c *client) join() error { return c.send(`42["join","room"]`) }
+
+// next is the next message, valid until the one after it; heartbeats are answered, answers left out.
 func (c *client) next() ([]byte, error) {
 	for {
 		head, err := c.r.Peek(2)
@@ -88,6 +92,9 @@ func (c *client) next() ([]byte, error) {
 			if err := c.send("3"); err != nil {
 				return nil, err
 			}
+			continue
+		}
+		if bytes.HasPrefix(c.buf, []byte("43")) {
 			continue
 		}
 		return c.buf, nil

@@ -56,7 +56,6 @@ func serve(url, adapter, name string) error {
 	server := &http.Server{Handler: sio}
 	go func() { _ = server.Serve(ln) }() // ends with the process
 	fmt.Println(ln.Addr())
-	text := strings.Repeat("x", 64)
 	_ = unix.SetNonblock(0, true) // so that who waits for a line does not keep a thread, as little as Node.js does
 	lines := bufio.NewScanner(os.NewFile(0, "stdin"))
 	for lines.Scan() {
@@ -72,6 +71,9 @@ func serve(url, adapter, name string) error {
 	}
 	return errors.Join(sio.Close(context.Background()), h.Close())
 }
+
+// text is what a message has beside the time.
+var text = strings.Repeat("x", 64)
 
 // monotonic is the clock that all processes of a machine share, in nanoseconds: process.hrtime of Node.js.
 func monotonic() int64 {

@@ -26,28 +26,75 @@ type row struct {
 	line    line
 	adapter string
 	measure func(*pair) (float64, error)
+	floor   bool // also for a server that does nothing but write
 }
 
 var rows = []row{
-	{"rate", line{Title: "classic: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "classic", rate},
-	{"latency", line{Title: "classic: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "classic", latency},
-	{"fanout", line{Title: "classic: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", fanout},
-	{"fanout-busy", line{Title: "classic: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", busyFanout},
-	{"sharded-rate", line{Title: "sharded: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "sharded", rate},
-	{"sharded-latency", line{Title: "sharded: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "sharded", latency},
-	{"sharded-fanout", line{Title: "sharded: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", fanout},
-	{"sharded-fanout-busy", line{Title: "sharded: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", busyFanout},
-	{"commands", line{Title: "classic: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "classic", commands},
-	{"sharded-commands", line{Title: "sharded: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "sharded", commands},
-	{"bystander", line{Title: "classic: nobody on B, CPU of B a message", Unit: "µs"}, "classic", bystander},
-	{"sharded-bystander", line{Title: "sharded: nobody on B, CPU of B a message", Unit: "µs", Bar: 0.1, Most: true, Alone: true}, "sharded", bystander},
+	{"rate", line{Title: "classic: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "classic", rate, false},
+	{"latency", line{Title: "classic: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "classic", latency, false},
+	{"fanout", line{Title: "classic: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", fanout, true},
+	{"fanout-busy", line{Title: "classic: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "classic", busyFanout, false},
+	{"sharded-rate", line{Title: "sharded: one publisher on A, one subscriber on B", Unit: "messages/s", Bar: 2}, "sharded", rate, false},
+	{"sharded-latency", line{Title: "sharded: 100 messages a second from A to B, median", Unit: "ms", Bar: 0.7, Most: true}, "sharded", latency, false},
+	{"sharded-fanout", line{Title: "sharded: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", fanout, true},
+	{"sharded-fanout-busy", line{Title: "sharded: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs", Bar: 0.25, Most: true}, "sharded", busyFanout, false},
+	{"streams-rate", line{Title: "streams: one publisher on A, one subscriber on B", Unit: "messages/s"}, "streams", rate, false},
+	{"streams-latency", line{Title: "streams: 100 messages a second from A to B, median", Unit: "ms"}, "streams", latency, false},
+	{"streams-fanout", line{Title: "streams: 200 members on B, 100 messages/s, CPU of B a delivery", Unit: "µs"}, "streams", fanout, true},
+	{"streams-fanout-busy", line{Title: "streams: 200 members on B, 20 messages under way, CPU of B a delivery", Unit: "µs"}, "streams", busyFanout, false},
+	{"commands", line{Title: "classic: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "classic", commands, false},
+	{"sharded-commands", line{Title: "sharded: commands for Redis, a message", Unit: "1", Bar: 1.001, Most: true, Alone: true}, "sharded", commands, false},
+	{"streams-commands", line{Title: "streams: commands for Redis, a message", Unit: "1"}, "streams", commands, false},
+	{"bystander", line{Title: "classic: nobody on B, CPU of B a message", Unit: "µs"}, "classic", bystander, false},
+	{"sharded-bystander", line{Title: "sharded: nobody on B, CPU of B a message", Unit: "µs", Bar: 0.1, Most: true, Alone: true}, "sharded", bystander, false},
+	{"streams-bystander", line{Title: "streams: nobody on B, CPU of B a message", Unit: "µs"}, "streams", bystander, false},
+}
+
+// server is whose figure it is.
+type server uint8
+
+const (
+	nodejs server = iota
+	greenroom
+	plain // writes, and does nothing else
+)
+
+// round measures each server once. Who begins changes.
+func (r row) round(l *line) error {
+	turns := []server{nodejs, greenroom}
+	if r.floor {
+		turns = append(turns, plain)
+	}
+	first := l.Rounds()
+	for i := range turns {
+		who := turns[(first+i)%len(turns)]
+		l.Loads = append(l.Loads, load())
+		v, err := r.once(who)
+		if err != nil {
+			return err
+		}
+		switch who {
+		case nodejs:
+			l.Theirs = append(l.Theirs, v)
+		case greenroom:
+			l.Ours = append(l.Ours, v)
+		case plain:
+			l.Floor = append(l.Floor, v)
+		}
+	}
+	return nil
 }
 
 // once starts Redis and two nodes, and measures.
-func (r row) once(nodejs bool) (v float64, err error) {
+func (r row) once(who server) (v float64, err error) {
 	p := &pair{}
 	defer func() { p.stop() }()
-	if err := p.start(nodejs, r.adapter); err != nil {
+	if who == plain {
+		err = p.startPlain()
+	} else {
+		err = p.start(who == nodejs, r.adapter)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return r.measure(p)
@@ -56,9 +103,10 @@ func (r row) once(nodejs bool) (v float64, err error) {
 // pair is Redis and two nodes, each a process.
 type pair struct {
 	ends         []func()
-	a            io.Writer // says how many messages node A is to emit
+	emit         func(n int) error // has node A send messages
 	addrA, addrB string
 	pidB         int
+	oneThread    bool // B's first thread is all that counts
 	redis        *goredis.Client
 }
 
@@ -101,7 +149,11 @@ func (p *pair) start(nodejs bool, adapter string) error {
 			return err
 		}
 		if name == "a" {
-			p.a, p.addrA = in, addr
+			p.emit = func(n int) error {
+				_, err := fmt.Fprintln(in, n)
+				return err
+			}
+			p.addrA = addr
 		} else {
 			p.addrB, p.pidB = addr, pid
 		}
@@ -137,9 +189,47 @@ func (p *pair) process(text string, cmd *exec.Cmd) (in io.WriteCloser, pid int, 
 	return nil, 0, "", fmt.Errorf("%s ended", cmd.Path)
 }
 
-func (p *pair) emit(n int) error {
-	_, err := fmt.Fprintln(p.a, n)
-	return err
+// plainServer is where main builds it.
+var plainServer = filepath.Join("bin", "peer-rawwrite")
+
+// startPlain starts, in the place of all of that, a server of one thread which is B, and whose publisher is a client that it has.
+func (p *pair) startPlain() error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	p.addrB = ln.Addr().String()
+	_ = ln.Close()
+	_, port, _ := net.SplitHostPort(p.addrB)
+	cmd := exec.Command(plainServer, port)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.ends = append(p.ends, func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	p.pidB, p.oneThread = cmd.Process.Pid, true // the others are Go's runtime, which has a look at the one every 20 µs
+	var c *client
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if c, err = dial(p.addrB); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
+	p.ends = append(p.ends, func() { _ = c.conn.Close() })
+	p.emit = func(n int) error {
+		for range n {
+			if err := c.send(fmt.Sprintf(`42["pub","room","%d","%s"]`, monotonic(), text)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return nil
 }
 
 // connect has n clients on B, who are in the room, and hear what A sends.
@@ -152,6 +242,9 @@ func (p *pair) connectTo(addr string, n int) (list []*client, err error) {
 			return nil, err
 		}
 		p.ends = append(p.ends, func() { _ = c.conn.Close() })
+		if err := c.join(); err != nil {
+			return nil, err
+		}
 		list = append(list, c)
 	}
 	time.Sleep(300 * time.Millisecond) // the last join has no ack; the room's channel is asked for behind it
@@ -255,7 +348,7 @@ func (p *pair) deliver(messages, underWay int, send func(n int) error) (float64,
 	if err != nil {
 		return 0, err
 	}
-	before, err := cpu(p.pidB)
+	before, err := p.cpu()
 	if err != nil {
 		return 0, err
 	}
@@ -292,7 +385,7 @@ func (p *pair) deliver(messages, underWay int, send func(n int) error) (float64,
 			return 0, err
 		}
 	}
-	after, err := cpu(p.pidB)
+	after, err := p.cpu()
 	return (after - before).Seconds() * 1e6 / float64(members*messages), err
 }
 
@@ -348,7 +441,7 @@ func bystander(p *pair) (float64, error) {
 	var used [2]time.Duration
 	var took [2]time.Duration
 	for i := range used {
-		before, err := cpu(p.pidB)
+		before, err := p.cpu()
 		if err != nil {
 			return 0, err
 		}
@@ -362,7 +455,7 @@ func bystander(p *pair) (float64, error) {
 			return 0, err
 		}
 		took[i] = time.Since(begin)
-		after, err := cpu(p.pidB)
+		after, err := p.cpu()
 		if err != nil {
 			return 0, err
 		}
@@ -391,10 +484,13 @@ func (p *pair) paced(messages int, c *client) error {
 	return nil
 }
 
-// cpu is what the threads of a process have used: /proc/PID/task/TID/schedstat, nanoseconds in front, where stat only
-// counts hundredths of a second.
-func cpu(pid int) (used time.Duration, err error) {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+// cpu is what B has used: /proc/PID/task/TID/schedstat, nanoseconds in front, where stat only counts hundredths of a second.
+func (p *pair) cpu() (used time.Duration, err error) {
+	which := "*"
+	if p.oneThread {
+		which = strconv.Itoa(p.pidB)
+	}
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/%s/schedstat", p.pidB, which))
 	if err != nil || len(tasks) == 0 {
 		return 0, errors.Join(err, errors.New("the kernel does not say what a thread has used"))
 	}

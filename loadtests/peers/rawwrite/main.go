@@ -43,6 +43,8 @@ type server struct {
 	frame           []byte // what is being written
 }
 
+func init() { runtime.LockOSThread() } // main is on the process's first thread, whose time can be told from the runtime's
+
 func main() {
 	if len(os.Args) != 2 {
 		log.Fatal("usage: rawwrite PORT")
@@ -51,7 +53,6 @@ func main() {
 	if err != nil {
 		log.Fatal("the port: ", err)
 	}
-	runtime.LockOSThread()
 	s, err := listen(port)
 	if err != nil {
 		log.Fatal(err)
