@@ -130,26 +130,39 @@ func curveEgress(size int) row {
 
 // browserRows compare a fan-out to 1 000 clients that one of them publishes with one that a PUSH publishes.
 var browserRows = []row{
-	browsers("browsers-pyzmq", "pyzmq's PUSH", pyzmqPush), browsers("browsers-go", "a PUSH in Go", goPush),
+	browsers("browsers-pyzmq", "pyzmq's PUSH", pyzmqPush, load.Plan{Window: 1}),
+	browsers("browsers-pyzmq-4", "pyzmq's PUSH", pyzmqPush, load.Plan{Window: 4}),
+	browsers("browsers-pyzmq-paced", "pyzmq's PUSH", pyzmqPush, load.Plan{Rate: 200}),
+	browsers("browsers-go", "a PUSH in Go", goPush, load.Plan{Window: 1}),
+	browsers("browsers-go-4", "a PUSH in Go", goPush, load.Plan{Window: 4}),
+	browsers("browsers-go-paced", "a PUSH in Go", goPush, load.Plan{Rate: 200}),
 }
 
-func browsers(name, title string, push func(context.Context, string) (*pusher, error)) row {
+// starter starts a publisher for a PULL endpoint.
+type starter func(ctx context.Context, at string) (*pusher, error)
+
+func browsers(name, title string, push starter, plan load.Plan) row {
+	plan.Mode, plan.Clients, plan.Size, plan.Duration = load.Fanout, 1000, 64, 4*time.Second
+	how := fmt.Sprintf("%d under way", plan.Window)
+	if plan.Rate > 0 {
+		how = fmt.Sprintf("%g/s", plan.Rate)
+	}
 	return row{
 		name:  name,
-		lines: []line{{Title: "1000 browsers, 64 bytes: published by a Socket.IO client, by " + title, Unit: "µs CPU/delivery", Bar: 1.2, Most: true}},
+		lines: []line{{Title: "1000 browsers, " + how + ": a Socket.IO client, " + title, Unit: "µs CPU/delivery", Bar: 1.2, Most: true}},
 		round: func(ctx context.Context, b *bench) ([]pair, error) {
-			theirs, err := fanOut(ctx, nil)
+			theirs, err := fanOut(ctx, plan, nil)
 			if err != nil {
 				return nil, err
 			}
-			ours, err := fanOut(ctx, push)
+			ours, err := fanOut(ctx, plan, push)
 			return []pair{{theirs, ours}}, err
 		},
 	}
 }
 
 // fanOut is the server's microseconds for each delivery; a nil push has a client publish.
-func fanOut(ctx context.Context, push func(context.Context, string) (*pusher, error)) (float64, error) {
+func fanOut(ctx context.Context, plan load.Plan, push starter) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -158,9 +171,6 @@ func fanOut(ctx context.Context, push func(context.Context, string) (*pusher, er
 	if err != nil {
 		return 0, err
 	}
-	// One message under way. With four pyzmq's PUSH cost 1.6 times what a client did, presumably because Python sends
-	// them one by one, so that the server cannot send several with one write. That is not shown yet.
-	plan := load.Plan{Mode: load.Fanout, Clients: 1000, Size: 64, Window: 1, Duration: 4 * time.Second}
 	var p *pusher
 	if push != nil {
 		plan.Publish = func(room string, text []byte) (err error) {
