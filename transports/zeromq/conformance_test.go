@@ -25,17 +25,18 @@ type role struct {
 	peer  zmq4.SocketType // of who comes
 	wrong zmq4.SocketType // of who is not let in
 	whole []byte          // a message that is heard in the room "evil"; nil if there is none
+	told  []byte          // what follows the handshake unasked
 }
 
 const evilRequest = `{"method":"publish","params":{"room":"evil","event":"e","args":["done"]}}`
 
 var roles = []role{
-	{"pull", zmq4.Push, zmq4.Sub, rawMessage("evil", "e", `"done"`)},
-	{"sub", zmq4.Pub, zmq4.Push, rawMessage("evil", "e", `"done"`)},
-	{"pub", zmq4.Sub, zmq4.Push, nil},
-	{"control", zmq4.Dealer, zmq4.Pub, rawMessage("me", "", evilRequest)},
-	{"workers", zmq4.Dealer, zmq4.Pub, nil},
-	{"connect", zmq4.Pub, zmq4.Sub, rawMessage("evil", "e", `"done"`)},
+	{"pull", zmq4.Push, zmq4.Sub, rawMessage("evil", "e", `"done"`), nil},
+	{"sub", zmq4.Pub, zmq4.Push, rawMessage("evil", "e", `"done"`), rawMessage("\x01")},
+	{"pub", zmq4.Sub, zmq4.Push, nil, nil},
+	{"control", zmq4.Dealer, zmq4.Pub, rawMessage("me", "", evilRequest), nil},
+	{"workers", zmq4.Dealer, zmq4.Pub, nil, nil},
+	{"connect", zmq4.Pub, zmq4.Sub, rawMessage("evil", "e", `"done"`), rawMessage("\x01")},
 }
 
 func (r role) hello() []byte { return rawHello(string(r.peer)) }
@@ -154,7 +155,12 @@ func offences(r role) []offence {
 		return g
 	}
 	halfClose := func(c net.Conn) { _ = c.(*net.TCPConn).CloseWrite() }
-	reset := func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0); _ = c.Close() }
+	reset := func(c net.Conn) {
+		// A write that meets the reset takes the error, and leaves the reader a plain end: so all that is written comes first.
+		_, _ = readHandshake(c, len(r.told))
+		_ = c.(*net.TCPConn).SetLinger(0)
+		_ = c.Close()
+	}
 	trickle := func(c net.Conn) {
 		for _, b := range r.hello() { // it would take nine seconds
 			if _, err := c.Write([]byte{b}); err != nil {

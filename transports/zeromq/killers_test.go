@@ -219,16 +219,22 @@ func (e *endpoint) waiting() int {
 // afterHandshake reads n bytes behind the greeting and READY of the bridge.
 func afterHandshake(t testing.TB, c net.Conn, n int) []byte {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	got, err := readHandshake(c, n)
+	if err != nil {
 		t.Fatal(err)
+	}
+	return got
+}
+
+func readHandshake(c net.Conn, n int) ([]byte, error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return nil, err
 	}
 	head := make([]byte, 64+2)
 	if _, err := io.ReadFull(c, head); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	got := make([]byte, int(head[65])+n)
-	if _, err := io.ReadFull(c, got); err != nil {
-		t.Fatal(err)
-	}
-	return got[head[65]:]
+	_, err := io.ReadFull(c, got)
+	return got[head[65]:], err
 }
