@@ -50,8 +50,8 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == "serve" { // for browsers
-		if err := serve(os.Args[2], os.Args[3]); err != nil {
+	if len(os.Args) == 5 && os.Args[1] == "serve" { // for browsers
+		if err := serve(os.Args[2], os.Args[3], os.Args[4]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -130,49 +130,78 @@ func curveEgress(size int) row {
 
 // browserRows compare a fan-out to 1 000 clients that one of them publishes with one that a PUSH publishes.
 var browserRows = []row{
-	browsers("browsers-pyzmq", "pyzmq's PUSH", pyzmqPush), browsers("browsers-go", "a PUSH in Go", goPush),
+	browsers("browsers-go", goClient, goPush, load.Plan{Window: 1}),
+	browsers("browsers-go-4", goClient, goPush, load.Plan{Window: 4}),
+	browsers("browsers-go-paced", goClient, goPush, load.Plan{Rate: 200}),
+	browsers("browsers-python", pythonClient, pyzmqPush, load.Plan{Window: 1}),
+	browsers("browsers-python-4", pythonClient, pyzmqPush, load.Plan{Window: 4}),
+	browsers("browsers-python-paced", pythonClient, pyzmqPush, load.Plan{Rate: 200}),
+	browsers("browsers-mixed-4", goClient, pyzmqPush, load.Plan{Window: 4}),
 }
 
-func browsers(name, title string, push func(context.Context, string) (*pusher, error)) row {
+// starter starts a publisher, for an HTTP address or a PULL endpoint. A nil one is one of the clients that load has anyway.
+type starter struct {
+	title string
+	start func(ctx context.Context, http, pull string) (*pusher, error)
+}
+
+var (
+	goClient     = starter{"a client in Go", nil}
+	pythonClient = starter{"a client in Python", func(ctx context.Context, http, _ string) (*pusher, error) {
+		return python(ctx, clientSource, http)
+	}}
+	goPush    = starter{"a PUSH in Go", pushInGo}
+	pyzmqPush = starter{"pyzmq's PUSH", func(ctx context.Context, _, pull string) (*pusher, error) {
+		return python(ctx, pyzmqSource, "tcp://"+pull)
+	}}
+)
+
+func browsers(name string, client, push starter, plan load.Plan) row {
+	plan.Mode, plan.Clients, plan.Size, plan.Duration = load.Fanout, 1000, 64, 4*time.Second
+	how := fmt.Sprintf("%d under way", plan.Window)
+	if plan.Rate > 0 {
+		how = fmt.Sprintf("%g/s", plan.Rate)
+	}
 	return row{
 		name:  name,
-		lines: []line{{Title: "1000 browsers, 64 bytes: published by a Socket.IO client, by " + title, Unit: "µs CPU/delivery", Bar: 1.2, Most: true}},
+		lines: []line{{Title: fmt.Sprintf("1000 browsers, %s: %s, %s", how, client.title, push.title), Unit: "µs CPU/delivery", Bar: 1.2, Most: true}},
 		round: func(ctx context.Context, b *bench) ([]pair, error) {
-			theirs, err := fanOut(ctx, nil)
+			theirs, err := fanOut(ctx, plan, client)
 			if err != nil {
 				return nil, err
 			}
-			ours, err := fanOut(ctx, push)
+			ours, err := fanOut(ctx, plan, push)
 			return []pair{{theirs, ours}}, err
 		},
 	}
 }
 
-// fanOut is the server's microseconds for each delivery; a nil push has a client publish.
-func fanOut(ctx context.Context, push func(context.Context, string) (*pusher, error)) (float64, error) {
+// fanOut is the server's microseconds for each delivery.
+func fanOut(ctx context.Context, plan load.Plan, by starter) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	addr, err := freeAddr()
+	pull, err := freeAddr()
 	if err != nil {
 		return 0, err
 	}
-	// One message under way. With four pyzmq's PUSH cost 1.6 times what a client did, presumably because Python sends
-	// them one by one, so that the server cannot send several with one write. That is not shown yet.
-	plan := load.Plan{Mode: load.Fanout, Clients: 1000, Size: 64, Window: 1, Duration: 4 * time.Second}
+	http, err := freeAddr()
+	if err != nil {
+		return 0, err
+	}
 	var p *pusher
-	if push != nil {
+	if by.start != nil {
 		plan.Publish = func(room string, text []byte) (err error) {
 			if p == nil {
-				if p, err = push(ctx, "tcp://"+addr); err != nil {
+				if p, err = by.start(ctx, http, pull); err != nil {
 					return err
 				}
 			}
 			return p.send(room, text)
 		}
 	}
-	got, err := load.Run(ctx, plan, load.Peer{Name: "greenroom", Protocol: load.Relay, Command: []string{self, "serve", "{port}", addr}})
+	got, err := load.Run(ctx, plan, load.Peer{Name: "greenroom", Protocol: load.Relay, Command: []string{self, "serve", "{port}", http, pull}})
 	if p != nil {
 		p.close()
 	}
@@ -182,14 +211,14 @@ func fanOut(ctx context.Context, push func(context.Context, string) (*pusher, er
 	return got.ServerMicros, nil
 }
 
-// pusher publishes at a PULL endpoint.
+// pusher publishes.
 type pusher struct {
 	send  func(room string, text []byte) error
 	close func()
 }
 
-func goPush(ctx context.Context, at string) (*pusher, error) {
-	push, err := zeromq.Push(ctx, at)
+func pushInGo(ctx context.Context, _, pull string) (*pusher, error) {
+	push, err := zeromq.Push(ctx, "tcp://"+pull)
 	if err != nil {
 		return nil, err
 	}
@@ -210,8 +239,33 @@ for line in sys.stdin.buffer:
     s.send_multipart([room, b"msg", text])
 `
 
-func pyzmqPush(ctx context.Context, at string) (*pusher, error) {
-	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-c", pyzmqSource, at)
+// clientSource does the same as a Socket.IO client: without a library, which would take longer than the server.
+const clientSource = `
+import socket, struct, sys
+host, port = sys.argv[1].rsplit(":", 1)
+s = socket.create_connection((host, int(port)))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+f = s.makefile("rb")
+def packet():
+    first, n = f.read(2)
+    return f.read(n if n < 126 else struct.unpack("!H", f.read(2))[0])
+def send(b):
+    head = bytes([0x81, 0x80 | len(b)]) if len(b) < 126 else struct.pack("!BBH", 0x81, 0xfe, len(b))
+    s.sendall(head + bytes(4) + b)
+s.sendall(("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % sys.argv[1]).encode())
+while f.readline().strip(): pass
+assert packet().startswith(b"0")
+send(b"40")
+assert packet().startswith(b"40")
+for line in sys.stdin.buffer:
+    room, text = line.rstrip(b"\n").split(b" ", 1)
+    send(b'42["publish","' + room + b'","msg","' + text + b'"]')
+`
+
+// python runs a program that publishes the lines that it reads.
+func python(ctx context.Context, source, at string) (*pusher, error) {
+	cmd := exec.CommandContext(ctx, "/usr/bin/python3", "-c", source, at)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -231,8 +285,8 @@ func pyzmqPush(ctx context.Context, at string) (*pusher, error) {
 	}, nil
 }
 
-// serve is the server of browsers.
-func serve(port, pull string) error {
+// serve is the server of browsers, and of a client of its own at another address.
+func serve(port, own, pull string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	h, err := hub.New(hub.Options{EventRate: -1, Logger: log})
 	if err != nil {
@@ -244,10 +298,14 @@ func serve(port, pull string) error {
 	if _, err := zeromq.Listen(h, zeromq.Options{Pull: "tcp://" + pull, Logger: log}); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
-	if err != nil {
-		return err
-	}
 	io := socketio.New(h, socketio.Options{})
-	return http.Serve(io.Listener(l, nil), io)
+	ended := make(chan error)
+	for _, at := range []string{"127.0.0.1:" + port, own} {
+		l, err := net.Listen("tcp", at)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- http.Serve(io.Listener(l, nil), io) }()
+	}
+	return <-ended
 }

@@ -42,6 +42,7 @@ func awaitText(t testing.TB, p *testenv.Process, text string) {
 
 // TestPyzmqCurve: pyzmq peers with certificates of either make, over TCP and ipc, and what their permissions allow.
 func TestPyzmqCurve(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for name, endpoint := range map[string]string{"tcp": anyPort, "ipc": "ipc://" + t.TempDir() + "/s"} {
 		t.Run(name, func(t *testing.T) {
 			keys, allow := t.TempDir(), t.TempDir()
@@ -174,6 +175,7 @@ func parseZPLCertificate(text string) (Certificate, error) {
 
 // TestPyzmqPlain: users of a file.
 func TestPyzmqPlain(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	users := filepath.Join(t.TempDir(), "users")
 	text := "ann\n    password = \"won#der\"\n    publish = \"lobby\"\nbob\n    control = \"true\"\n"
 	if err := os.WriteFile(users, []byte(text), 0o600); err != nil {
@@ -213,6 +215,7 @@ func TestPyzmqPlain(t *testing.T) {
 
 // TestPyzmqZAP: a handler of pyzmq decides, about CURVE and PLAIN; without its word nobody is let in.
 func TestPyzmqZAP(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	dir := t.TempDir()
 	_, serverPublic, serverSecret := pairOf(t, dir, "server", nil)
 	client, _, clientSecret := pairOf(t, dir, "client", nil)

@@ -56,6 +56,7 @@ func greetingOf(mechanism string, major, minor byte) []byte {
 
 // TestDoctor: one case for each sentence.
 func TestDoctor(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	key := func() SecretKey {
 		k, err := NewSecretKey()
 		if err != nil {
@@ -95,6 +96,8 @@ func TestDoctor(t *testing.T) {
 	d := Dialer{ServerKey: server.Public(), Key: mine}
 	hello := greetingOf("NULL", 3, 1)
 
+	var all together
+	defer all.Wait()
 	for _, c := range []struct {
 		name     string
 		endpoint string
@@ -152,8 +155,7 @@ func TestDoctor(t *testing.T) {
 		{"libzmq's PUSH", libzmqAt(t, "PUSH"), Examination{Wait: patience}, "It is a PUSH socket, which would deal its messages", false},
 		{"libzmq's PULL as SUB", libzmqAt(t, "PULL"), Examination{As: "SUB", Wait: patience}, "It is a PULL socket, and SUB does not go with it: connect with PUSH.", false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
+		all.run(t, c.name, func(t *testing.T) {
 			if c.e.Wait == 0 {
 				c.e.Wait = 2 * time.Second
 			}

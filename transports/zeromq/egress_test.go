@@ -90,6 +90,7 @@ func TestTooManyTopics(t *testing.T) {
 
 // TestSlowSubscriberIsEnded: one that reads, but always too little, is disconnected too.
 func TestSlowSubscriberIsEnded(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := newFakeHub()
 	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 16 << 10, SlowAfter: 300 * time.Millisecond})
 	c := rawDial(t, b.Addr("pub"))

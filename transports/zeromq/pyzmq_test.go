@@ -120,6 +120,7 @@ func TestPyzmqPublisherConnectsToSub(t *testing.T) {
 const quietTime = 6 * time.Second
 
 func TestPyzmqSubscribers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	var all together
 	defer all.Wait()
 	for _, kind := range []string{"SUB", "XSUB"} {
@@ -159,6 +160,7 @@ func TestPyzmqSubscribers(t *testing.T) {
 // TestPyzmqPublishersReconnect: a bridge that ends and comes back is found again, and what comes then is in
 // order, nothing twice.
 func TestPyzmqPublishersReconnect(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	for kind, name := range map[string]string{"PUSH": "pull", "PUB": "sub"} {
 		t.Run(kind, func(t *testing.T) {
 			o := Options{Pull: anyPort, Sub: anyPort}
@@ -192,6 +194,7 @@ func TestPyzmqPublishersReconnect(t *testing.T) {
 
 // TestPyzmqSubscriberReconnects: it subscribes again by itself.
 func TestPyzmqSubscriberReconnects(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	o := Options{Pub: anyPort}
 	var p *testenv.Process
 	for round := range 3 {
@@ -245,6 +248,7 @@ func TestPyzmqUnsubscribes(t *testing.T) {
 
 // TestPyzmqRefused: libzmq understands the ERROR command, and does not try again and again.
 func TestPyzmqRefused(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := newFakeHub()
 	b := listen(t, h, Options{Pull: anyPort, Pub: anyPort})
 	for i, c := range []struct{ name, socketType string }{{"pull", "PUB"}, {"pull", "SUB"}, {"pub", "PUSH"}} {

@@ -17,6 +17,7 @@ import (
 // TestStoppedSubscriber: a libzmq SUB whose process is stopped holds up nobody and is disconnected; when it
 // goes on it comes back by itself.
 func TestStoppedSubscriber(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := newFakeHub()
 	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 64 << 10, SlowAfter: 3 * time.Second})
 	p := python(t, "steady.py", "SUB", b.Addr("pub"))
@@ -61,6 +62,7 @@ func TestStoppedSubscriber(t *testing.T) {
 // TestStoppedSubscriberThatIsKept: with SlowDrop a stopped libzmq SUB stays, within its bounds, misses what it cannot
 // take, sees that by the numbers, and goes on; one beside it hears everything.
 func TestStoppedSubscriberThatIsKept(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	h := realHub(t, hub.Options{Loops: 1})
 	b := listen(t, h, Options{Pub: anyPort, QueueBytes: 256 << 10, SlowAfter: time.Second, Slow: SlowDrop})
 	p := python(t, "listen.py", b.Addr("pub"), "room")
