@@ -2,9 +2,14 @@ package zeromq
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-zeromq/zmq4"
 
 	"greenroom/hub"
 )
@@ -85,22 +90,133 @@ func TestTheSamePublicationAtTwoNodes(t *testing.T) {
 	}
 }
 
-func TestControlKnowsTheCluster(t *testing.T) {
+// controlledCluster is nodes a, b, … with endpoints, whose clients are the users that they say to be.
+func controlledCluster(t *testing.T, n int) (hubs []*hub.Hub, asks []*asker) {
+	t.Helper()
 	var cluster hub.Cluster
-	a := realHub(t, hub.Options{Adapter: cluster.Adapter(), Node: "a"})
-	b := realHub(t, hub.Options{Adapter: cluster.Adapter(), Node: "b"})
-	id, err := a.Publish(hub.Publication{Room: "r", Event: "e", Args: []any{1}})
-	if err != nil {
+	for i := range n {
+		h := newHub(t, hub.Options{Loops: 2, Adapter: cluster.Adapter(), Node: string(rune('a' + i))})
+		h.Of("/").Use(func(s *hub.Session) error { return s.Identify(strings.Trim(string(s.Handshake().Auth), `"`)) })
+		if err := h.Handle("/", hub.Relay(hub.RelayOptions{})); err != nil {
+			t.Fatal(err)
+		}
+		hubs = append(hubs, h)
+		asks = append(asks, ask(t, listen(t, h, Options{Control: anyPort}).Addr("control"), zmq4.Dealer))
+	}
+	return hubs, asks
+}
+
+// What is asked at one node is answered for all, and what is done there is done on all.
+func TestControlKnowsTheCluster(t *testing.T) {
+	hubs, asks := controlledCluster(t, 3)
+	alice, again, bob := comeIn(t, hubs[0], "/", `"alice"`), comeIn(t, hubs[1], "/", `"alice"`), comeIn(t, hubs[2], "/", `"bob"`)
+	view := func(c *browser, user, rooms, node string) string {
+		return fmt.Sprintf(`{"id":"%s","user":"%s","rooms":[%s],"node":"%s"}`, c.session.ID(), user, rooms, node)
+	}
+	list := func(views ...string) string {
+		slices.Sort(views)
+		return `{"sessions":[` + strings.Join(views, ",") + `]`
+	}
+	bob.emit(1, "join", "room")
+	bob.want(t, "ack 1 ")
+	eventually(t, "bob to be announced", func() bool { _, n := hubs[0].Of("/").Present("room", 1); return n == 1 })
+	if _, err := hubs[1].Publish(hub.Publication{Room: "room", Event: "e", Args: []any{1}}); err != nil {
 		t.Fatal(err)
 	}
-	br := listen(t, b, Options{Control: anyPort})
-	c := &control{bridge: br, hub: b}
-	got, err := c.history(&controlCall{params: json.RawMessage(`{"room":"r"}`), peer: &peer{principal: anyone("")}})
-	if err != nil {
-		t.Fatal(err)
+	const nodes = `"nodes":["a","b","c"]`
+	for i, c := range []struct {
+		method string
+		params map[string]any
+		want   string // begins so
+	}{
+		{"join", map[string]any{"user": "alice", "room": "room"}, `{"sessions":2}`},
+		{"join", map[string]any{"session": bob.session.ID(), "room": "own"}, `{"sessions":1}`},
+		{"rooms", nil, `{"rooms":[{"room":"own","members":1},{"room":"room","members":3}],` + nodes + `}`},
+		{"rooms", map[string]any{"limit": 1}, `{"rooms":[{"room":"own","members":1}],"next":"own",` + nodes + `}`},
+		{"rooms", map[string]any{"limit": 1, "after": "own"}, `{"rooms":[{"room":"room","members":3}],` + nodes + `}`},
+		{"members", map[string]any{"room": "own"}, list(view(bob, "bob", `"room","own"`, "c")) + `,` + nodes + `}`},
+		{"members", map[string]any{"room": "room"}, list(view(alice, "alice", `"room"`, "a"), view(again, "alice", `"room"`, "b"), view(bob, "bob", `"room","own"`, "c")) + `,` + nodes + `}`},
+		{"sessions", map[string]any{"user": "alice"}, list(view(alice, "alice", `"room"`, "a"), view(again, "alice", `"room"`, "b")) + `}`},
+		{"sessions", map[string]any{"user": "alice", "limit": 1}, `{"sessions":[{`},
+		{"presence", map[string]any{"room": "room"}, `{"count":1,"members":[{"id":"` + bob.session.ID() + `","user":"bob","node":"c"}]}`},
+		{"history", map[string]any{"room": "room"}, `{"messages":[{"id":"`},
+		{"leave", map[string]any{"user": "alice", "room": "room"}, `{"sessions":2}`},
+		{"kick", map[string]any{"user": "alice", "reason": "enough"}, `{"sessions":2}`},
+		{"sessions", nil, list(view(bob, "bob", `"room","own"`, "c")) + `,` + nodes + `}`},
+		{"kick", map[string]any{"session": bob.session.ID()}, `{"sessions":1}`},
+		{"sessions", nil, `{"sessions":[],` + nodes + `}`},
+	} {
+		if got := asks[0].must(c.method, c.params); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%d: %s %v: %s, want %s", i, c.method, c.params, got, c.want)
+		}
 	}
-	raw, err := json.Marshal(got)
-	if err != nil || !strings.Contains(string(raw), `"id":"`+id+`"`) || !strings.Contains(string(raw), `"complete":true`) {
-		t.Errorf("history %s, %v", raw, err)
+	if reason := again.session.Reason(); reason != "enough" {
+		t.Errorf("on the other node, alice was kicked for %q", reason)
+	}
+}
+
+// A node that does not answer is named, and not waited for for long.
+func TestControlNamesWhoIsSilent(t *testing.T) {
+	hubs, asks := controlledCluster(t, 2)
+	c := comeIn(t, hubs[0], "/", `"alice"`)
+	free := make(chan struct{})
+	defer close(free)
+	for _, l := range hubs[1].Loops().All() {
+		l.Post(func() { <-free })
+	}
+	for method, params := range map[string]map[string]any{
+		"rooms": nil, "sessions": nil, "join": {"user": "alice", "room": "r"}, "kick": {"session": c.session.ID()},
+	} {
+		began := time.Now()
+		got := asks[0].must(method, params)
+		if !strings.Contains(got, `"missing":"no answer of 1 node (b): `) {
+			t.Errorf("%s: %s", method, got)
+		}
+		if took := time.Since(began); took > patience {
+			t.Errorf("%s took %v", method, took)
+		}
+	}
+	c.want(t, "left") // it was done here all the same
+}
+
+// Who may read some rooms alone gets full pages of those, and no word of the others.
+func TestControlRoomsOfAClusterForSome(t *testing.T) {
+	hubs, _ := controlledCluster(t, 2)
+	b := listen(t, hubs[0], Options{Control: anyPort})
+	who := &Principal{User: "feed", Read: Patterns{"out.*"}}
+	p := &peer{endpoint: b.endpoints["control"], principal: who}
+	for i := range 20 {
+		for k, name := range []string{"a", "out.", "z"} {
+			if _, err := hubs[(i+k)%2].Publish(hub.Publication{Room: fmt.Sprint(name, 10+i), Event: "e"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var found []string
+	for after := ""; ; {
+		got, err := b.control.rooms(&controlCall{params: json.RawMessage(fmt.Sprintf(`{"limit":3,"after":%q}`, after)), peer: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := json.Marshal(got)
+		var page struct {
+			Rooms []struct{ Room string }
+			Next  string
+		}
+		if err = errors.Join(err, json.Unmarshal(raw, &page)); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range page.Rooms {
+			found = append(found, r.Room)
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+		if len(page.Rooms) != 3 || !strings.HasPrefix(after, "out.") {
+			t.Fatalf("page %s", raw)
+		}
+	}
+	if len(found) != 20 || !slices.IsSorted(found) || found[0] != "out.10" || found[19] != "out.29" {
+		t.Errorf("found %q", found)
 	}
 }
