@@ -25,7 +25,8 @@ const (
 //
 //	h:{…}NAMESPACE,ROOM    list: the history, each entry as [appendEntry] writes it; an empty one is a gap
 //	b:{…}NAMESPACE,ROOM    how many bytes that is
-//	r:{…}NAMESPACE,ROOM    the retained publication
+//	r:{…}NAMESPACE,ROOM    the retained publication; empty for a day, or as long as one is retained, when that was ended
+//	names:NAMESPACE        sorted set: rooms that retain something, see [roomStore.index]
 //	l:{…}NAMESPACE,ROOM    hash: by a node's epoch, the number of its last publication
 //	p:{…}NAMESPACE,ROOM    sorted set: who is there, by name, see [memberOf]
 //	o:{…}NAMESPACE,ROOM,ID a publisher's own id: "" while it is claimed, then the id of its publication
@@ -48,7 +49,7 @@ type roomStore struct {
 	renew    chan struct{}
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
-	known [6]atomic.Bool // scripts that Redis has
+	known [7]atomic.Bool // scripts that Redis has
 
 	mu    sync.Mutex
 	name  string         // names this run of the node, or a part of it: the node's name, "~", a random text
@@ -84,6 +85,9 @@ var luaBeat string
 //go:embed lua/bury.lua
 var luaBury string
 
+//go:embed lua/name.lua
+var luaName string
+
 // script is sent by its digest, and whole as long as it is not known that Redis has it: a script that is sent again,
 // because Redis did not know the digest, comes behind later ones.
 type script struct {
@@ -102,6 +106,7 @@ var (
 	scriptClaim   = newScript(luaClaim, 3)
 	scriptBeat    = newScript(luaBeat, 4)
 	scriptBury    = newScript(luaBury, 5)
+	scriptName    = newScript(luaName, 6)
 )
 
 // do enqueues a script. done gets what it returns.
@@ -246,6 +251,9 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 			if err == nil {
 				err = errUnkept
 			}
+		}
+		if k.Retain && err == nil {
+			s.index(r.Namespace, k.Room, k.Limits.RetainedTTL.Milliseconds())
 		}
 		k.Over(err)
 	})
@@ -399,7 +407,9 @@ func (s *roomStore) view(list []any) (v hub.RoomView) {
 		}
 		v.Members = append(v.Members, hub.Present{Sender: who, Node: nodeOf(run)})
 	}
-	if text, ok := list[3].(string); ok {
+	if text, ok := list[3].(string); ok && text == "" {
+		v.Ended = true
+	} else if ok {
 		if p, err := readEntry(text); err == nil && p.ID != "" {
 			v.Retained = &p
 		} else {

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -543,6 +544,7 @@ func (c *control) snapshot(call *controlCall) (any, error) {
 		}
 		prefix, p.after = p.room, ""
 	}
+	c.hub.LoadRetained(cmp.Or(p.namespace, "/"), prefix, p.after, p.limit)
 	states, more := c.hub.SnapshotPage(p.namespace, prefix, p.after, p.limit, func(name string) bool {
 		return (p.room == "" || name == p.room) && call.peer.principal.MayRead(p.namespace, name)
 	})

@@ -220,3 +220,30 @@ func TestControlRoomsOfAClusterForSome(t *testing.T) {
 		t.Errorf("found %q", found)
 	}
 }
+
+// What was published on another node, before this one was there, is what a new subscriber gets first, and what a
+// snapshot has.
+func TestRetainedOfAnotherNode(t *testing.T) {
+	var cluster hub.Cluster
+	first := realHub(t, hub.Options{Adapter: cluster.Adapter(), Node: "a"})
+	for _, room := range []string{"p.a", "p.b", "q"} {
+		publish(t, first, hub.Publication{Room: room, Args: []any{room}, Retain: true})
+	}
+	publish(t, first, hub.Publication{Namespace: "/chat", Room: "p.c", Args: []any{"chat"}, Retain: true})
+	later := realHub(t, hub.Options{Adapter: cluster.Adapter(), Node: "b"})
+	b := listen(t, later, Options{Pub: anyPort, Control: anyPort})
+	got := ask(t, b.Addr("control"), zmq4.Dealer).must("snapshot", map[string]any{"prefix": "p."})
+	if !strings.Contains(got, `{"room":"p.a","seq":0,"members":0,"retained":{`) || !strings.Contains(got, `"p.b"`) || strings.Contains(got, `"q"`) {
+		t.Errorf("snapshot %s", got)
+	}
+	s := subscribe(t, b, "")
+	for _, want := range []string{"p.a|e|p.a|", "p.b|e|p.b|", "q|e|q|", "/chat#p.c|e|chat|"} {
+		if text := receive(t, s); !strings.HasPrefix(text, want) {
+			t.Errorf("got %s, want %s", text, want)
+		}
+	}
+	publish(t, first, hub.Publication{Room: "p.a", Args: []any{"live"}})
+	if text := receive(t, s); !strings.HasPrefix(text, "p.a|e|live|") {
+		t.Errorf("then came %s", text)
+	}
+}
