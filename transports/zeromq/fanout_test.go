@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -245,5 +246,72 @@ func TestRetainedOfAnotherNode(t *testing.T) {
 	publish(t, first, hub.Publication{Room: "p.a", Args: []any{"live"}})
 	if text := receive(t, s); !strings.HasPrefix(text, "p.a|e|live|") {
 		t.Errorf("then came %s", text)
+	}
+}
+
+// slowly is an adapter whose claims wait until they are let go.
+type slowly struct {
+	hub.SharedRooms
+	mu    sync.Mutex
+	asked []func()
+}
+
+func (a *slowly) Claim(namespace, room, id string, window time.Duration, done func(string, bool, error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, func() { a.SharedRooms.Claim(namespace, room, id, window, done) })
+}
+
+func (a *slowly) waiting() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.asked)
+}
+
+// Other nodes are asked about the ids of many messages at once, and the messages keep their order, also those without an
+// id and when the answers come in another one.
+func TestIDsAreAskedForAtOnce(t *testing.T) {
+	var cluster hub.Cluster
+	a := &slowly{SharedRooms: cluster.Adapter().(hub.SharedRooms)}
+	c := newCrowd(t, hub.Options{Adapter: a, Node: "a"})
+	b := listen(t, c.hub, Options{Pull: anyPort, Sub: anyPort, Pub: anyPort})
+	s := subscribe(t, b, "room")
+	p := push(t, b.Addr("pull"))
+	send(t, p, `{"room":"room","event":"e","data":"first"}`)
+	const n = 20
+	for i := range n {
+		id := ""
+		if i%2 == 0 {
+			id = fmt.Sprintf(`,"id":"%d"`, i/4) // the second one with it is left out
+		}
+		send(t, p, fmt.Sprintf(`{"room":"room","event":"e","data":"%d"%s}`, i, id))
+	}
+	eventually(t, "the questions", func() bool { return a.waiting() == n/4 })
+	if text := receive(t, s); !strings.HasPrefix(text, "room|e|first|") {
+		t.Errorf("heard %s", text)
+	}
+	a.mu.Lock()
+	asked := a.asked
+	a.mu.Unlock()
+	for _, answer := range slices.Backward(asked) {
+		answer()
+	}
+	for i := range n {
+		if i%4 == 2 {
+			continue
+		}
+		if text := receive(t, s); !strings.HasPrefix(text, fmt.Sprintf("room|e|%d|", i)) {
+			t.Fatalf("heard %s, want %d", text, i)
+		}
+	}
+	// What was sent before the end is published.
+	send(t, p, `{"room":"room","event":"e","data":"last","id":"last"}`)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the question", func() bool { return a.waiting() == n/4+1 })
+	a.asked[n/4]()
+	if text := receive(t, s); !strings.HasPrefix(text, "room|e|last|") {
+		t.Errorf("heard %s", text)
 	}
 }

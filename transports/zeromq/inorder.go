@@ -26,10 +26,11 @@ func (q *inOrder) begin() {
 // do has step run behind those before. It waits while there are too many.
 func (q *inOrder) do(step func()) { q.steps <- step }
 
-// close waits until all is done.
+// close waits until all is done. It may be begun again.
 func (q *inOrder) close() {
 	if q.running() {
 		close(q.steps)
 		<-q.ended
+		q.steps = nil
 	}
 }
