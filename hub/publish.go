@@ -155,7 +155,7 @@ func (h *Hub) finish(w *publishing, p *Publication) (id string, seq uint64) {
 	ns := w.ns
 	m := &Message{
 		Namespace: ns.name, Room: p.Room, Event: p.Event, Payload: w.payload, Ack: NoAck,
-		Volatile: p.Volatile, From: p.From, Via: p.Via, At: h.now(),
+		Volatile: p.Volatile, From: p.From, Via: p.Via, At: h.now(), alone: p.Local,
 	}
 	switch {
 	case h.opts.Adapter == nil || p.Local:
