@@ -235,11 +235,13 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 		t.disconnect(r.Reason, r.CloseConn)
 	case OpAsk:
 		if event, err := r.Payload.event(); err == nil {
-			n.gather(t, reply, func(g *gather) { t.question(g, event, r.Payload) })
+			n.gather(t.patience(), reply, func(g *gather) { t.question(g, event, r.Payload) })
 			return
 		}
 	case OpSessions:
-		n.gather(t, reply, func(g *gather) { t.roll(g) })
+		// A loop that is silent for longer than is waited for: a list without its sessions must not come in time, since it
+		// cannot say so.
+		n.gather(t.patience()+silentFor, reply, func(g *gather) { t.roll(g) })
 		return
 	case OpServer:
 		ns.serve(r.Payload, reply)
@@ -255,15 +257,18 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	}
 }
 
-// gather has start ask, and replies what is answered until t's time is over.
-func (n node) gather(t Target, reply func(NodeReply), start func(*gather)) {
+// silentFor is how long after its time a list of sessions comes that lacks some.
+const silentFor = time.Second
+
+// gather has start ask, and replies what is answered until the time is over.
+func (n node) gather(within time.Duration, reply func(NodeReply), start func(*gather)) {
 	if reply == nil {
 		return
 	}
 	g := newGather(n.hub, nil)
 	g.sink = reply
 	var once sync.Once
-	timer := time.AfterFunc(t.patience(), func() {
+	timer := time.AfterFunc(within, func() {
 		once.Do(func() {
 			missing, _ := g.close()
 			reply(NodeReply{Node: n.Name(), Missing: missing, Sessions: g.sessions, Done: true})

@@ -19,6 +19,7 @@ type clusterRoom struct {
 	history  []KeptPublication
 	bytes    int
 	retained *KeptPublication
+	ended    bool
 	last     map[string]uint64
 	present  map[present]bool
 	claims   map[string]clusterClaim
@@ -68,9 +69,9 @@ func (c *clusterRooms) keep(node string, req *NodeRequest) {
 	}
 	switch {
 	case k.Retain:
-		r.retained = &p
+		r.retained, r.ended = &p, false
 	case k.Forget:
-		r.retained = nil
+		r.retained, r.ended = nil, true
 	}
 	if k.Once != "" {
 		r.claims[k.Once] = clusterClaim{k.ID, time.Now().Add(k.Window)}
@@ -90,7 +91,7 @@ func (c *clusterRooms) read(namespace, room string, q RoomQuery) (v RoomView) {
 	v.History = slices.Clone(r.history[max(0, len(r.history)-q.History):])
 	v.Last = maps.Clone(r.last)
 	if q.Retained {
-		v.Retained = r.retained
+		v.Retained, v.Ended = r.retained, r.ended
 	}
 	if q.Members > 0 {
 		for p := range r.present {
@@ -103,6 +104,24 @@ func (c *clusterRooms) read(namespace, room string, q RoomQuery) (v RoomView) {
 		v.Members = v.Members[:min(q.Members, v.Count)]
 	}
 	return v
+}
+
+func (c *clusterRooms) retained(namespace string, q RetainedQuery) (list []RetainedRoom) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for n, r := range c.rooms {
+		if n.namespace == namespace && r.retained != nil && n.room > q.After && strings.HasPrefix(n.room, q.Prefix) {
+			names = append(names, n.room)
+		}
+	}
+	slices.Sort(names)
+	names = names[:min(q.Limit, len(names))]
+	for _, name := range sortedOnce(append(names, q.Also...)) {
+		r := c.lockedRoom(namespace, name)
+		list = append(list, RetainedRoom{name, r.retained, r.ended, maps.Clone(r.last)})
+	}
+	return list
 }
 
 func (c *clusterRooms) claim(namespace, room, id string, window time.Duration) (first string, fresh bool) {
@@ -136,6 +155,11 @@ func (c *clusterRooms) forget(node string) map[roomName][]*Sender {
 // ReadRoom implements [SharedRooms].
 func (m *clusterMember) ReadRoom(namespace, room string, q RoomQuery, done func(RoomView, error)) {
 	done(m.cluster.rooms.read(namespace, room, q), nil)
+}
+
+// ReadRetained implements [SharedRooms].
+func (m *clusterMember) ReadRetained(namespace string, q RetainedQuery, done func([]RetainedRoom, error)) {
+	done(m.cluster.rooms.retained(namespace, q), nil)
 }
 
 // Claim implements [SharedRooms].

@@ -25,6 +25,8 @@ type Message struct {
 	// neither ID nor Seq here.
 	Foreign bool
 
+	alone bool // it is for this node alone: nodes do not share it
+
 	epoch string // with Foreign: whose count is that of the publication,
 	count uint64 // and its seq there
 

@@ -250,6 +250,25 @@ func (r *relay) joinPrefix(ev *Event, name string, retained bool) error {
 		s.ns.hub.Count("relay_too_many_prefixes")
 		return refusal("too_many_prefixes", "%d prefixes joined already", len(joined))
 	}
+	h := s.ns.hub
+	if !retained || h.shared == nil {
+		return r.enterPrefix(ev, prefix, retained)
+	}
+	cancel := h.Want(s.ns.name, prefix) // what comes after it was read comes here
+	r.start = h.retainedLoader(s.ns.name, prefix, "", r.opts.MaxMessages)
+	r.then = func() error {
+		defer cancel()
+		if !s.Connected() {
+			return ErrGone
+		}
+		return r.enterPrefix(ev, prefix, true)
+	}
+	return nil
+}
+
+// enterPrefix has the session hear a prefix, in one moment with what is retained.
+func (r *relay) enterPrefix(ev *Event, prefix string, retained bool) error {
+	s := r.s
 	var kept []*Message
 	var err error
 	join := func(v RetainedView) {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"greenroom/coop"
 )
@@ -53,21 +54,66 @@ func (h *Hub) Publish(p Publication) (id string, err error) {
 // PublishSeq is Publish that also returns the publication's place among those of its room, as in meta: 0 with
 // [ErrDuplicate].
 func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
+	var w publishing
+	if first, err := h.begin(&w, &p); err != nil {
+		return first, 0, err
+	}
+	if w.once != "" {
+		if first, fresh := h.claim(w.ns.name, p.Room, p.ID); !fresh {
+			return h.duplicate(&w, first), 0, ErrDuplicate
+		}
+	}
+	id, seq = h.finish(&w, &p)
+	return id, seq, nil
+}
+
+// BeginPublish is Publish for one who has more to publish while other nodes are asked about an ID: it returns what waits
+// for them and publishes. Publications get their places in the order in which that is called, once for each.
+func (h *Hub) BeginPublish(p Publication) (finish func() (id string, err error)) {
+	w := new(publishing)
+	if first, err := h.begin(w, &p); err != nil {
+		return func() (string, error) { return first, err }
+	}
+	if w.once == "" {
+		return func() (string, error) {
+			id, _ := h.finish(w, &p)
+			return id, nil
+		}
+	}
+	claimed := h.beginClaim(w.ns.name, p.Room, p.ID)
+	return func() (string, error) {
+		if first, fresh := claimed(); !fresh {
+			return h.duplicate(w, first), ErrDuplicate
+		}
+		id, _ := h.finish(w, &p)
+		return id, nil
+	}
+}
+
+// publishing is a publication that is acceptable, before it has its place.
+type publishing struct {
+	ns      *Namespace
+	payload Payload
+	key     string // of its publisher's own id on this node, "" without
+	once    string // that id, when it is to be claimed on all nodes
+}
+
+// begin checks p. With [ErrDuplicate] it returns the first one's id.
+func (h *Hub) begin(w *publishing, p *Publication) (first string, err error) {
 	if err := CheckRoom(p.Room); err != nil {
-		return "", 0, err
+		return "", err
 	}
 	if err := checkEvent(p.Event); err != nil {
-		return "", 0, err
+		return "", err
 	}
-	payload, err := encodeEvent(p.Event, p.Args, len(p.Room)+metaBytes)
-	if err != nil {
-		return "", 0, refusal("bad_arguments", "%v", err)
+	if w.payload, err = encodeEvent(p.Event, p.Args, len(p.Room)+metaBytes); err != nil {
+		return "", refusal("bad_arguments", "%v", err)
 	}
-	if n := len(payload.Attachments); n > maxBinary {
-		return "", 0, refusal("too_many_attachments", "%d binary values; clients take at most %d", n, maxBinary)
+	if n := len(w.payload.Attachments); n > maxBinary {
+		return "", refusal("too_many_attachments", "%d binary values; clients take at most %d", n, maxBinary)
 	}
 	if h.closed.Load() {
-		return "", 0, ErrClosed
+		return "", ErrClosed
 	}
 	if p.From == nil {
 		p.From = serverSender
@@ -76,67 +122,90 @@ func (h *Hub) PublishSeq(p Publication) (id string, seq uint64, err error) {
 	if name == "" {
 		name = "/"
 	}
-	ns := h.lookup(name)
-	if ns == nil {
-		return "", 0, refusal("unknown_namespace", "no such namespace")
+	if w.ns = h.lookup(name); w.ns == nil {
+		return "", refusal("unknown_namespace", "no such namespace")
 	}
-	now := h.now()
-	key := ""
-	if p.ID != "" {
-		key = name + "\x00" + p.Room + "\x00" + p.ID
-		if first, fresh := h.dedup.claim(key, now); !fresh {
-			h.Count("publication_duplicate")
-			return first, 0, ErrDuplicate
-		}
+	if p.ID == "" {
+		return "", nil
 	}
-	once := ""
-	if key != "" && h.shared != nil && !p.Local {
-		once = p.ID
-		if first, fresh := h.claim(name, p.Room, p.ID); !fresh {
-			if first == "" { // it is under way elsewhere, or will not come: who asks again is told
-				h.dedup.forget(key)
-			} else {
-				h.dedup.settle(key, first)
-			}
-			h.Count("publication_duplicate")
-			return first, 0, ErrDuplicate
-		}
+	w.key = name + "\x00" + p.Room + "\x00" + p.ID
+	if first, fresh := h.dedup.claim(w.key, h.now()); !fresh {
+		h.Count("publication_duplicate")
+		return first, ErrDuplicate
 	}
+	if h.shared != nil && !p.Local {
+		w.once = p.ID
+	}
+	return "", nil
+}
+
+// duplicate notes that another node has, or has had, a publication with this one's id, and returns that of the first.
+func (h *Hub) duplicate(w *publishing, first string) string {
+	if first == "" { // it is under way elsewhere, or will not come: who asks again is told
+		h.dedup.forget(w.key)
+	} else {
+		h.dedup.settle(w.key, first)
+	}
+	h.Count("publication_duplicate")
+	return first
+}
+
+// finish gives p its place.
+func (h *Hub) finish(w *publishing, p *Publication) (id string, seq uint64) {
+	ns := w.ns
 	m := &Message{
-		Namespace: name, Room: p.Room, Event: p.Event, Payload: payload, Ack: NoAck,
-		Volatile: p.Volatile, From: p.From, Via: p.Via, At: now,
+		Namespace: ns.name, Room: p.Room, Event: p.Event, Payload: w.payload, Ack: NoAck,
+		Volatile: p.Volatile, From: p.From, Via: p.Via, At: h.now(), alone: p.Local,
 	}
 	switch {
 	case h.opts.Adapter == nil || p.Local:
-		ns.drop(ns.publish(m, &p))
+		ns.drop(ns.publish(m, p))
 	case h.sequencer != nil:
-		ns.submit(h.sequencer, m, &p, once)
+		ns.submit(h.sequencer, m, p, w.once)
 	default:
-		ns.publishAll(m, &p, once)
+		ns.publishAll(m, p, w.once)
 	}
-	if key != "" {
-		h.dedup.settle(key, m.ID)
+	if w.key != "" {
+		h.dedup.settle(w.key, m.ID)
 	}
-	return m.ID, m.Seq, nil
+	return m.ID, m.Seq
 }
 
 // claim claims a publisher's own id for a publication, on all nodes. When they cannot say, it is this node's to judge:
 // fresh.
 func (h *Hub) claim(namespace, room, id string) (first string, fresh bool) {
-	type answer struct {
-		first string
-		fresh bool
-	}
-	var got atomic.Pointer[answer]
-	err := h.await(func(over func()) {
-		h.shared.Claim(namespace, room, id, h.opts.DedupWindow, func(first string, fresh bool, err error) {
-			if err == nil {
-				got.Store(&answer{first, fresh})
-			}
-			over()
-		})
+	var c claimAnswer
+	err := h.await(func(over func()) { h.askClaim(&c, namespace, room, id, over) })
+	return h.judge(&c, err)
+}
+
+// beginClaim is claim for a goroutine that has more to do meanwhile: it returns what waits.
+func (h *Hub) beginClaim(namespace, room, id string) (wait func() (first string, fresh bool)) {
+	c, m := new(claimAnswer), &meeting{done: make(chan struct{})}
+	began := time.Now()
+	h.askClaim(c, namespace, room, id, m.over)
+	return func() (string, bool) { return h.judge(c, m.wait(sharedPatience-time.Since(began))) }
+}
+
+// claimAnswer is what the nodes say, when they do.
+type claimAnswer struct{ said atomic.Pointer[claimed] }
+
+type claimed struct {
+	first string
+	fresh bool
+}
+
+func (h *Hub) askClaim(c *claimAnswer, namespace, room, id string, over func()) {
+	h.shared.Claim(namespace, room, id, h.opts.DedupWindow, func(first string, fresh bool, err error) {
+		if err == nil {
+			c.said.Store(&claimed{first, fresh})
+		}
+		over()
 	})
-	if a := got.Load(); a != nil {
+}
+
+func (h *Hub) judge(c *claimAnswer, err error) (first string, fresh bool) {
+	if a := c.said.Load(); a != nil {
 		return a.first, a.fresh
 	}
 	if !errors.Is(err, coop.ErrKilled) {

@@ -21,6 +21,8 @@ type retained struct {
 	namespaces map[string]*retainedNames
 	order      list.List // of *Message, the longest ago first
 	bytes      int
+
+	loads []*retainedLoad // under way
 }
 
 // retainedNames are the rooms of one namespace that have a retained publication.
@@ -35,10 +37,16 @@ const retainedOverhead = 300
 // put keeps m as its room's retained publication, or, when it says nothing, no longer keeps the one before.
 // mu is held.
 func (k *retained) put(m *Message, nothing bool, h *Hub) {
+	if len(k.loads) > 0 {
+		k.came(m)
+	}
 	names := k.namespaces[m.Namespace]
 	if names != nil {
 		if at := names.rooms[m.Room]; at != nil {
 			old := at.Value.(*Message)
+			if m.Foreign && old.Foreign && old.epoch == m.epoch && old.count > m.count {
+				return // what nodes share was ahead of what they send each other
+			}
 			if nothing {
 				k.drop(at)
 				return
@@ -53,6 +61,13 @@ func (k *retained) put(m *Message, nothing bool, h *Hub) {
 	if nothing {
 		return
 	}
+	k.add(m)
+	k.trim(h)
+}
+
+// add keeps the publication of a room that has none. mu is held.
+func (k *retained) add(m *Message) {
+	names := k.namespaces[m.Namespace]
 	if names == nil {
 		names = &retainedNames{rooms: make(map[string]*list.Element)}
 		if k.namespaces == nil {
@@ -64,7 +79,6 @@ func (k *retained) put(m *Message, nothing bool, h *Hub) {
 	i, _ := slices.BinarySearch(names.sorted, m.Room)
 	names.sorted = slices.Insert(names.sorted, i, m.Room)
 	k.bytes += size(m) + retainedOverhead
-	k.trim(h)
 }
 
 // trim drops what is beyond the bounds. mu is held.

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"greenroom/coop"
@@ -11,9 +12,9 @@ import (
 // errServerHandled: a second function for one event of the other nodes.
 var errServerHandled = errors.New("the event has a handler already")
 
-// reservedServer are the names that Node.js keeps for its namespaces' own events.
+// reservedServer are the names that Node.js keeps for its namespaces' own events, and those that nodes keep for theirs.
 func reservedServer(event string) bool {
-	return ReservedEvent(event) || event == "connection" || event == "new_namespace"
+	return ReservedEvent(event) || event == "connection" || event == "new_namespace" || strings.HasPrefix(event, ownServerEvent)
 }
 
 // OnServer registers what runs when another node calls [Namespace.ServerEmit] or ServerAsk with this event: a
@@ -96,6 +97,10 @@ func (ns *Namespace) serve(p Payload, reply func(NodeReply)) {
 	ns.mu.RLock()
 	c := ns.onServer[event]
 	ns.mu.RUnlock()
+	if c == nil && reply != nil && strings.HasPrefix(event, ownServerEvent) {
+		ns.serveOwn(event, p, done)
+		return
+	}
 	if c == nil {
 		ns.hub.Count("server_event_unknown")
 		done()
@@ -117,6 +122,23 @@ func (ns *Namespace) serve(p Payload, reply func(NodeReply)) {
 	})
 	if !started {
 		done() // the hub is closing
+	}
+}
+
+// serveOwn answers what the nodes ask each other.
+func (ns *Namespace) serveOwn(event string, p Payload, done func(...Answer)) {
+	started := ns.hub.loops.Least().Go(func(*coop.Greenlet) error {
+		var answers []Answer
+		defer func() { done(answers...) }()
+		if answer, known := ns.servePage(event, p); known {
+			answers = []Answer{{Payload: answer}}
+		} else {
+			ns.hub.Count("server_event_unknown")
+		}
+		return nil
+	})
+	if !started {
+		done()
 	}
 }
 

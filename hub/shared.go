@@ -16,6 +16,8 @@ type SharedRooms interface {
 	Adapter
 	// ReadRoom reads what is kept of a room. What this node has sent before it called ReadRoom is in it, unless that failed.
 	ReadRoom(namespace, room string, q RoomQuery, done func(RoomView, error))
+	// ReadRetained reads what is retained in several rooms. Rooms may be in what it gives that retain nothing any more.
+	ReadRetained(namespace string, q RetainedQuery, done func([]RetainedRoom, error))
 	// Claim reserves an id that a publisher has given its publication in a room. It is fresh when nobody has claimed it
 	// within window; else first is the publication's own id, "" while that one is under way. A claim that no publication
 	// follows ([Keep.Once]) is over after a few seconds.
@@ -74,6 +76,7 @@ type RoomView struct {
 	Members  []Present         // by name, then by id
 	Count    int               // of those who are there
 	Retained *KeptPublication
+	Ended    bool // there is none, because what was retained was ended not long ago
 	// Last is, by epoch, the number of the last publication that was kept in the room. It may have been kept elsewhere
 	// than in History.
 	Last map[string]uint64

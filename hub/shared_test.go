@@ -380,9 +380,9 @@ func TestWithoutWhatNodesShareANodeAnswersFromItsOwn(t *testing.T) {
 
 func TestMergedHistory(t *testing.T) {
 	h := &Hub{epoch: "own"}
-	list := func(text string) (out []*Message) { // node and number
+	list := func(text string) (out []*Message) { // node, or l: this one's for itself alone, and number
 		for _, id := range strings.Fields(text) {
-			m := &Message{ID: id, Foreign: id[0] != 'o', epoch: id[:1]}
+			m := &Message{ID: id, Foreign: id[0] != 'o' && id[0] != 'l', epoch: id[:1], alone: id[0] == 'l'}
 			n := uint64(id[1] - '0')
 			if m.Seq, m.count = n, n; m.Foreign {
 				m.Seq = 0
@@ -401,6 +401,9 @@ func TestMergedHistory(t *testing.T) {
 		{"all both", "a1 o1", "o1 a1", map[string]uint64{"a": 1, "own": 1}, "a1 o1"},
 		{"kept for less long", "a3 a4", "a1 a2 a3", map[string]uint64{"a": 4}, "a3 a4"},
 		{"what comes lags", "b8 b9", "a1 b3 a2", map[string]uint64{"a": 5, "b": 9}, "b8 b9"},
+		{"local ones", "a1 b1 o3", "l1 a1 l2 b1 l4 a2 l5", map[string]uint64{"a": 1, "b": 1, "own": 3}, "l1 a1 l2 b1 l4 o3 a2 l5"},
+		{"local ones alone", "", "l1 l2", nil, "l1 l2"},
+		{"local ones in another order of the others", "a2 b1", "b1 l1 a2 l2", map[string]uint64{"a": 2, "b": 1}, "a2 b1 l1 l2"},
 		{"some came meanwhile", "a1 b1", "b1 a2 o1 o2", map[string]uint64{"a": 1, "b": 1, "own": 1}, "a1 b1 a2 o2"},
 	} {
 		var got []string
@@ -410,6 +413,49 @@ func TestMergedHistory(t *testing.T) {
 		if s := strings.Join(got, " "); s != c.want {
 			t.Errorf("%s: %q, want %q", c.what, s, c.want)
 		}
+	}
+}
+
+// What is published for one node alone is in the history that is read at that node, also when others have published since,
+// and in no other.
+func TestHistoryOfWhatIsForOneNodeAlone(t *testing.T) {
+	hubs, cluster := sharing(t, 2, Options{}, nil)
+	var cs []*fakeConn
+	for _, h := range hubs {
+		c := connect(t, h, 0, "/", "{}")
+		c.call(t, 1, "join", "r")
+		cs = append(cs, c)
+	}
+	var want [2][]string
+	for i := range 6 {
+		p := Publication{Room: "r", Event: "e", Local: i%3 == 1}
+		id, err := hubs[i%2].Publish(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range want {
+			if !p.Local || k == i%2 {
+				want[k] = append(want[k], id)
+			}
+		}
+	}
+	for i, h := range hubs {
+		var got []string
+		messages, complete := h.History("/", "r", 100, "")
+		for _, m := range messages {
+			got = append(got, m.ID)
+		}
+		joined := idsIn(answerOf(t, connect(t, h, 1, "/", "{}").call(t, 1, "join", "r", with("history", 100))), "messages")
+		if !slices.Equal(got, want[i]) || !complete || !slices.Equal(joined, want[i]) {
+			t.Errorf("node %d: history %q, joined with %q, want %q, %v", i, got, joined, want[i], complete)
+		}
+	}
+	if kept := cluster.rooms.read("/", "r", RoomQuery{History: 100}); len(kept.History) != 4 {
+		t.Errorf("%d are kept for all", len(kept.History))
+	}
+	// Who was given a local one elsewhere gets no wrong promise: the second one was of the other node.
+	if _, complete := hubs[0].History("/", "r", 100, want[1][1]); complete {
+		t.Error("complete behind what this node has not seen")
 	}
 }
 

@@ -26,22 +26,34 @@ type givenTo struct {
 }
 
 // mergeHistory is a room's history: what nodes have kept, oldest first, and behind it what has come here and was not kept
-// yet: what has a number above the last one of its node that was. The rest of the ring is older than what was kept.
+// yet: what has a number above the last one of its node that was. The rest of the ring is older than what was kept, but
+// for what was published for this node alone: that is where it was among the others here.
 func (h *Hub) mergeHistory(kept, ring []*Message, last map[string]uint64) []*Message {
 	if len(kept) == 0 {
 		return ring
 	}
-	has := make(map[string]bool, len(kept))
-	for _, m := range kept {
-		has[m.ID] = true
+	at := make(map[string]int, len(kept)) // by id
+	for i, m := range kept {
+		at[m.ID] = i
 	}
-	all := slices.Clone(kept)
+	all := make([]*Message, 0, len(kept)+8)
+	taken := 0 // of kept
+	var behind []*Message
 	for _, m := range ring {
-		if epoch, seq := m.origin(h); seq > last[epoch] && !has[m.ID] {
+		i, has := at[m.ID]
+		epoch, seq := m.origin(h)
+		switch {
+		case has && i >= taken:
+			all = append(all, kept[taken:i+1]...)
+			taken = i + 1
+		case has:
+		case m.alone && len(behind) == 0:
 			all = append(all, m)
+		case m.alone || seq > last[epoch]:
+			behind = append(behind, m)
 		}
 	}
-	return all
+	return append(append(all, kept[taken:]...), behind...)
 }
 
 // cutHistory takes up to limit publications: the newest ones, or, given the id of one, the first ones after it.

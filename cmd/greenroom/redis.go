@@ -25,13 +25,18 @@ type redisFlags struct {
 
 	PresenceTTL time.Duration `name:"redis-presence-ttl" default:"30s" help:"How long those who are in rooms stay there, for others, when their node is gone without a word."`
 
+	PersonalAnswers bool          `name:"redis-personal-answers" help:"With the classic adapter, answer Node.js nodes on their own channels, as they do with publishOnSpecificResponseChannel, not on one that all nodes hear."`
+	StreamMaxLen    int           `name:"redis-stream-max-len" default:"10000" help:"With the streams adapter, how many entries the stream has, about; the same on all nodes. Who has missed older ones is not recovered."`
+	StreamReadCount int           `name:"redis-stream-read-count" default:"100" help:"With the streams adapter, how many entries are read at once."`
+	StreamBlock     time.Duration `name:"redis-stream-block" default:"5s" help:"With the streams adapter, how long Redis waits for an entry to give before it answers that there is none."`
+
 	User string `name:"redis-user" placeholder:"NAME" help:"User of Redis' ACL."`
 
 	PasswordFile         string `name:"redis-password-file" placeholder:"FILE" help:"File with the password, read for each connection."`
 	SentinelUser         string `name:"redis-sentinel-user" placeholder:"NAME" help:"User for the Sentinels, if they want one."`
 	SentinelPasswordFile string `name:"redis-sentinel-password-file" placeholder:"FILE" help:"File with the password for the Sentinels, if they want one."`
 
-	TLSCA   string `name:"redis-tls-ca" placeholder:"FILE" help:"Certificate of the authority that has signed Redis', in PEM. Default the system's authorities."`
+	TLSCA   string `name:"redis-tls-ca" placeholder:"FILE" help:"Certificates of the authorities that may have signed Redis', in PEM, read for each connection. Default the system's authorities."`
 	TLSCert string `name:"redis-tls-cert" placeholder:"FILE" help:"Certificate to show to Redis, in PEM, read for each connection with its key."`
 	TLSKey  string `name:"redis-tls-key" placeholder:"FILE" help:"Its private key, in PEM."`
 
@@ -43,8 +48,8 @@ func (c *redisFlags) on() bool { return c.URL != "" }
 // check refuses what makes no sense, before anything is opened.
 func (c *redisFlags) check() error {
 	if !c.on() {
-		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.ShardedPubSub || c.PresenceTTL != 30*time.Second || c.User != "" || c.PasswordFile != "" ||
-			c.SentinelUser != "" || c.SentinelPasswordFile != "" || c.TLSCA != "" || c.TLSCert != "" || c.TLSKey != "" {
+		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.ShardedPubSub || c.PresenceTTL != 30*time.Second || c.PersonalAnswers || c.tunesStream() ||
+			c.User != "" || c.PasswordFile != "" || c.SentinelUser != "" || c.SentinelPasswordFile != "" || c.TLSCA != "" || c.TLSCert != "" || c.TLSKey != "" {
 			return misuse("flags that begin with --redis- are for --redis URL, which is missing")
 		}
 		return nil
@@ -52,6 +57,12 @@ func (c *redisFlags) check() error {
 	switch {
 	case c.PresenceTTL < time.Second:
 		return misuse("--redis-presence-ttl is a second at least")
+	case c.StreamMaxLen < 1 || c.StreamReadCount < 1 || c.StreamBlock < time.Millisecond:
+		return misuse("--redis-stream-max-len and --redis-stream-read-count are 1 at least, --redis-stream-block a millisecond")
+	case c.tunesStream() && c.Kind != "streams":
+		return misuse("flags that begin with --redis-stream- are for --redis-adapter streams")
+	case c.PersonalAnswers && c.Kind != "classic":
+		return misuse("--redis-personal-answers is for --redis-adapter classic")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return misuse("--redis-tls-cert and --redis-tls-key belong together")
 	case c.Mode != "dynamic" && c.Kind != "sharded":
@@ -69,17 +80,42 @@ func (c *redisFlags) check() error {
 	return nil
 }
 
+// tunesStream reports whether anything about the stream is not as it is without flags.
+func (c *redisFlags) tunesStream() bool {
+	return c.StreamMaxLen != 10_000 || c.StreamReadCount != 100 || c.StreamBlock != 5*time.Second
+}
+
 // options are the adapter's.
 func (c *redisFlags) options() (o redis.Options, err error) {
 	o = redis.Options{
 		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix, ShardedPubSub: c.ShardedPubSub, PresenceTTL: c.PresenceTTL,
 		User: c.User, PasswordFile: c.PasswordFile, SentinelUser: c.SentinelUser,
+		PersonalAnswers: c.PersonalAnswers, StreamMaxLen: c.StreamMaxLen, StreamReadCount: c.StreamReadCount, StreamBlock: c.StreamBlock,
 	}
 	if o.SentinelPassword, err = c.sentinelPassword(); err != nil {
 		return o, err
 	}
+	if c.TLSCA != "" {
+		o.Authorities = c.authorities // for each connection: a new one is believed without a restart
+		if _, err = o.Authorities(); err != nil {
+			return o, err
+		}
+	}
 	o.TLS, err = c.tls()
 	return o, err
+}
+
+// authorities reads the file of those who are believed.
+func (c *redisFlags) authorities() (*x509.CertPool, error) {
+	b, err := os.ReadFile(c.TLSCA)
+	if err != nil {
+		return nil, fmt.Errorf("--redis-tls-ca: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("--redis-tls-ca: %s holds no certificate in PEM", c.TLSCA)
+	}
+	return pool, nil
 }
 
 func (c *redisFlags) sentinelPassword() (string, error) {
@@ -94,32 +130,21 @@ func (c *redisFlags) sentinelPassword() (string, error) {
 }
 
 func (c *redisFlags) tls() (*tls.Config, error) {
-	if c.TLSCA == "" && c.TLSCert == "" {
+	if c.TLSCert == "" {
 		return nil, nil
 	}
 	o := new(tls.Config)
-	if c.TLSCA != "" {
-		b, err := os.ReadFile(c.TLSCA)
+	read := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 		if err != nil {
-			return nil, fmt.Errorf("--redis-tls-ca: %w", err)
+			return nil, fmt.Errorf("--redis-tls-cert: %w", err)
 		}
-		if o.RootCAs = x509.NewCertPool(); !o.RootCAs.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("--redis-tls-ca: %s holds no certificate in PEM", c.TLSCA)
-		}
+		return &pair, nil
 	}
-	if c.TLSCert != "" {
-		read := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-			if err != nil {
-				return nil, fmt.Errorf("--redis-tls-cert: %w", err)
-			}
-			return &pair, nil
-		}
-		if _, err := read(nil); err != nil {
-			return nil, err
-		}
-		o.GetClientCertificate = read // for each connection, since certificates are renewed
+	if _, err := read(nil); err != nil {
+		return nil, err
 	}
+	o.GetClientCertificate = read // for each connection, since certificates are renewed
 	return o, nil
 }
 

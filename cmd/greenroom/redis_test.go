@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +58,26 @@ func TestRedisCertificateIsRenewed(t *testing.T) {
 	ca.Issue(dir)
 	if second := shown(); bytes.Equal(first.Certificate[0], second.Certificate[0]) {
 		t.Error("the old one is shown")
+	}
+	if old, err := c.authorities(); err != nil || !old.Equal(ca.Pool) {
+		t.Errorf("believed are others, %v", err)
+	}
+	other := testenv.NewAuthority(t)
+	text, err := os.ReadFile(other.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ca.File, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := c.authorities(); err != nil || !now.Equal(other.Pool) {
+		t.Errorf("the old one is believed, %v", err)
+	}
+	if err := os.WriteFile(ca.File, []byte("no"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.options(); err == nil || !strings.Contains(err.Error(), "--redis-tls-ca") {
+		t.Errorf("%v", err)
 	}
 	c.TLSCert = ca.File // not the key's
 	if _, err := c.tls(); err == nil || !strings.Contains(err.Error(), "--redis-tls-cert") {

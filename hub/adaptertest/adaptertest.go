@@ -43,7 +43,7 @@ func Run(t *testing.T, cluster func(t *testing.T) Cluster) {
 	}{
 		{"emits", emits}, {"travel", travel}, {"order", order}, {"crowd", crowd}, {"publications", publications},
 		{"outside", outside}, {"questions", questions}, {"silent client", silentClient}, {"silent node", silentNode},
-		{"sessions", sessions}, {"server events", serverEvents}, {"namespaces", namespaces}, {"closing", closing},
+		{"sessions", sessions}, {"pages", pages}, {"server events", serverEvents}, {"namespaces", namespaces}, {"closing", closing},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, cluster(t)) })
 	}
@@ -499,6 +499,14 @@ func silentNode(t *testing.T, c Cluster) {
 			}
 			return 1, err
 		},
+		"a page of rooms": func(d time.Duration) (int, error) {
+			got, _, err := n[0].Of("/").AllRoomPage(hub.PageQuery{Limit: 10, Within: d})
+			return len(got), err
+		},
+		"a page of sessions": func(d time.Duration) (int, error) {
+			got, _, err := n[0].Of("/").AllSessionPage(hub.PageQuery{Limit: 10, Within: d})
+			return len(got), err
+		},
 	} {
 		// The others may be slow here: what matters is that the silent one is missed in the end.
 		got, err := ask(500 * time.Millisecond)
@@ -514,6 +522,50 @@ func silentNode(t *testing.T, c Cluster) {
 		if !slices.Contains(missing.Nodes, want) {
 			t.Errorf("%s: missing are %q", what, missing.Nodes)
 		}
+	}
+}
+
+func pages(t *testing.T, c Cluster) {
+	n := join(t, c, 3)
+	ns := n[0].Of("/")
+	want := []hub.RoomInfo{{Name: "a", Members: 3}, {Name: "n0", Members: 1}, {Name: "n1", Members: 1}, {Name: "n2", Members: 1}}
+	var rooms []hub.RoomInfo
+	for q := (hub.PageQuery{Limit: 2, Within: long}); ; {
+		list, end, err := ns.AllRoomPage(q)
+		must(t, err)
+		if rooms = append(rooms, list...); len(end.Nodes) != 3 || end.Nodes[0] != "n0" || end.More != (len(rooms) < len(want)) {
+			t.Errorf("%+v behind %+v", end, rooms)
+		}
+		if !end.More || len(list) == 0 {
+			break
+		}
+		q.After = list[len(list)-1].Name
+	}
+	if !slices.Equal(rooms, want) {
+		t.Errorf("rooms %+v", rooms)
+	}
+	var ids []string
+	for _, x := range n {
+		ids = append(ids, x.client.session.ID())
+	}
+	slices.Sort(ids)
+	var found []string
+	for q := (hub.PageQuery{Room: "a", Limit: 1, Within: long}); len(found) < 3; {
+		list, end, err := ns.AllSessionPage(q)
+		must(t, err)
+		if len(list) != 1 || !end.More && len(found) < 2 {
+			t.Fatalf("%+v, %+v", list, end)
+		}
+		s := list[0]
+		i := slices.IndexFunc(n, func(x *node) bool { return x.client.session.ID() == s.ID })
+		if name := n[i].Options().Node; s.Node != name && (s.Node != "" || i > 0) || !slices.Contains(s.Rooms, name) || !strings.HasPrefix(s.Handshake.RemoteAddr, "127.0.0.1") {
+			t.Errorf("%+v", s)
+		}
+		found = append(found, s.ID)
+		q.After = s.ID
+	}
+	if !slices.Equal(found, ids) {
+		t.Errorf("sessions %q, want %q", found, ids)
 	}
 }
 

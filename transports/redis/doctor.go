@@ -116,10 +116,13 @@ func (d *doctor) sentinels(at location) bool {
 	for _, addr := range at.addrs {
 		opt := &goredis.Options{Addr: addr, Username: d.o.SentinelUser, Password: d.o.SentinelPassword}
 		if at.tls {
-			opt.TLSConfig = d.o.TLS
-			if opt.TLSConfig == nil {
-				opt.TLSConfig = new(tls.Config)
+			secure := new(tls.Config)
+			if d.o.TLS != nil {
+				secure = d.o.TLS
 			}
+			dials := newDialer(d.o.Timeout, secure, d.o.Authorities)
+			defer dials.end()
+			opt.Dialer = dials.dial
 		}
 		quiet(opt, d.o.Timeout)
 		s := goredis.NewSentinelClient(opt)

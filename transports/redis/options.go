@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,6 +49,8 @@ type Options struct {
 	// TLS is for a URL with rediss: an authority of one's own, a certificate of the client. Default: the system's
 	// authorities, no certificate.
 	TLS *tls.Config
+	// Authorities are asked for each connection whose certificates are believed, in place of TLS.RootCAs: they may change.
+	Authorities func() (*x509.CertPool, error)
 
 	// Adapter is the kind of cluster. Default Classic.
 	Adapter Kind

@@ -25,7 +25,8 @@ const (
 //
 //	h:{…}NAMESPACE,ROOM    list: the history, each entry as [appendEntry] writes it; an empty one is a gap
 //	b:{…}NAMESPACE,ROOM    how many bytes that is
-//	r:{…}NAMESPACE,ROOM    the retained publication
+//	r:{…}NAMESPACE,ROOM    the retained publication; empty for a day, or as long as one is retained, when that was ended
+//	names:NAMESPACE        sorted set: rooms that retain something, see [roomStore.index]
 //	l:{…}NAMESPACE,ROOM    hash: by a node's epoch, the number of its last publication
 //	p:{…}NAMESPACE,ROOM    sorted set: who is there, by name, see [memberOf]
 //	o:{…}NAMESPACE,ROOM,ID a publisher's own id: "" while it is claimed, then the id of its publication
@@ -85,6 +86,9 @@ var luaBeat string
 //go:embed lua/bury.lua
 var luaBury string
 
+//go:embed lua/name.lua
+var luaName string
+
 // script is one that a [writer] sends.
 type script struct{ text, digest string }
 
@@ -108,6 +112,7 @@ var (
 	scriptClaim   = newScript(luaClaim)
 	scriptBeat    = newScript(luaBeat)
 	scriptBury    = newScript(luaBury)
+	scriptName    = newScript(luaName)
 )
 
 // do enqueues a script. done gets what it returns.
@@ -232,6 +237,9 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 			if err == nil {
 				err = errUnkept
 			}
+		}
+		if k.Retain && err == nil {
+			s.index(r.Namespace, k.Room, k.Limits.RetainedTTL.Milliseconds())
 		}
 		k.Over(err)
 	})
@@ -385,7 +393,9 @@ func (s *roomStore) view(list []any) (v hub.RoomView) {
 		}
 		v.Members = append(v.Members, hub.Present{Sender: who, Node: nodeOf(run)})
 	}
-	if text, ok := list[3].(string); ok {
+	if text, ok := list[3].(string); ok && text == "" {
+		v.Ended = true
+	} else if ok {
 		if p, err := readEntry(text); err == nil && p.ID != "" {
 			v.Retained = &p
 		} else {

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -75,10 +76,10 @@ func newTopology(o Options) (topology, error) {
 		if o.TLS != nil {
 			secure = o.TLS.Clone()
 		}
-	} else if o.TLS != nil {
+	} else if o.TLS != nil || o.Authorities != nil {
 		return nil, errors.New("redis: there are settings for TLS, but the URL is without: write rediss:// instead of redis://")
 	}
-	d := newDialer(o.Timeout, secure)
+	d := newDialer(o.Timeout, secure, o.Authorities)
 	switch at.kind {
 	case atSentinels:
 		opt := &goredis.FailoverOptions{
@@ -110,13 +111,24 @@ type dialer struct {
 	end     context.CancelFunc
 }
 
-func newDialer(timeout time.Duration, secure *tls.Config) *dialer {
+func newDialer(timeout time.Duration, secure *tls.Config, authorities func() (*x509.CertPool, error)) *dialer {
 	d := new(dialer)
 	d.ctx, d.end = context.WithCancel(context.Background())
 	plain := &net.Dialer{Timeout: timeout} // of the handshake too
 	d.connect = plain.DialContext
-	if secure != nil {
+	switch {
+	case secure == nil:
+	case authorities == nil:
 		d.connect = (&tls.Dialer{NetDialer: plain, Config: secure}).DialContext
+	default:
+		d.connect = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			own := secure.Clone()
+			var err error
+			if own.RootCAs, err = authorities(); err != nil {
+				return nil, err
+			}
+			return (&tls.Dialer{NetDialer: plain, Config: own}).DialContext(ctx, network, addr)
+		}
 	}
 	return d
 }

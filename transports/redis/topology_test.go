@@ -4,6 +4,7 @@ package redis
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,6 +61,7 @@ func TestWaysToConnect(t *testing.T) {
 		"user beside it":  {URL: r.URL(), User: "ann", Password: "p@ss"},
 		"password file":   {URL: r.URL(), User: "ann", PasswordFile: file},
 		"TLS":             {URL: "rediss://127.0.0.1:" + tlsPort, TLS: secure},
+		"authorities":     {URL: "rediss://127.0.0.1:" + tlsPort, TLS: &tls.Config{Certificates: secure.Certificates}, Authorities: func() (*x509.CertPool, error) { return ca.Pool, nil }},
 		"a client":        {Client: client},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +78,8 @@ func TestWaysToConnect(t *testing.T) {
 		"a wrong password":     {Options{URL: r.URL(), User: "ann", Password: "x"}, "WRONGPASS"},
 		"an unknown authority": {Options{URL: "rediss://127.0.0.1:" + tlsPort}, "certificate"},
 		"no certificate":       {Options{URL: "rediss://127.0.0.1:" + tlsPort, TLS: &tls.Config{RootCAs: ca.Pool}}, ""},
+		"other authorities":    {Options{URL: "rediss://127.0.0.1:" + tlsPort, TLS: secure, Authorities: func() (*x509.CertPool, error) { return x509.NewCertPool(), nil }}, "certificate"},
+		"none to be had":       {Options{URL: "rediss://127.0.0.1:" + tlsPort, TLS: secure, Authorities: func() (*x509.CertPool, error) { return nil, os.ErrNotExist }}, "not exist"},
 		"TLS to a plain port":  {Options{URL: "rediss://" + r.Addr, TLS: secure}, ""},
 		"plain to a TLS port":  {Options{URL: "redis://127.0.0.1:" + tlsPort}, ""},
 	} {

@@ -1,6 +1,7 @@
 package zeromq
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,9 @@ const (
 	maxAnswer     = 1 << 20 // bytes of messages in an answer, roughly
 	maxReason     = 255     // bytes of why somebody is disconnected
 	saturatedWait = time.Second
+
+	// nodesPatience is how long other nodes are waited for: less than a REQ socket is, which asks again then.
+	nodesPatience = 1500 * time.Millisecond
 )
 
 func (c *control) ping(*controlCall) (any, error) {
@@ -147,7 +151,7 @@ type reached struct {
 
 // reachOf asks who is addressed. Because each loop answers behind what it was told before, all of that has happened.
 func reachOf(t hub.Target, counts func(hub.Snapshot) bool) (r reached) {
-	found, err := t.Sessions()
+	found, err := t.Within(nodesPatience).Sessions()
 	if err != nil {
 		r.Missing = err.Error()
 	}
@@ -217,7 +221,10 @@ func (c *control) kick(call *controlCall) (any, error) {
 	} else {
 		t.Disconnect(reason)
 	}
-	reachOf(t, func(hub.Snapshot) bool { return true }) // they are gone when the answer comes
+	if there.Missing == "" { // else it would be waited for twice
+		again := reachOf(t, func(hub.Snapshot) bool { return true }) // they are gone when the answer comes
+		there.Missing = again.Missing
+	}
 	return there, nil
 }
 
@@ -271,18 +278,68 @@ func (c *control) rooms(call *controlCall) (any, error) {
 	}
 	answer := struct {
 		Rooms []room `json:"rooms"`
-		Next  string `json:"next,omitempty"`
+		pageEnd
 	}{Rooms: []room{}}
-	found := ns.RoomPage(prefix, p.after, p.limit, func(name string) bool {
-		return call.peer.principal.MayRead(p.namespace, name)
-	})
-	for _, r := range found {
-		answer.Rooms = append(answer.Rooms, room{r.Name, r.Members})
+	mayRead := func(name string) bool { return call.peer.principal.MayRead(p.namespace, name) }
+	if c.hub.Options().Adapter == nil {
+		found := ns.RoomPage(prefix, p.after, p.limit, mayRead)
+		for _, r := range found {
+			answer.Rooms = append(answer.Rooms, room{r.Name, r.Members})
+		}
+		if len(found) == p.limit {
+			answer.Next = found[p.limit-1].Name
+		}
+		return answer, nil
 	}
-	if len(found) == p.limit {
-		answer.Next = found[p.limit-1].Name
+	q := hub.PageQuery{Prefix: prefix, After: p.after, Limit: p.limit}
+	for deadline := time.Now().Add(nodesPatience); ; {
+		q.Within = max(time.Until(deadline), time.Millisecond)
+		found, end, err := ns.AllRoomPage(q)
+		if answer.pageEnd, err = c.endOf(end, err); err != nil {
+			return nil, err
+		}
+		for i, r := range found {
+			if mayRead(r.Name) {
+				answer.Rooms = append(answer.Rooms, room{r.Name, r.Members})
+			}
+			if q.After = r.Name; len(answer.Rooms) == p.limit {
+				end.More = end.More || i < len(found)-1
+				break
+			}
+		}
+		if !end.More || len(found) == 0 {
+			return answer, nil
+		}
+		// Rooms that the peer may not know of fill no page, and next names none of them.
+		if n := len(answer.Rooms); n == p.limit || answer.Missing != "" || !time.Now().Before(deadline) {
+			if n == 0 {
+				return nil, coded("overloaded", "the rooms that you may read were not found in time; give a prefix")
+			}
+			answer.Next = answer.Rooms[n-1].Room
+			return answer, nil
+		}
+		q.Limit = maxPage
 	}
-	return answer, nil
+}
+
+// pageEnd is how a list ends: what to say in after for what follows, which nodes have said what they have, and which
+// have not.
+type pageEnd struct {
+	Next    string   `json:"next,omitempty"`
+	Nodes   []string `json:"nodes,omitempty"`
+	Missing string   `json:"missing,omitempty"`
+}
+
+// endOf tells missing answers from a failure.
+func (c *control) endOf(end hub.PageEnd, err error) (pageEnd, error) {
+	var e pageEnd
+	if c.hub.Options().Adapter != nil {
+		e.Nodes = slices.Sorted(slices.Values(end.Nodes))
+	}
+	if silent := (*hub.MissingError)(nil); errors.As(err, &silent) {
+		e.Missing, err = err.Error(), nil
+	}
+	return e, err
 }
 
 // sessionView is a session as the control endpoint shows it.
@@ -310,8 +367,7 @@ func viewOf(s hub.Snapshot) sessionView {
 
 type sessionsAnswer struct {
 	Sessions []sessionView `json:"sessions"`
-	Next     string        `json:"next,omitempty"`
-	Missing  string        `json:"missing,omitempty"`
+	pageEnd
 }
 
 func (c *control) members(call *controlCall) (any, error) {
@@ -323,7 +379,7 @@ func (c *control) members(call *controlCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return listSessions(ns, p)
+	return c.listSessions(ns, p)
 }
 
 func (c *control) sessions(call *controlCall) (any, error) {
@@ -338,35 +394,58 @@ func (c *control) sessions(call *controlCall) (any, error) {
 	}
 	if user == "" {
 		p.room = ""
-		return listSessions(ns, p)
+		return c.listSessions(ns, p)
 	}
 	if err := hub.CheckUser(user); err != nil {
 		return nil, err
 	}
-	found, err := ns.User(user).Sessions()
+	found, err := ns.User(user).Within(nodesPatience).Sessions()
+	end, err := c.endOf(hub.PageEnd{}, err)
+	if err != nil {
+		return nil, err
+	}
 	slices.SortFunc(found, func(a, b hub.Snapshot) int { return strings.Compare(a.ID, b.ID) })
 	found = slices.DeleteFunc(found, func(s hub.Snapshot) bool { return s.ID <= p.after })
-	return sessionsPage(found, p.limit, err), nil
+	more := len(found) > p.limit
+	return c.sessionsPage(found[:min(len(found), p.limit)], more, end), nil
 }
 
-func listSessions(ns *hub.Namespace, p page) (any, error) {
-	found, err := ns.SessionPage(p.room, p.after, p.limit)
-	return sessionsPage(found, p.limit, err), nil
-}
-
-func sessionsPage(found []hub.Snapshot, limit int, err error) sessionsAnswer {
-	answer := sessionsAnswer{Sessions: []sessionView{}}
-	if len(found) >= limit {
-		found = found[:limit]
-		answer.Next = found[limit-1].ID
-	}
-	for _, s := range found {
-		answer.Sessions = append(answer.Sessions, viewOf(s))
-	}
+func (c *control) listSessions(ns *hub.Namespace, p page) (any, error) {
+	found, all, err := ns.AllSessionPage(hub.PageQuery{Room: p.room, After: p.after, Limit: p.limit, Within: nodesPatience})
+	end, err := c.endOf(all, err)
 	if err != nil {
-		answer.Missing = err.Error()
+		return nil, err
+	}
+	return c.sessionsPage(found, all.More, end), nil
+}
+
+func (c *control) sessionsPage(found []hub.Snapshot, more bool, end pageEnd) sessionsAnswer {
+	answer := sessionsAnswer{Sessions: []sessionView{}, pageEnd: end}
+	size := 0
+	for i, s := range found {
+		v := viewOf(s)
+		if v.Node == "" && c.hub.Options().Adapter != nil {
+			v.Node = c.hub.Options().Node
+		}
+		if size += v.size(); size > maxAnswer && i > 0 {
+			found, more = found[:i], true
+			break
+		}
+		answer.Sessions = append(answer.Sessions, v)
+	}
+	if more && len(found) > 0 {
+		answer.Next = found[len(found)-1].ID
 	}
 	return answer
+}
+
+// size is about what it takes.
+func (v *sessionView) size() int {
+	n := 200
+	for _, room := range v.Rooms {
+		n += len(room) + 3
+	}
+	return n
 }
 
 func (c *control) presence(call *controlCall) (any, error) {
@@ -465,6 +544,7 @@ func (c *control) snapshot(call *controlCall) (any, error) {
 		}
 		prefix, p.after = p.room, ""
 	}
+	c.hub.LoadRetained(cmp.Or(p.namespace, "/"), prefix, p.after, p.limit)
 	states, more := c.hub.SnapshotPage(p.namespace, prefix, p.after, p.limit, func(name string) bool {
 		return (p.room == "" || name == p.room) && call.peer.principal.MayRead(p.namespace, name)
 	})

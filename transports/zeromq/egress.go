@@ -72,6 +72,14 @@ func (e *egress) serve(p *peer) error {
 	if e.welcome != nil {
 		s.guard.TrySend(e.welcome) // the queue is empty, or the peer gone
 	}
+	loader := e.loader()
+	var later inOrder
+	var gone atomic.Bool
+	if loader != nil {
+		later.begin()
+		defer later.close()
+		defer gone.Store(true)
+	}
 	for {
 		frames, err := p.receive()
 		if err != nil {
@@ -81,22 +89,32 @@ func (e *egress) serve(p *peer) error {
 		switch {
 		case !ok: // an XSUB may send messages upstream; nobody here wants them
 			e.bridge.refused(reasonSubscription, "ignored a message that is no subscription", "remote", p.remote)
+		case op == 0 && loader != nil:
+			later.do(func() { e.unsubscribe(s, topic) })
 		case op == 0:
 			e.unsubscribe(s, topic)
 		case !ownTopic(topic) && p.principal.Read.reach(topic) == reachNone:
 			e.bridge.forbidden(p, "ignored a subscription")
-		case !e.subscribe(s, topic):
-			e.bridge.refused(reasonManyTopics, "ignored a subscription, the peer has too many", "remote", p.remote)
+		case loader != nil:
+			wait, done := e.load(loader, topic)
+			later.do(func() {
+				defer done()
+				if !gone.Load() {
+					wait()
+					e.subscribe(s, topic)
+				}
+			})
+		default:
+			e.subscribe(s, topic)
 		}
 	}
 }
 
-// subscribe reports false when s has too many topics.
-func (e *egress) subscribe(s *subscriber, topic string) bool {
+func (e *egress) subscribe(s *subscriber, topic string) {
 	did := e.addTopic(s, topic)
 	switch did {
 	case addedTooMany:
-		return false
+		e.bridge.refused(reasonManyTopics, "ignored a subscription, the peer has too many", "remote", s.who.Remote)
 	case addedFirst:
 		e.own.demand(topic, true)
 		fallthrough
@@ -104,7 +122,6 @@ func (e *egress) subscribe(s *subscriber, topic string) bool {
 		e.own.changed(topic)
 		e.tell(e.bridge.opts.OnSubscribe, s, topic)
 	}
-	return true
 }
 
 func (e *egress) unsubscribe(s *subscriber, topic string) {

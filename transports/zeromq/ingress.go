@@ -79,6 +79,7 @@ func (in *ingress) close() {
 // servePull reads what a PUSH peer sends, one message at a time, as fast as the hub takes them.
 func (b *Bridge) servePull(p *peer) error {
 	in := newReader(&b.opts.PullFormat)
+	defer in.later.close()
 	var frames [][]byte
 	for {
 		if b.hub.Saturated() {
@@ -107,6 +108,7 @@ func (b *Bridge) serveSub(p *peer) error {
 // hear reads what a publisher sends. Not reading would not hold it back but make it drop unseen: what the hub cannot
 // take is dropped and counted here.
 func (b *Bridge) hear(p *peer, in *reader, each func()) error {
+	defer in.later.close()
 	var frames [][]byte
 	for {
 		var err error
@@ -177,9 +179,31 @@ func (b *Bridge) ingest(from *peer, in *reader, frames [][]byte, only *demand) {
 			b.forbidden(from, "publication refused", "room", p.Room)
 			continue
 		}
-		if _, err := b.hub.Publish(*p); err != nil && !errors.Is(err, hub.ErrDuplicate) {
-			b.refused(reasonPublish, "publication refused", "room", p.Room, "error", err)
+		b.publish(from, in, p)
+	}
+}
+
+// publish has the hub publish. Where other nodes are asked about an id it goes on meanwhile, and keeps the order of the
+// publisher's messages.
+func (b *Bridge) publish(from *peer, in *reader, p *hub.Publication) {
+	if h, ok := b.hub.(*hub.Hub); ok && (p.ID != "" && !p.Local && h.Options().Adapter != nil || in.later.running()) {
+		if !in.later.running() {
+			in.later.begin()
 		}
+		finish, room := h.BeginPublish(*p), p.Room
+		in.later.do(func() {
+			_, err := finish()
+			b.published(room, err)
+		})
+		return
+	}
+	_, err := b.hub.Publish(*p)
+	b.published(p.Room, err)
+}
+
+func (b *Bridge) published(room string, err error) {
+	if err != nil && !errors.Is(err, hub.ErrDuplicate) {
+		b.refused(reasonPublish, "publication refused", "room", room, "error", err)
 	}
 }
 

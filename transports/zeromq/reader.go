@@ -22,6 +22,7 @@ type reader struct {
 	events    names[string]
 	counters  map[string]uint32 // of the bitcoin layout, by topic
 	missed    uint64            // messages that its counters say were lost
+	later     inOrder           // publications about whose ids other nodes are asked, and those behind them
 }
 
 func newReader(f *Format) *reader { return &reader{format: f, unnamed: checkEvent(f.Event)} }

@@ -38,6 +38,41 @@ func (e *egress) addTopic(s *subscriber, topic string) (did added) {
 	return did
 }
 
+// maxLoads bounds the namespaces of which one subscription has read what rooms retain.
+const maxLoads = 100
+
+// loader is what knows what rooms of other nodes retain, once it was told to: a hub that shares it with them.
+func (e *egress) loader() *hub.Hub {
+	if h, ok := e.bridge.hub.(*hub.Hub); ok && h.Options().Adapter != nil {
+		return h
+	}
+	return nil
+}
+
+// load has the hub know what rooms retain that were published on other nodes. It returns what waits for it, and what ends
+// the demand for what comes of them from now on: that must not be before the subscription has taken it over.
+func (e *egress) load(h *hub.Hub, topic string) (wait, done func()) {
+	var waits, cancels []func()
+	var namespaces []*hub.Namespace
+	if !ownTopic(topic) {
+		namespaces = h.Namespaces()
+	}
+	for _, ns := range namespaces {
+		if rooms, ok := roomPrefix(ns.Name(), topic); ok && len(waits) < maxLoads {
+			cancels = append(cancels, h.Want(ns.Name(), rooms))
+			waits = append(waits, h.BeginLoadRetained(ns.Name(), rooms, "", e.bridge.opts.MaxRetained))
+		}
+	}
+	all := func(list []func()) func() {
+		return func() {
+			for _, fn := range list {
+				fn()
+			}
+		}
+	}
+	return all(waits), all(cancels)
+}
+
 // retained encodes what s is to get with its subscription.
 func (e *egress) retained(v hub.RetainedView, s *subscriber, topic string) (values []retainedValue) {
 	eachRetained(v, topic, func(t string, m *hub.Message) bool {

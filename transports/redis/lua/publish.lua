@@ -27,7 +27,7 @@ local kept = pcall(function()
     redis.call('SET', KEYS[3], a[4])
     if a[11] ~= '0' then redis.call('PEXPIRE', KEYS[3], a[11]) end
   elseif a[10] == 'del' then
-    redis.call('DEL', KEYS[3])
+    redis.call('SET', KEYS[3], '', 'PX', a[11] ~= '0' and a[11] or '86400000') -- for those who have heard of another one
   end
   if a[12] ~= '' then redis.call('SET', KEYS[5], a[12], 'PX', a[13]) end
   if redis.call('HLEN', KEYS[4]) > 256 then redis.call('DEL', KEYS[4]) end

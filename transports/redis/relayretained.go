@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"greenroom/hub"
+)
+
+// The names of rooms that retain something are an index beside their values, so that those with a prefix are found. A
+// name is added after its value was set, and taken out by whoever finds no value behind it: he looks once more afterwards,
+// and adds it again should a value have come meanwhile. So a value has its name, but for the time between two commands, in
+// which it comes as a message to those who listen.
+
+const (
+	// maxNames bounds the names of a namespace.
+	maxNames = 100_000
+	// retainedChunk is how many values are read at once.
+	retainedChunk = 200
+)
+
+func (s *roomStore) namesKey(namespace string) string {
+	return s.prefix + ":greenroom:names:" + namespace
+}
+
+// index adds a room to the names.
+func (s *roomStore) index(namespace, room string, ttl int64) {
+	s.do(scriptName, []string{s.namesKey(namespace)}, []any{room, ttl, maxNames}, len(room), func(c *goredis.Cmd) {
+		if c.Err() != nil {
+			s.node.Count(reasonUnkept)
+		}
+	})
+}
+
+// retainedRead is a question on its way.
+type retainedRead struct {
+	s         *roomStore
+	namespace string
+	names     []string
+	bytes     int
+	found     []hub.RetainedRoom
+	done      func([]hub.RetainedRoom, error)
+}
+
+// retained reads what is retained.
+func (s *roomStore) retained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
+	if err := s.link.ready(); err != nil && !isSubscribing(err) {
+		done(nil, err)
+		return
+	}
+	from, to := "-", "+"
+	if q.Prefix != "" {
+		from, to = "["+q.Prefix, "("+q.Prefix+"\xff" // names are UTF-8, which has no such byte
+	}
+	if q.After != "" && q.After >= q.Prefix {
+		from = "(" + q.After
+	}
+	key := s.namesKey(namespace)
+	cmd := goredis.NewStringSliceCmd(s.link.ctx, "ZRANGEBYLEX", key, from, to, "LIMIT", 0, q.Limit)
+	s.link.enqueue(command{cmd: cmd, key: key, size: 100, optional: true, done: func(c goredis.Cmder) {
+		names, err := cmd.Result()
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		names = slices.DeleteFunc(append(names, q.Also...), func(name string) bool { return hub.CheckRoom(name) != nil })
+		slices.Sort(names)
+		r := &retainedRead{s: s, namespace: namespace, names: slices.Compact(names), bytes: q.Bytes, done: done}
+		r.next()
+	}})
+}
+
+// next reads the next values.
+func (r *retainedRead) next() {
+	if len(r.names) == 0 || r.bytes < 0 {
+		r.done(r.found, nil)
+		return
+	}
+	chunk := r.names[:min(len(r.names), retainedChunk)]
+	r.names = r.names[len(chunk):]
+	var left atomic.Int32
+	left.Store(int32(len(chunk)))
+	views := make([]hub.RoomView, len(chunk))
+	errs := make([]error, len(chunk))
+	for i, room := range chunk {
+		r.s.read(r.namespace, room, hub.RoomQuery{Retained: true}, func(v hub.RoomView, err error) {
+			views[i], errs[i] = v, err
+			if left.Add(-1) > 0 {
+				return
+			}
+			for i, room := range chunk {
+				if errs[i] != nil {
+					r.done(r.found, errs[i])
+					return
+				}
+				r.take(room, &views[i])
+			}
+			r.next()
+		})
+	}
+}
+
+func (r *retainedRead) take(room string, v *hub.RoomView) {
+	r.found = append(r.found, hub.RetainedRoom{Room: room, Retained: v.Retained, Ended: v.Ended, Last: v.Last})
+	if v.Retained != nil {
+		r.bytes -= len(v.Retained.Payload.JSON)
+		for _, b := range v.Retained.Payload.Attachments {
+			r.bytes -= len(b)
+		}
+		return
+	}
+	r.s.unname(r.namespace, room)
+}
+
+// unname takes a room out of the index, unless something is retained in it after all.
+func (s *roomStore) unname(namespace, room string) {
+	key := s.namesKey(namespace)
+	out := goredis.NewIntCmd(context.Background(), "ZREM", key, room)
+	s.link.enqueue(command{cmd: out, key: key, size: len(room), optional: true, done: func(goredis.Cmder) {
+		if n, err := out.Result(); err != nil || n == 0 {
+			return
+		}
+		s.read(namespace, room, hub.RoomQuery{Retained: true}, func(v hub.RoomView, err error) {
+			if err == nil && v.Retained != nil {
+				s.index(namespace, room, presentFor.Milliseconds())
+			}
+		})
+	}})
+}
+
+// ReadRetained implements [hub.SharedRooms].
+func (a *Adapter) ReadRetained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
+	a.rooms.retained(namespace, q, done)
+}
