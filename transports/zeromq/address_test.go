@@ -31,6 +31,8 @@ func TestParseEndpoint(t *testing.T) {
 		"ipc://":              "",
 		"ipc://*":             "",
 		"ipc://@":             "",
+
+		"ipc:///" + strings.Repeat("x", 120): "",
 	} {
 		network, address, err := parseEndpoint(endpoint)
 		if want == "" {

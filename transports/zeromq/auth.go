@@ -334,12 +334,12 @@ func (s *security) decide(r AuthRequest) (*Principal, *ticket, error) {
 		if t := s.store.byKey(r.Key); t != nil {
 			return t.principal, t, nil
 		}
-		return nil, nil, fmt.Errorf("%w: the key is not in %s", ErrDenied, s.opts.AllowDir)
+		return nil, nil, s.store.unknown("the key is not in " + s.opts.AllowDir)
 	case "PLAIN":
 		if t := s.store.byPassword(r.User, r.Password); t != nil {
 			return t.principal, t, nil
 		}
-		return nil, nil, fmt.Errorf("%w: no such user, or another password", ErrDenied)
+		return nil, nil, s.store.unknown("no such user, or another password")
 	}
 	return s.bridge.anyone, nil, nil
 }

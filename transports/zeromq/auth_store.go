@@ -17,21 +17,25 @@ import (
 type store struct {
 	log  *slog.Logger
 	path string
-	read func(*slog.Logger, string) (map[string]*ticket, error)
+	read reading
 
 	loading sync.Mutex // held while files are read
 	seen    string     // how they looked; guarded by loading
 
 	mu      sync.RWMutex
 	tickets map[string]*ticket // by key in Z85, or by user
+	unread  error              // whom else there may be that cannot be read at the moment
 }
 
+// reading reads who is let in. unread says that there may be more: a file that somebody is writing, say.
+type reading func(log *slog.Logger, path string) (tickets map[string]*ticket, unread, err error)
+
 // newStore reads for the first time, when what cannot be read is an error.
-func newStore(log *slog.Logger, path string, read func(*slog.Logger, string) (map[string]*ticket, error)) (*store, error) {
+func newStore(log *slog.Logger, path string, read reading) (*store, error) {
 	s := &store{log: log, path: path, read: read}
 	s.seen = appearance(path)
 	var err error
-	s.tickets, err = read(log, path)
+	s.tickets, s.unread, err = read(log, path)
 	return s, err
 }
 
@@ -45,13 +49,14 @@ func (s *store) load(force bool) (changed bool) {
 		return false
 	}
 	s.seen = looks
-	fresh, err := s.read(s.log, s.path)
+	fresh, unread, err := s.read(s.log, s.path)
 	if err != nil {
 		s.log.Error("zeromq: nobody is let in by what cannot be read", "path", s.path, "error", err)
-		fresh = nil
+		fresh, unread = nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.unread = unread
 	changed = len(fresh) != len(s.tickets)
 	for id, t := range fresh {
 		if old := s.tickets[id]; old != nil && reflect.DeepEqual(old, t) {
@@ -71,6 +76,17 @@ func (s *store) get(id string) *ticket {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.tickets[id]
+}
+
+// unknown is what somebody hears who is not in there. One that a file speaks for which cannot be read now is not told to
+// stay away, as a ZeroMQ library does when it is denied, but may try again.
+func (s *store) unknown(why string) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.unread != nil {
+		return fmt.Errorf("%s, of which not all can be read: %w", why, s.unread)
+	}
+	return fmt.Errorf("%w: %s", ErrDenied, why)
 }
 
 func (s *store) byKey(k PublicKey) *ticket { return s.get(k.String()) }
@@ -127,18 +143,21 @@ func appearance(path string) string {
 
 // readAllowed reads the .key files of a directory. One that is no certificate lets nobody in and is logged: the others
 // still count.
-func readAllowed(log *slog.Logger, dir string) (map[string]*ticket, error) {
+func readAllowed(log *slog.Logger, dir string) (tickets map[string]*ticket, unread, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	tickets := make(map[string]*ticket)
+	tickets = make(map[string]*ticket)
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), publicSuffix)
 		if !ok {
 			continue
 		}
 		t, err := readTicket(filepath.Join(dir, e.Name()), name)
+		if err != nil {
+			unread = err
+		}
 		if err == nil && tickets[t.key.String()] != nil {
 			err = fmt.Errorf("the key of %s as well", tickets[t.key.String()].principal.User)
 		}
@@ -148,7 +167,7 @@ func readAllowed(log *slog.Logger, dir string) (map[string]*ticket, error) {
 		}
 		tickets[t.key.String()] = t
 	}
-	return tickets, nil
+	return tickets, unread, nil
 }
 
 func readTicket(file, name string) (*ticket, error) {
@@ -164,12 +183,12 @@ func readTicket(file, name string) (*ticket, error) {
 }
 
 // readUsers reads the users of PLAIN.
-func readUsers(log *slog.Logger, file string) (map[string]*ticket, error) {
+func readUsers(log *slog.Logger, file string) (tickets map[string]*ticket, unread, err error) {
 	z, err := readZPL(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	tickets := make(map[string]*ticket)
+	tickets = make(map[string]*ticket)
 	for user, about := range z {
 		who, err := permissions(func(k string) string { return about[k] }, user)
 		if err == nil && about["password"] == "" {
@@ -184,7 +203,7 @@ func readUsers(log *slog.Logger, file string) (map[string]*ticket, error) {
 		}
 		tickets[user] = &ticket{password: sha256.Sum256([]byte(about["password"])), principal: who}
 	}
-	return tickets, nil
+	return tickets, nil, nil
 }
 
 // ReadPlainUser reads the one user of a file like [Security].PlainFile, to be shown to a publisher.

@@ -86,6 +86,35 @@ func TestPyzmqCurve(t *testing.T) {
 			h.waitCount(t, reasonRevoked, 1)
 			awaitText(t, p, "refused 400") // when it comes back
 			stop(t, refused)
+
+			// One whose file is being written, or whose directory is being replaced, may come back.
+			theirFile, away := filepath.Join(allow, "theirs.key"), allow+".away"
+			copyFile(t, filepath.Join(keys, "theirs.key"), theirFile)
+			b.Reload()
+			p = python(t, "secure.py", "push", b.Addr("pull"), "curve", serverPublic, theirs)
+			awaitText(t, p, "let in")
+			for i, step := range []struct{ undo, do func() error }{
+				{func() error { return os.Truncate(theirFile, 50) }, func() error { copyFile(t, filepath.Join(keys, "theirs.key"), theirFile); return nil }},
+				{func() error { return os.Rename(allow, away) }, func() error { return os.Rename(away, allow) }},
+			} {
+				if err := step.undo(); err != nil {
+					t.Fatal(err)
+				}
+				b.Reload()
+				h.waitCount(t, reasonRevoked, 2+i)
+				var before int
+				h.change(func() { before = h.counts[guard.ReasonAuthFailed] })
+				h.waitCount(t, guard.ReasonAuthFailed, before+1)
+				if err := step.do(); err != nil {
+					t.Fatal(err)
+				}
+				b.Reload()
+				eventually(t, "it comes back", func() bool { return strings.Count(p.Output(), "let in") == 2+i })
+			}
+			if strings.Contains(p.Output(), "refused") {
+				t.Error(p.Output())
+			}
+			stop(t, p)
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"github.com/go-zeromq/zmq4"
 
@@ -67,11 +68,21 @@ type doctor struct {
 }
 
 func (d *doctor) good(format string, args ...any) {
-	d.report.Findings = append(d.report.Findings, Finding{fmt.Sprintf(format, args...), false})
+	d.report.Findings = append(d.report.Findings, Finding{legible(fmt.Sprintf(format, args...)), false})
 }
 
 func (d *doctor) bad(format string, args ...any) {
-	d.report.Findings = append(d.report.Findings, Finding{fmt.Sprintf(format, args...), true})
+	d.report.Findings = append(d.report.Findings, Finding{legible(fmt.Sprintf(format, args...)), true})
+}
+
+// legible is one line for a terminal: some of its words may be a stranger's.
+func legible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.ToValidUTF8(s, "?"))
 }
 
 // mechanism is the one that the examiner would speak.
@@ -172,7 +183,7 @@ func (d *doctor) greet() (mechanism, peerType string, ok bool) {
 		return "", "", false
 	}
 	c, said, closed, err := d.greeted(d.mechanism())
-	if err == nil && closed && len(said) == 0 && d.mechanism() != "NULL" { // it may close on another mechanism before it greets
+	if err == nil && closed && len(said) < 64 && d.mechanism() != "NULL" { // it may close on another mechanism before it greets
 		_ = c.Close()
 		c, said, closed, err = d.greeted("NULL")
 	}
@@ -197,22 +208,27 @@ func (d *doctor) greet() (mechanism, peerType string, ok bool) {
 	return name, peerType, true
 }
 
-// greeted connects, greets, and hears the peer's greeting.
+// greeted connects, greets, and hears the peer's greeting. libzmq closes on another mechanism before it has named its own,
+// which it does as soon as it knows our version: it is told no more at first.
 func (d *doctor) greeted(mechanism string) (c net.Conn, said []byte, closed bool, err error) {
-	if c, err = d.dial(); err == nil {
-		said, closed = d.hear(c, guard.Greeting(mechanism), 64)
+	if c, err = d.dial(); err != nil {
+		return c, nil, false, err
+	}
+	ours := guard.Greeting(mechanism)
+	said, closed = d.hear(c, nil, ours[:12], 64, min(d.Wait, time.Second))
+	if !closed && (len(said) == 0 || said[0] == 0xFF) {
+		said, closed = d.hear(c, said, ours[12:], 64, d.Wait)
 	}
 	return c, said, closed, err
 }
 
-// hear says something and collects what comes back, until there are want bytes, the end, or Wait.
-func (d *doctor) hear(c net.Conn, say []byte, want int) (said []byte, closed bool) {
-	deadline := time.Now().Add(d.Wait)
-	if c.SetDeadline(deadline) != nil {
-		return nil, true
+// hear says something and collects what comes back, behind what has come, until there are want bytes, the end, or a time.
+func (d *doctor) hear(c net.Conn, said, say []byte, want int, wait time.Duration) (_ []byte, closed bool) {
+	if c.SetDeadline(time.Now().Add(wait)) != nil {
+		return said, true
 	}
 	if _, err := c.Write(say); err != nil {
-		return nil, true
+		return said, true
 	}
 	buf := make([]byte, 4096)
 	for len(said) < want {
@@ -244,6 +260,8 @@ func (d *doctor) foreign(said []byte, closed bool) {
 		d.bad("It greets in ZMTP 1: its library is older than libzmq 3.0, and has to be replaced.")
 	case len(said) > 0 && said[0] == 0xFF && !closed:
 		d.bad("It stops in the middle of its greeting, after %d bytes.", len(said))
+	case len(said) > 9 && said[0] == 0xFF && said[9] == 0x7F:
+		d.bad("It closes the connection in the middle of its greeting, after %d bytes.", len(said))
 	case len(said) > 0:
 		d.bad("Something else than ZeroMQ is there; it says %.40q.", text)
 	case d.speaksTLS(): // first: some answer HTTP there as well, to say that they speak TLS
@@ -263,7 +281,7 @@ func (d *doctor) speaksHTTP() bool {
 		return false
 	}
 	defer c.Close()
-	said, _ := d.hear(c, []byte("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"), 5)
+	said, _ := d.hear(c, nil, []byte("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"), 5, d.Wait)
 	return strings.HasPrefix(string(said), "HTTP/")
 }
 
@@ -442,7 +460,7 @@ func (d *doctor) talk(c *client, typ string) {
 	case came:
 		d.good("It answers heartbeats.")
 	case left:
-		d.bad("It closed the connection after the handshake.")
+		d.left(c, "after the handshake")
 		return
 	case waited:
 		d.bad("It does not answer a heartbeat within %v: its library is older than libzmq 4.2, or the process hangs.", d.Wait)
@@ -458,7 +476,7 @@ func (d *doctor) talk(c *client, typ string) {
 		case came:
 			d.good("Messages come; the first has the topic %.64q.", frames[0])
 		case left:
-			d.bad("It closed the connection at the subscription.")
+			d.left(c, "at the subscription")
 		case waited:
 			d.bad("No message came within %v of subscribing to %s: nobody publishes it, or you may not hear it.", d.Wait, about)
 		}
@@ -467,11 +485,21 @@ func (d *doctor) talk(c *client, typ string) {
 		case came:
 			d.good("It subscribes; the first subscription is to %.64q.", strings.TrimPrefix(string(frames[0]), "\x01"))
 		case left:
-			d.bad("It closed the connection without subscribing.")
+			d.left(c, "without subscribing")
 		case waited:
 			d.bad("No subscription came within %v: a %s that has not subscribed hears nothing.", d.Wait, peer)
 		}
 	}
+}
+
+// left says how the connection ended: the peer has closed it, or has said something for which we did.
+func (d *doctor) left(c *client, when string) {
+	var v *guard.Violation
+	if errors.As(c.guard.Err(), &v) {
+		d.bad("It breaks ZeroMQ's protocol %s: %s.", when, v.Detail)
+		return
+	}
+	d.bad("It closed the connection %s.", when)
 }
 
 // verdict is how waiting ended.

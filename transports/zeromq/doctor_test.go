@@ -118,6 +118,11 @@ func TestDoctor(t *testing.T) {
 		{"ZMTP 1", saying(t, []byte{1, 0}), Examination{}, "It greets in ZMTP 1:", false},
 		{"ZMTP 2", saying(t, []byte("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01\x08")), Examination{}, "It greets in ZMTP 2:", false},
 		{"half a greeting", saying(t, hello[:30]), Examination{}, "It stops in the middle of its greeting, after 30 bytes", false},
+		{"half a greeting and the end", scriptedServer(t, func(c net.Conn) { _, _ = c.Write(hello[:30]); _, _ = io.ReadFull(c, make([]byte, 12)) }),
+			Examination{}, "It closes the connection in the middle of its greeting, after 30 bytes", false},
+		{"a mechanism for terminals", saying(t, greetingOf("\x1b[31m\xff", 3, 1)), Examination{}, "It speaks the security mechanism ?[31m?, and you NULL", false},
+		{"a type for terminals", saying(t, hello, rawReady("\x1b[31m\n")), Examination{}, "It is a ?[31m? socket, of which nobody", false},
+		{"breaks the protocol", saying(t, hello, rawReady("PULL"), []byte("\xff\xff")), Examination{As: "PUSH"}, "It breaks ZeroMQ's protocol after the handshake: ", false},
 		{"greeting only", saying(t, hello), Examination{As: "SUB"}, "It greets, and does not finish the handshake within", false},
 		{"greets and closes", scriptedServer(t, func(c net.Conn) { _, _ = c.Write(hello); _, _ = io.ReadFull(c, make([]byte, 65)) }),
 			Examination{As: "SUB"}, "It greets and closes without a reason: most likely its socket type", false},
@@ -153,6 +158,9 @@ func TestDoctor(t *testing.T) {
 		{"libzmq's PUB", libzmqAt(t, "PUB"), Examination{Wait: patience}, `Messages come; the first has the topic "tick".`, true},
 		{"libzmq's SUB", libzmqAt(t, "SUB"), Examination{Wait: patience}, `It subscribes; the first subscription is to "tick".`, true},
 		{"libzmq's PUSH", libzmqAt(t, "PUSH"), Examination{Wait: patience}, "It is a PUSH socket, which would deal its messages", false},
+		{"libzmq's CURVE", libzmqAt(t, "PULL", "CURVE"), Examination{Wait: patience}, "It speaks the security mechanism CURVE, and you NULL", false},
+		{"libzmq's PLAIN", libzmqAt(t, "PULL", "PLAIN"), Examination{Dialer: d, Wait: patience}, "It speaks the security mechanism PLAIN, and you CURVE", false},
+		{"libzmq's NULL", libzmqAt(t, "PULL"), Examination{Dialer: Dialer{User: "ann"}, Wait: patience}, "It speaks the security mechanism NULL, and you PLAIN", false},
 		{"libzmq's PULL as SUB", libzmqAt(t, "PULL"), Examination{As: "SUB", Wait: patience}, "It is a PULL socket, and SUB does not go with it: connect with PUSH.", false},
 	} {
 		all.run(t, c.name, func(t *testing.T) {
@@ -172,9 +180,9 @@ func TestDoctor(t *testing.T) {
 }
 
 // libzmqAt starts a socket of pyzmq and returns where. A PUB publishes "tick" all the time, a SUB subscribes to it.
-func libzmqAt(t *testing.T, typ string) string {
+func libzmqAt(t *testing.T, typ ...string) string {
 	t.Helper()
-	p := python(t, "sockets.py", typ)
+	p := python(t, "sockets.py", typ...)
 	awaitText(t, p, "\n")
 	return strings.TrimSpace(p.Output())
 }

@@ -15,6 +15,9 @@ import (
 	"time"
 )
 
+// maxPath is the system's place for a socket's path and the zero behind it.
+const maxPath = len(syscall.RawSockaddrUnix{}.Path)
+
 // Parse turns tcp://host:port and ipc://path into what package net takes.
 func Parse(endpoint string) (network, address string, err error) {
 	scheme, rest, ok := strings.Cut(endpoint, "://")
@@ -37,6 +40,8 @@ func Parse(endpoint string) (network, address string, err error) {
 		return "", "", fmt.Errorf("endpoint %q: ipc is not available on Windows, use tcp on 127.0.0.1", endpoint)
 	case scheme == "ipc" && strings.HasPrefix(rest, "@") && runtime.GOOS != "linux":
 		return "", "", fmt.Errorf("endpoint %q: abstract sockets exist on Linux only", endpoint)
+	case scheme == "ipc" && len(rest) >= maxPath:
+		return "", "", fmt.Errorf("endpoint %q: a socket's path has at most %d bytes", endpoint, maxPath-1)
 	case scheme == "ipc" && rest != "*" && rest != "@":
 		return "unix", rest, nil
 	}
