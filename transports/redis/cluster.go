@@ -126,7 +126,7 @@ func (c *cluster) credentials(ctx context.Context) (user, password string, err e
 }
 
 // load asks one node after the other who owns what, until one knows.
-func (c *cluster) load(ctx context.Context) error {
+func (c *cluster) load(ctx context.Context) (learn func(), err error) {
 	c.mu.Lock()
 	candidates := slices.Clone(c.homes())
 	first := c.home % len(candidates)
@@ -146,10 +146,9 @@ func (c *cluster) load(ctx context.Context) error {
 			}
 			continue
 		}
-		c.learn(addr, list)
-		return nil
+		return func() { c.learn(addr, list) }, nil
 	}
-	return errors.Join(errs...)
+	return nil, errors.Join(errs...)
 }
 
 // learn takes a table that the node at addr has given.

@@ -207,10 +207,12 @@ func (d *doctor) server(client *goredis.Client) bool {
 		return false
 	}
 	if d.kind == atCluster {
-		if err := d.topo.load(d.ctx); err != nil {
+		learn, err := d.topo.load(d.ctx)
+		if err != nil {
 			d.bad("The Cluster does not say who has which slots: %v.", err)
 			return false
 		}
+		learn()
 	}
 	return true
 }

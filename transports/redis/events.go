@@ -164,6 +164,7 @@ func (l *link) failed(s *subscriber, text []byte) error {
 		w.moves++
 		addr = l.topo.from(s.addr, addr)
 		l.topo.moved(slot, addr)
+		l.shift()
 		l.place(op.sub.key, w, addr)
 		l.lookAgain()
 	case op.sub.key.channel == l.opts.optional:

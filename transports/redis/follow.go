@@ -25,11 +25,12 @@ func (l *link) follow() {
 	var wait backoff
 	for {
 		ctx, cancel := context.WithTimeout(l.ctx, l.opts.timeout)
-		err := l.topo.load(ctx)
+		learn, err := l.topo.load(ctx)
 		cancel()
 		if err == nil {
 			wait.reset()
 			l.mu.Lock()
+			learn()
 			l.reroute()
 			l.tell()
 			l.mu.Unlock()
@@ -57,10 +58,9 @@ func (l *link) reroute() {
 	if l.closed {
 		return
 	}
+	l.shift()
 	for addr, w := range l.writers {
-		owns := addr == "" || l.topo.owns(addr)
-		l.forward(w.queue.remove(func(c *command) bool { return l.topo.owner(c.key) != addr && !(c.asking && owns) }))
-		if !owns {
+		if addr != "" && !l.topo.owns(addr) {
 			w.gone = true
 			close(w.quit)
 			delete(l.writers, addr)
@@ -83,6 +83,44 @@ func (l *link) reroute() {
 	}
 }
 
+// shift gives what waits to those who own it now, but for slots of which something is under way to an earlier owner, who
+// will refuse it: that has its turn first, see landed. Under l.mu.
+func (l *link) shift() {
+	for addr, w := range l.writers {
+		for i := range w.flying {
+			if key := w.flying[i].key; key != "" && l.topo.owner(key) != addr {
+				if slot := slotOf(key); l.held[slot] == nil {
+					l.held[slot] = w
+				}
+			}
+		}
+		owns := addr == "" || l.topo.owns(addr)
+		l.forward(w.queue.remove(func(c *command) bool {
+			return l.topo.owner(c.key) != addr && !(c.asking && owns) && (len(l.held) == 0 || l.held[slotOf(c.key)] != w)
+		}))
+	}
+}
+
+// landed notes that nothing of w's is under way.
+func (l *link) landed(w *writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w.flying = nil
+	if len(l.held) == 0 {
+		return
+	}
+	mine := make(map[int]bool)
+	for slot, holder := range l.held {
+		if holder == w {
+			mine[slot] = true
+			delete(l.held, slot)
+		}
+	}
+	if !l.closed {
+		l.forward(w.queue.remove(func(c *command) bool { return c.key != "" && mine[slotOf(c.key)] && l.topo.owner(c.key) != w.addr }))
+	}
+}
+
 // forward queues commands with those who own their keys. Under l.mu.
 func (l *link) forward(batch []command) {
 	groups := make(map[string][]command)
@@ -100,7 +138,7 @@ func (l *link) forward(batch []command) {
 }
 
 // redirect follows the MOVED that Redis has answered to commands of w: they have not been done, and go to another node
-// before what waits there and was asked for later. What was sent to that node since the slot has moved may have overtaken them.
+// before what waits there and was asked for later.
 func (l *link) redirect(w *writer, batch []command) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,8 +151,8 @@ func (l *link) redirect(w *writer, batch []command) {
 			l.topo.moved(slot, l.topo.from(w.addr, addr))
 		}
 	}
-	rest := w.queue.remove(func(c *command) bool { return !c.asking && l.topo.owner(c.key) != w.addr })
-	l.forward(append(batch, rest...))
+	l.forward(batch)
+	l.forward(w.queue.remove(func(c *command) bool { return !c.asking && l.topo.owner(c.key) != w.addr }))
 	l.lookAgain()
 }
 
@@ -151,7 +189,10 @@ func (l *link) elsewhere(addr string, err error) bool {
 		var said goredis.Error
 		if errors.As(err, &said) {
 			if slot, to, ok := movedTo(said.Error()); ok {
+				l.mu.Lock()
 				l.topo.moved(slot, l.topo.from(addr, to))
+				l.shift()
+				l.mu.Unlock()
 			}
 		}
 	case "ASK": // soon

@@ -70,7 +70,8 @@ type link struct {
 
 	mu       sync.Mutex
 	closed   bool
-	asked    uint64 // commands
+	asked    uint64          // commands
+	held     map[int]*writer // slots that have another owner now, by who has earlier commands under way, see shift
 	writers  map[string]*writer
 	readers  map[string]*subscriber
 	wishes   map[subKey]*wish
@@ -99,7 +100,7 @@ func newLink(topo topology, opts linkOptions, log *slog.Logger, count func(reaso
 	l := &link{
 		opts: opts.withDefaults(), topo: topo, log: log, count: count, onMessage: onMessage,
 		drain: make(chan struct{}), look: make(chan struct{}, 1), writers: make(map[string]*writer), readers: make(map[string]*subscriber),
-		wishes: make(map[subKey]*wish), refusals: make(map[string]refusal),
+		held: make(map[int]*writer), wishes: make(map[subKey]*wish), refusals: make(map[string]refusal),
 	}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.mu.Lock()
@@ -159,7 +160,13 @@ func (l *link) enqueue(c command) {
 	}
 	l.asked++
 	c.seq = l.asked
-	w := l.writer(l.topo.owner(c.key))
+	var w *writer
+	if len(l.held) > 0 && c.key != "" {
+		w = l.held[slotOf(c.key)]
+	}
+	if w == nil {
+		w = l.writer(l.topo.owner(c.key))
+	}
 	if w.queue.len() >= l.opts.queueLen || w.queue.bytes+c.size > l.opts.queueBytes {
 		l.mu.Unlock()
 		l.drop(&c, reasonQueueFull)
@@ -175,6 +182,8 @@ func (l *link) next(w *writer, batch []command) []command {
 	now := time.Now()
 	l.mu.Lock()
 	batch, old := w.queue.take(batch, batchCommands, batchBytes, now)
+	batch = w.queue.oneAsking(batch)
+	w.flying = batch
 	l.mu.Unlock()
 	for i := range old {
 		l.drop(&old[i], reasonTooOld)

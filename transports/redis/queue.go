@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"slices"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -74,6 +75,30 @@ func (q *queue) compact() {
 		clear(q.list[n:])
 		q.list, q.head = q.list[:n], 0
 	}
+}
+
+// oneAsking leaves of a batch those for later that follow one that is to be asked for, and that may be refused, when the
+// next would not be.
+func (q *queue) oneAsking(batch []command) []command {
+	if !slices.ContainsFunc(batch, func(c command) bool { return c.asking }) {
+		return batch
+	}
+	slots := make(map[int]bool)
+	var later []command
+	now := batch[:0]
+	for _, c := range batch {
+		slot := slotOf(c.key)
+		switch {
+		case c.key != "" && slots[slot]:
+			later = append(later, c)
+			continue
+		case c.asking:
+			slots[slot] = true
+		}
+		now = append(now, c)
+	}
+	q.back(later)
+	return now
 }
 
 // back puts commands back that were not done, each before what was asked for later.

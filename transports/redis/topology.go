@@ -26,8 +26,8 @@ type topology interface {
 	failed(addr string)
 	// from completes an address that the node from has given, and that is its own but for the port.
 	from(from, addr string) string
-	// load learns anew who owns what, if there is anything to learn; owns reports whether a node has anything.
-	load(ctx context.Context) error
+	// load asks anew who owns what, if there is anything to learn, which learn then takes; owns reports whether a node has anything.
+	load(ctx context.Context) (learn func(), err error)
 	owns(addr string) bool
 
 	// dial connects to a node, with TLS where that is wanted; credentials are for that connection.
@@ -209,12 +209,12 @@ type single struct {
 	end    func() // of what is being dialled
 }
 
-func (s single) owner(string) string        { return "" }
-func (s single) moved(int, string)          {}
-func (s single) failed(string)              {}
-func (s single) from(_, addr string) string { return addr }
-func (s single) load(context.Context) error { return nil }
-func (s single) owns(string) bool           { return true }
+func (s single) owner(string) string                  { return "" }
+func (s single) moved(int, string)                    {}
+func (s single) failed(string)                        {}
+func (s single) from(_, addr string) string           { return addr }
+func (s single) load(context.Context) (func(), error) { return func() {}, nil }
+func (s single) owns(string) bool                     { return true }
 
 func (s single) dial(ctx context.Context, _ string) (net.Conn, error) {
 	o := s.client.Options()

@@ -30,9 +30,10 @@ type writer struct {
 	done  chan struct{} // closed when run has returned
 
 	// link.mu
-	queue queue
-	err   error // why it is not connected; errConnecting in the beginning
-	gone  bool  // quit is closed, and the queue belongs to others
+	queue  queue
+	flying []command // those under way
+	err    error     // why it is not connected; errConnecting in the beginning
+	gone   bool      // quit is closed, and the queue belongs to others
 
 	// Of run: the scripts that the server has, by their digests, as far as this connection has seen. Until it has, they
 	// are sent whole: one of which only the digest comes, and is not known, would have to be sent again, behind others.
@@ -115,7 +116,9 @@ func (w *writer) serve(conn *goredis.Conn) error {
 		}
 		batch = w.l.next(w, batch[:0])
 		if len(batch) > 0 {
-			if err := w.send(pipe, batch); err != nil {
+			err := w.send(pipe, batch)
+			w.l.landed(w)
+			if err != nil {
 				return err
 			}
 			continue
@@ -151,6 +154,7 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 	_, _ = pipe.Exec(w.l.ctx) // each command has its own error
 	var broken error
 	var again, unknown, moved, asked []command
+	var stuck map[int]bool // slots of which something is in again: what was asked for later stays behind it
 	for i := range batch {
 		c := &batch[i]
 		err := c.cmd.Err()
@@ -165,6 +169,9 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 			c.moves++
 			delete(w.has, c.script.digest)
 			unknown = append(unknown, *c)
+			continue
+		case (code(err) == "MOVED" || code(err) == "ASK") && stuck[slotOf(c.key)]:
+			again = append(again, *c)
 			continue
 		case code(err) == "MOVED" && c.moves < mostMoves:
 			c.moves++
@@ -184,6 +191,12 @@ func (w *writer) send(pipe goredis.Pipeliner, batch []command) error {
 			}
 			w.l.refused(c, err)
 			if c.keep > 0 || code(err) == "TRYAGAIN" { // the latter while a slot moves: it is over soon
+				if code(err) == "TRYAGAIN" {
+					if stuck == nil {
+						stuck = make(map[int]bool)
+					}
+					stuck[slotOf(c.key)] = true
+				}
 				again = append(again, *c)
 				continue
 			}
