@@ -42,6 +42,9 @@ type Node interface {
 	Hears(namespace string, rooms []string) bool
 	// KeepsFor is how long sessions here wait for their clients, whose rooms must be heard meanwhile; 0: they do not.
 	KeepsFor() time.Duration
+	// Missed looks up what was not heard while messages of other nodes were lost, and tells those here who watch who is in
+	// a room. It does not wait for that.
+	Missed()
 	// Announce tells all nodes again who is here: what they share has forgotten this node.
 	Announce()
 	// Count and Logger are the hub's.
@@ -222,7 +225,8 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 			switch m.Foreign = r.Published; {
 			case r.Published:
 				ns.foreign(t, m, r.Retain)
-			case event == presenceEvent && len(r.Rooms) == 1 && h.shared != nil && ns.foreignPresence(r.Rooms[0], &m.Payload):
+			case event == presenceEvent && len(r.Rooms) == 1 && h.shared != nil:
+				ns.foreignPresence(t, r.Rooms[0], m)
 			default:
 				t.send(m)
 			}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -9,8 +10,10 @@ import (
 )
 
 const (
-	// announceRetry is how long after a failure the rest is tried again.
-	announceRetry = time.Second
+	// announceRetry is how long after a failure the rest is tried again, and announceLongest after many of them; each at
+	// random within a factor of two, so that nodes do not all come when Redis is back.
+	announceRetry   = time.Second
+	announceLongest = 8 * time.Second
 	// maxAnnounced bounds the changes of one announcement, so that a crowd makes no huge message.
 	maxAnnounced = 500
 	// maxUnannounced bounds the changes that wait while nodes share nothing, beside those who were here when it was last
@@ -40,6 +43,7 @@ type announcer struct {
 	crowd   int                       // how many waited when all had to be told
 	filling int                       // calls of again under way
 	retry   *time.Timer               // runs while some wait after a failure
+	failed  time.Duration             // how long it ran last; 0 after a success
 	closed  bool
 }
 
@@ -192,6 +196,9 @@ func (a *announcer) done(n roomName, u *unannounced, part map[Sender]bool, err e
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	u.sending = false
+	if err == nil && part != nil {
+		a.failed = 0
+	}
 	if err == nil || a.closed || a.rooms[n] != u {
 		return
 	}
@@ -201,9 +208,13 @@ func (a *announcer) done(n roomName, u *unannounced, part map[Sender]bool, err e
 	}
 	a.addLocked(n, part)
 	if a.retry == nil {
-		a.retry = time.AfterFunc(announceRetry, a.tryAgain)
+		a.failed = min(max(2*a.failed, announceRetry), announceLongest)
+		a.retry = time.AfterFunc(announceWait(a.failed), a.tryAgain)
 	}
 }
+
+// announceWait is at random between a half of d and d.
+func announceWait(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
 func (a *announcer) tryAgain() {
 	a.mu.Lock()
@@ -257,10 +268,21 @@ func (a *announcer) close() {
 	}
 }
 
-// foreignPresence looks at an update of another node on its way to the watchers here, and reports whether there is
+// foreignPresence sends an update of another node on to the watchers here.
+func (ns *Namespace) foreignPresence(t Target, watchers string, m *Message) {
+	if r := ns.lookupRoom(strings.TrimPrefix(watchers, presencePrefix)); r != nil {
+		r.telling.Lock()
+		defer r.telling.Unlock()
+	}
+	if !ns.foreignUpdate(watchers, &m.Payload) {
+		t.send(m)
+	}
+}
+
+// foreignUpdate looks at an update of another node on its way to the watchers here, and reports whether there is
 // nothing to send. Nobody who is here has left: that is said when another node clears away what this one had announced
 // before it was cut off, or of a session that came back here.
-func (ns *Namespace) foreignPresence(watchers string, p *Payload) (nothing bool) {
+func (ns *Namespace) foreignUpdate(watchers string, p *Payload) (nothing bool) {
 	name, ok := strings.CutPrefix(watchers, presencePrefix)
 	if !ok {
 		return false
@@ -276,11 +298,17 @@ func (ns *Namespace) foreignPresence(watchers string, p *Payload) (nothing bool)
 	if r == nil {
 		return false
 	}
+	watched := ns.watchers(name) > 0
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gone := slices.DeleteFunc(slices.Clone(u.Left), r.hereLocked)
 	changed := len(gone) < len(u.Left)
 	u.Left = gone
+	if watched {
+		r.toldLocked(&u)
+	} else {
+		r.others = nil
+	}
 	if r.holds > 0 {
 		if len(r.updates) == maxUpdates {
 			r.updates = slices.Delete(r.updates, 0, 1)
@@ -311,6 +339,23 @@ func (r *Room) presentMembersLocked(view *RoomView, limit int) (list []*Sender, 
 	if view == nil {
 		return own, here
 	}
+	list = own
+	for _, s := range r.othersLocked(view) {
+		if !r.hereLocked(s) {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, compareSenders)
+	count = here + len(list) - len(own)
+	if len(view.Members) < view.Count { // others are not listed: nearly right
+		count = max(view.Count, len(list))
+	}
+	return list[:min(limit, len(list))], count
+}
+
+// othersLocked are those of other nodes, by id: those whom nodes share, with the updates that came while that was read. The
+// room's lock is held.
+func (r *Room) othersLocked(view *RoomView) map[string]*Sender {
 	node := r.ns.hub.opts.Node
 	others := make(map[string]*Sender, len(view.Members))
 	for i := range view.Members {
@@ -327,16 +372,5 @@ func (r *Room) presentMembersLocked(view *RoomView, limit int) (list []*Sender, 
 			delete(others, s.ID)
 		}
 	}
-	list = own
-	for _, s := range others {
-		if !r.hereLocked(s) {
-			list = append(list, s)
-		}
-	}
-	slices.SortFunc(list, compareSenders)
-	count = here + len(list) - len(own)
-	if len(view.Members) < view.Count { // others are not listed: nearly right
-		count = max(view.Count, len(list))
-	}
-	return list[:min(limit, len(list))], count
+	return others
 }

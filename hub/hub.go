@@ -30,6 +30,7 @@ type Hub struct {
 	epoch    string      // names this run of the hub
 	shared   SharedRooms // nil where nodes share nothing
 	announce announcer   // of who is here to other nodes
+	catch    catcher     // of what other nodes have said and was lost
 	ownLater bool        // publications of this node have their place in its rooms only when they come back to it
 
 	metaEpoch string      // epoch where there are other nodes, else ""
@@ -84,6 +85,7 @@ func New(o Options) (*Hub, error) {
 		h.metaEpoch = h.epoch
 		h.shared, _ = o.Adapter.(SharedRooms)
 		h.announce.hub, h.announce.most = h, maxUnannounced
+		h.catch.hub = h
 		h.rooms, _ = o.Adapter.(RoomAdapter)
 		if a, ok := o.Adapter.(SequencedAdapter); ok {
 			h.sequencer = a.Sequencer()
@@ -135,6 +137,7 @@ func (h *Hub) Close() error {
 		if a := h.opts.Adapter; a != nil {
 			h.announce.close()
 			h.closeErr = a.Close()
+			h.catch.close() // it waits for what the adapter was asked
 		}
 		h.closeErr = errors.Join(h.closeErr, h.loops.Close())
 		// A session whose greenlet was killed before it had begun could not take itself off the list.

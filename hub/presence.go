@@ -89,20 +89,26 @@ func (r *Room) scheduleLocked(s *Session) {
 
 // tellPresence sends the watchers what has changed since the last update.
 func (r *Room) tellPresence() {
+	h := r.ns.hub
+	all := r.tellHere()
+	if h.shared != nil && shown(r.name) {
+		h.announce.change(roomName{r.ns.name, r.name}, all)
+	}
+}
+
+// tellHere tells those on this node, and returns what is to be told to others.
+func (r *Room) tellHere() (all map[Sender]bool) {
 	r.telling.Lock()
 	defer r.telling.Unlock()
-	h := r.ns.hub
 	joined, left, all := r.takeChanges()
-	if h.shared != nil && shown(r.name) {
-		defer h.announce.change(roomName{r.ns.name, r.name}, all)
-	}
 	if len(joined)+len(left) == 0 {
-		return
+		return all
 	}
 	update := presenceChange{r.name, joined, left}
 	if err := r.ns.To(presenceRoom(r.name)).Local().Emit(presenceEvent, update); err != nil { // such a struct always encodes
-		h.Count("presence_failed")
+		r.ns.hub.Count("presence_failed")
 	}
+	return all
 }
 
 // takeChanges lists what watchers do not know yet. A room that was dropped has none: they were members. all are those

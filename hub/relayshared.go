@@ -81,10 +81,14 @@ func (j *joining) enter(d *hold, view *RoomView) error {
 		return ErrGone
 	}
 	heard := s.hearsPrefixOf(j.room)
+	first := j.presence && s.ns.watchers(j.room) <= 1
 	in, joined := s.lockedIn(j.room) // it is d.room, which is held
 	in.presentLocked(s, j.r.who)
 	if j.presence {
 		j.members, j.count = in.presentMembersLocked(view, j.r.opts.MaxMembers)
+		if first {
+			in.watchedLocked(view)
+		}
 	}
 	if j.retained {
 		j.kept = in.retainedSharedLocked(view)

@@ -17,12 +17,13 @@ type Room struct {
 	offset  uint64 // of the last message
 	seq     uint64 // of the last publication
 	history history
-	watch   *presence         // nil while nobody has said that they are here
-	holds   int               // it stays, members or not; see hold
-	given   map[string]*given // by epoch
-	arrived map[string]uint64 // by epoch of another node: its last publication that has come
-	updates []presenceChange  // of other nodes, while there are holds
-	dead    bool              // dropped from its namespace: look it up again
+	watch   *presence          // nil while nobody has said that they are here
+	holds   int                // it stays, members or not; see hold
+	given   map[string]*given  // by epoch
+	arrived map[string]uint64  // by epoch of another node: its last publication that has come
+	updates []presenceChange   // of other nodes, while there are holds
+	others  map[string]*Sender // of other nodes, whom watchers here know to be in it; nil when that is not known
+	dead    bool               // dropped from its namespace: look it up again
 
 	kept    keepsake   // guarded by Namespace.empty
 	telling sync.Mutex // held while a presence update is made and sent, so that they keep their order

@@ -89,6 +89,7 @@
 //   - Each node has a lease, which a heartbeat renews, whatever the number of its members. When it is over, within
 //     [Options].PresenceTTL after the node's death, any other node clears its members away and tells the watchers. A node that
 //     was cut off for longer, or finds Redis empty, announces its members anew. One that closes says so.
+//   - Watchers of a node that has lost messages are told, when it is ready again, who has come and gone elsewhere.
 //   - While Redis is away a node answers from what it has heard itself. Publications that could not be kept leave a mark:
 //     a history read across it is not complete.
 //

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -105,7 +106,8 @@ type Adapter struct {
 	quit   chan struct{}  // closed by Close
 	wg     sync.WaitGroup // what ends with it
 	close  sync.Once
-	failed error // of Close
+	failed error       // of Close
+	gap    atomic.Bool // messages of others were lost
 }
 
 // driver is what a [Kind] does.
@@ -182,7 +184,7 @@ func (a *Adapter) Join(node hub.Node) error {
 	a.link = newLink(a.topo, linkOptions{
 		timeout: a.opts.Timeout, messageAge: a.opts.MessageAge, maxMessage: a.opts.MaxMessage,
 		queueLen: a.opts.QueueCommands, queueBytes: a.opts.QueueBytes, clientName: "greenroom", optional: a.twins.channel,
-	}, node.Logger(), node.Count, a.message)
+	}, node.Logger(), a.count(node), a.message)
 	a.twins.say = func(body []byte) {
 		a.link.enqueue(command{
 			cmd: goredis.NewIntCmd(context.Background(), "PUBLISH", a.twins.channel, body), size: 100, optional: true,
@@ -191,6 +193,7 @@ func (a *Adapter) Join(node hub.Node) error {
 	a.link.subscribe(subChannel, a.twins.channel)
 	a.wg.Go(func() { a.twins.run(a.quit) })
 	a.rooms = newRoomStore(a.opts.Prefix, a.opts.PresenceTTL, a.link, node)
+	a.rooms.missed, a.rooms.ready = &a.gap, a.Ready
 	a.rooms.send = func(r *hub.NodeRequest) { _, _ = a.driver.send(r, nil) } // it can be encoded: a hub has
 	if err := a.driver.join(a, node); err != nil {
 		return err
@@ -205,6 +208,16 @@ func (a *Adapter) Send(r *hub.NodeRequest, reply func(hub.NodeReply)) (cancel fu
 		a.rooms.keep("", "", nil, r, nil)
 	}
 	return a.driver.send(r, reply)
+}
+
+// count is what the link counts by.
+func (a *Adapter) count(node hub.Node) func(reason string) {
+	return func(reason string) {
+		node.Count(reason)
+		if reason == reasonGap || reason == reasonStreamGap {
+			a.gap.Store(true)
+		}
+	}
 }
 
 // Sequencer implements [hub.SequencedAdapter]: the streams adapter has one.

@@ -55,6 +55,10 @@ func (s *roomStore) run(quit <-chan struct{}) {
 		if s.once(first) {
 			first = false
 		}
+		if s.missed.Load() && s.ready() == nil {
+			s.missed.Store(false)
+			s.node.Missed()
+		}
 		if time.Since(told) > announceEvery {
 			told = time.Now()
 			s.node.Announce()

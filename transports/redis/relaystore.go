@@ -47,6 +47,8 @@ type roomStore struct {
 	beat   time.Duration
 
 	renew    chan struct{}
+	missed   *atomic.Bool    // messages of others were lost, and watchers are to be told what they have missed
+	ready    func() error    // of the adapter
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
 	mu    sync.Mutex
