@@ -284,7 +284,7 @@ func (d *doctor) trials() (list []trial) {
 	for _, args := range [][]any{
 		{"GET"}, {"PEXPIRE", 10_000}, {"INCRBY", 1}, {"DECRBY", 1}, {"RPUSH", "a"}, {"LPOP"}, {"LRANGE", 0, 0}, {"HSET", "a", "b"}, {"HLEN"},
 		{"HGETALL"}, {"SADD", "a"}, {"SREM", "a"}, {"SRANDMEMBER", 1}, {"ZADD", 0, "a"}, {"ZREM", "a"}, {"ZCARD"}, {"ZRANGE", 0, 0},
-		{"ZRANGEBYSCORE", 0, 0}, {"ZSCORE", "a"}, {"DEL"},
+		{"ZRANGEBYLEX", "-", "+"}, {"ZRANGEBYSCORE", 0, 0}, {"ZSCORE", "a"}, {"PERSIST"}, {"DEL"},
 	} {
 		add(kept, slices.Insert(slices.Clone(args), 1, any(k))...)
 	}
