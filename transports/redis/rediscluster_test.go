@@ -86,8 +86,8 @@ func relayOnACluster(t *testing.T, c *testenv.RedisCluster, o Options) {
 		}
 		servers[owner] = true
 	}
-	if o.Mode != Static && len(servers) < 2 {
-		t.Error("all rooms are on one server")
+	if together := o.Mode == Static || o.Adapter == Streams; together != (len(servers) == 1) {
+		t.Errorf("the rooms are on %d servers", len(servers))
 	}
 	kept := func(room string) {
 		t.Helper()
