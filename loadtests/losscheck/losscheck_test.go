@@ -19,7 +19,7 @@ func TestStreams(t *testing.T) {
 	if soak(t) > 0 {
 		faults = append(faults, Wander, Crash, Dark, Empty)
 	}
-	check(t, small("streams", Streams, "--recovery", "2m"), 4*time.Second, faults...)
+	check(t, small("streams", Streams, "--recovery", "2m"), 3*time.Second, faults...)
 }
 
 // With publish and subscribe only faults cost messages, and only on the ways that they close. One of the nodes is one of
