@@ -89,7 +89,11 @@ func (l line) Least() string {
 	if len(l.Floor) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s, %.2f", l.Middle(l.Floor), median(l.Floor)/median(l.Theirs))
+	text := fmt.Sprintf("%s, %.2f", l.Middle(l.Floor), median(l.Floor)/median(l.Theirs))
+	if n := len(l.Floor); n != l.Rounds() {
+		text += fmt.Sprintf(" (rounds: %d)", n)
+	}
+	return text
 }
 
 // Load is the median of the loads as text.
