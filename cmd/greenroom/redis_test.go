@@ -156,3 +156,37 @@ func TestTwoNodes(t *testing.T) {
 		}
 	}
 }
+
+// Whichever node a program asks speaks for both, and its subscribers get what the other has retained.
+func TestControlOfTwoNodes(t *testing.T) {
+	t.Parallel()
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	r := testenv.StartRedis(t)
+	bin, python := testenv.Build(t, "greenroom/cmd/greenroom"), testenv.Python(t, "zmq")
+	var nodes []*process
+	var controls []string
+	for _, name := range []string{"a", "b"} {
+		control := "tcp://" + testenv.FreeAddr(t)
+		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", "sharded", "--node", name, "--zmq-control", control)
+		nodes, controls = append(nodes, p), append(controls, control)
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			if code, body := get(t, p.url+"/readyz"); code == 200 {
+				break
+			} else if time.Now().After(deadline) {
+				t.Fatal(body)
+			}
+		}
+		newListener(t, p.url)
+	}
+	asks := testenv.Start(t, testenv.Command{Path: python, Args: []string{"testdata/cluster.py", controls[1], nodes[1].pub, controls[0]}})
+	select {
+	case <-asks.Done():
+	case <-time.After(patience):
+		t.Fatalf("still running:\n%s", asks.Output())
+	}
+	const want = `{"rooms": [{"room": "lobby", "members": 2}], "nodes": [["a", "b"], ["a", "b"]], "on": ["a", "b"], ` +
+		`"kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a\np.b\n"
+	if got := asks.Output(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}

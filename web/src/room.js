@@ -228,7 +228,9 @@ export class Room {
   #changeMembers(joined, left) {
     const came = joined.filter((p) => !this.#members.has(p.id));
     for (const p of joined) this.#members.set(p.id, p);
-    const went = left.filter((p) => this.#members.delete(p.id));
+    // A session that comes back on another node is there before its old one says that it has left.
+    const here = (p) => !p.node || (this.#members.get(p.id)?.node ?? p.node) === p.node;
+    const went = left.filter((p) => here(p) && this.#members.delete(p.id));
     this.#on.members([...this.#members.values()], this.#socket.id);
     const others = (p) => !this.#ourIds.has(p.id);
     if (came.some(others) || went.some(others)) this.#on.came(came.filter(others), went.filter(others));
