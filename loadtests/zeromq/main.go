@@ -6,7 +6,7 @@
 //
 //	go run ./loadtests/zeromq                                      # everything, about five minutes
 //	go run ./loadtests/zeromq -rows '^(egress|browsers)' -rounds 5 # these anew, the others as they were
-//	go run ./loadtests/zeromq -rows browsers-pyzmq -rounds 1 -add  # one round more
+//	go run ./loadtests/zeromq -rows browsers-python -rounds 1 -add # one round more
 //	go run ./loadtests/zeromq -write docs/zeromq-benchmarks.md
 package main
 

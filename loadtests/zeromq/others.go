@@ -50,10 +50,11 @@ func (b *bench) benchmark(ctx context.Context, pattern, times string) (map[strin
 	return found, nil
 }
 
-// ofBenchmark is a row made of the sub-benchmarks libzmq/CASE and greenroom/CASE.
-func ofBenchmark(name, benchmark, which, times string, l line) row {
+// ofBenchmark is a row made of the sub-benchmarks libzmq/CASE and greenroom/CASE: what both do in a second, and what
+// the second says beside.
+func ofBenchmark(name, benchmark, which, times string, l line, beside ...line) row {
 	l.Unit = "messages/s"
-	return row{name: name, lines: []line{l}, round: func(ctx context.Context, b *bench) ([]pair, error) {
+	return row{name: name, lines: append([]line{l}, beside...), round: func(ctx context.Context, b *bench) ([]pair, error) {
 		pattern := "^" + benchmark + "$/^(libzmq|greenroom)$/^" + strings.ReplaceAll(which, "/", "$/^") + "$"
 		got, err := b.benchmark(ctx, pattern, times)
 		if err != nil {
@@ -63,15 +64,24 @@ func ofBenchmark(name, benchmark, which, times string, l line) row {
 		if p.theirs == 0 || p.ours == 0 {
 			return nil, fmt.Errorf("%s/%s said nothing: is libzmq3-dev there?", benchmark, which)
 		}
-		return []pair{p}, nil
+		pairs := []pair{p}
+		for _, l := range beside {
+			pairs = append(pairs, pair{ours: got[benchmark+"/greenroom/"+which][l.Unit]})
+		}
+		return pairs, nil
 	}}
 }
 
 var ingressRows = []row{
-	ofBenchmark("ingress-64-2", "BenchmarkPush", "bytes=64/frames=2", "400000x", line{Title: "ingress, 64 bytes, [room, payload]", Bar: .5}),
-	ofBenchmark("ingress-64-1", "BenchmarkPush", "bytes=64/frames=1", "400000x", line{Title: "ingress, 64 bytes, one frame of text", Bar: .5}),
-	ofBenchmark("ingress-1024-2", "BenchmarkPush", "bytes=1024/frames=2", "400000x", line{Title: "ingress, 1024 bytes, [room, payload]", Bar: .8}),
-	ofBenchmark("ingress-1024-1", "BenchmarkPush", "bytes=1024/frames=1", "400000x", line{Title: "ingress, 1024 bytes, one frame of text", Bar: .8}),
+	ingress("ingress-64-2", "bytes=64/frames=2", "ingress, 64 bytes, [room, payload]", .5),
+	ingress("ingress-64-1", "bytes=64/frames=1", "ingress, 64 bytes, one frame of text", .5),
+	ingress("ingress-1024-2", "bytes=1024/frames=2", "ingress, 1024 bytes, [room, payload]", .8),
+	ingress("ingress-1024-1", "bytes=1024/frames=1", "ingress, 1024 bytes, one frame of text", .8),
+}
+
+func ingress(name, which, title string, bar float64) row {
+	return ofBenchmark(name, "BenchmarkPush", which, "400000x", line{Title: title, Bar: bar},
+		line{Title: title, Unit: "allocs/msg", Bar: 3, Most: true, Alone: true})
 }
 
 // controlRows have the round trips of a pyzmq REQ. Control is a ROUTER, so that a ROUTER of libzmq's is its like; how far

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func BenchmarkPush(b *testing.B) {
 			pushAll(b, bin, bridge.Addr("pull"), size, c.frames)
 			<-h.done
 			perSecond(b, h.took)
+			b.ReportMetric(float64(h.allocated)/float64(max(b.N-1, 1)), "allocs/msg")
 		})
 	}
 }
@@ -84,21 +86,30 @@ func libzmqBench(b *testing.B) string {
 
 // benchHub counts what one connection publishes.
 type benchHub struct {
-	want, n int
-	began   time.Time
-	took    time.Duration
-	done    chan struct{}
+	want, n   int
+	began     time.Time
+	took      time.Duration
+	allocated uint64 // by the process, in that time
+	done      chan struct{}
 }
 
 func (h *benchHub) Publish(hub.Publication) (string, error) {
 	if h.n++; h.n == 1 {
+		h.allocated = mallocs()
 		h.began = time.Now()
 	}
 	if h.n == h.want {
 		h.took = time.Since(h.began)
+		h.allocated = mallocs() - h.allocated
 		close(h.done)
 	}
 	return "", nil
+}
+
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }
 
 func (h *benchHub) Tap(func(*hub.Message)) (cancel func()) { return func() {} }
