@@ -53,9 +53,18 @@ func (d Dialer) connect(ctx context.Context, endpoint string, typ zmq4.SocketTyp
 			err = fmt.Errorf("%w (%w)", ErrNoGreeting, err)
 		}
 		c.close()
-		return nil, fmt.Errorf("zeromq: connecting to %s: %w", endpoint, err)
+		return nil, fmt.Errorf("zeromq: connecting to %s: %w", endpoint, inHandshake(err))
 	}
 	return c, nil
+}
+
+// inHandshake says what the end of a connection may mean that is not shaken hands on.
+func inHandshake(err error) error {
+	if !hungUp(err) {
+		return err
+	}
+	return fmt.Errorf("it closed the connection in the handshake; most likely it speaks another security mechanism, "+
+		"or lets nobody in at the moment: %w", err)
 }
 
 func (c *client) close() {

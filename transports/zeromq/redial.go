@@ -150,6 +150,9 @@ func (p *publisher) once() error {
 		if own := g.Err(); own != nil {
 			err = own
 		}
+		if g.PeerType() == "" {
+			err = inHandshake(err)
+		}
 		return err
 	}
 	return nil
