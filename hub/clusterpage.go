@@ -230,7 +230,7 @@ func (ns *Namespace) roomsPart(q PageQuery) (p portion[roomPart]) {
 	}
 	p.List = make([]roomPart, 0, len(found))
 	for _, r := range found {
-		p.List = append(p.List, roomPart{r.Name, r.Members})
+		p.List = append(p.List, roomPart(r))
 	}
 	return p
 }

@@ -420,11 +420,8 @@ func TestMergedHistory(t *testing.T) {
 // and in no other.
 func TestHistoryOfWhatIsForOneNodeAlone(t *testing.T) {
 	hubs, cluster := sharing(t, 2, Options{}, nil)
-	var cs []*fakeConn
 	for _, h := range hubs {
-		c := connect(t, h, 0, "/", "{}")
-		c.call(t, 1, "join", "r")
-		cs = append(cs, c)
+		connect(t, h, 0, "/", "{}").call(t, 1, "join", "r")
 	}
 	var want [2][]string
 	for i := range 6 {
