@@ -41,6 +41,7 @@ func TestRelayOverRedisWithOfficialClients(t *testing.T) {
 	run(`clients.bo.emitWithAck("join", "lobby", {presence: true})`)
 	run(`clients.ann.emitWithAck("join", "lobby", {presence: true})`)
 	peer.Wait("bo hears of ann", func() bool { return strings.Contains(strings.Join(peer.Heard("bo"), ""), `"name":"ann"`) })
+	peer.Wait("ann hears of ann", func() bool { return strings.Contains(strings.Join(peer.Heard("ann"), ""), `"name":"ann"`) })
 	a := run(`clients.bo.emitWithAck("presence", "lobby")`)
 	if n := a["count"]; n != 2.0 || len(ids(a["members"])) != 2 {
 		t.Errorf("present %v", a)

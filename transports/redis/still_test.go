@@ -114,6 +114,7 @@ func TestRedisStandsStill(t *testing.T) {
 
 				c.end(r, p)
 				within(t, "ready", func() bool { return adapter.Ready() == nil && other.Ready() == nil })
+				within(t, "what waited to be sent", func() bool { return adapter.Stats().Queued == 0 }) // there is no place before
 				meet("after")
 				var got []int
 				for i := range n {
