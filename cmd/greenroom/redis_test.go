@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -154,6 +155,38 @@ func TestTwoNodes(t *testing.T) {
 		if n := strings.Count(p.Output(), "redis: "); n != 2 {
 			t.Errorf("%d lines about Redis:\n%s", n, p.Output())
 		}
+	}
+}
+
+// The nodes that docs/scaling.md starts by hand on one machine do not want each other's addresses.
+func TestDocumentedNodes(t *testing.T) {
+	text, err := os.ReadFile("../../docs/scaling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "```\nredis-server ")
+	block, _, _ = strings.Cut(block, "```")
+	var nodes []string
+	owner := make(map[string]string)
+	for _, line := range strings.Split(strings.ReplaceAll(block, "\\\n", " "), "\n") {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "greenroom" {
+			continue
+		}
+		c := parse(t, append([]string{"serve"}, words[1:]...)...).Serve
+		nodes = append(nodes, c.Redis.Node)
+		if !c.Redis.on() {
+			t.Errorf("%s is in no cluster", line)
+		}
+		for _, at := range []string{c.Listen, c.ZmqPull, c.ZmqPub, c.ZmqSub, c.Requests.ZmqControl, c.Requests.ZmqWorkers} {
+			if other, taken := owner[at]; taken && at != off {
+				t.Errorf("%s listens on %s, which %s has", c.Redis.Node, at, other)
+			}
+			owner[at] = c.Redis.Node
+		}
+	}
+	if !slices.Equal(nodes, []string{"n1", "n2"}) {
+		t.Errorf("nodes are %q", nodes)
 	}
 }
 
