@@ -194,13 +194,22 @@ func TestDocumentedNodes(t *testing.T) {
 func TestControlOfTwoNodes(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	r := testenv.StartRedis(t)
 	bin, python := testenv.Build(t, "greenroom/cmd/greenroom"), testenv.Python(t, "zmq")
+	for _, adapter := range []string{"sharded", "streams"} {
+		t.Run(adapter, func(t *testing.T) {
+			t.Parallel()
+			controlOfTwoNodes(t, bin, python, adapter)
+		})
+	}
+}
+
+func controlOfTwoNodes(t *testing.T, bin, python, adapter string) {
+	r := testenv.StartRedis(t)
 	var nodes []*process
 	var controls []string
 	for _, name := range []string{"a", "b"} {
 		control := "tcp://" + testenv.FreeAddr(t)
-		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", "sharded", "--node", name, "--zmq-control", control)
+		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", adapter, "--node", name, "--zmq-control", control)
 		nodes, controls = append(nodes, p), append(controls, control)
 		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 			if code, body := get(t, p.url+"/readyz"); code == 200 {
@@ -218,7 +227,7 @@ func TestControlOfTwoNodes(t *testing.T) {
 		t.Fatalf("still running:\n%s", asks.Output())
 	}
 	const want = `{"rooms": [{"room": "lobby", "members": 2}], "nodes": [["a", "b"], ["a", "b"]], "on": ["a", "b"], ` +
-		`"kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a\np.b\n"
+		`"moved": [{"sessions": 1}, true, {"sessions": 1}, false, {"sessions": 1}, true, {"sessions": 1}, false], "kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a\np.b\n"
 	if got := asks.Output(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

@@ -19,10 +19,15 @@ for room in ("p.b", "p.a"):
 rooms = ask(control, "rooms", prefix="lob")
 members = ask(control, "members", room="lobby")
 who = [s["id"] for s in members["sessions"]]
+def there(room):
+    return sorted(s["id"] for s in ask(control, "members", room=room)["sessions"])
+moved = []
+for s in who:
+    moved += [ask(control, "join", session=s, room="side"), s in there("side"), ask(control, "leave", session=s, room="side"), s in there("side")]
 kicked = [ask(control, "kick", session=s, close=True) for s in who]
 print(json.dumps({
     "rooms": rooms["rooms"], "nodes": [rooms["nodes"], members["nodes"]], "on": sorted(s["node"] for s in members["sessions"]),
-    "kicked": kicked, "left": ask(control, "members", room="lobby")["sessions"],
+    "moved": moved, "kicked": kicked, "left": ask(control, "members", room="lobby")["sessions"],
     "snapshot": [r["room"] for r in ask(control, "snapshot", prefix="p.")["rooms"]],
 }), flush=True)
 s = ctx.socket(zmq.SUB)
