@@ -177,7 +177,7 @@ func (d *doctor) unreachable(err error) {
 func (d *doctor) server(client *goredis.Client) bool {
 	info, err := client.Info(d.ctx, "server").Result()
 	replication, err2 := client.Info(d.ctx, "replication").Result()
-	if err = errors.Join(err, err2); err != nil {
+	if err = cmp.Or(err, err2); err != nil {
 		d.well("Its version and role are not known, since INFO is not allowed: %v.", err)
 		if d.o.Adapter == Streams && code(err) == "NOPERM" {
 			d.missing("+info", "info", "")
