@@ -190,7 +190,8 @@ func TestDocumentedNodes(t *testing.T) {
 	}
 }
 
-// Whichever node a program asks speaks for both, and its subscribers get what the other has retained.
+// Whichever node a program asks speaks for both, and its subscribers get what the other has retained. Nothing comes twice:
+// neither what is pushed at one node, nor what each node gets by itself and keeps to itself.
 func TestControlOfTwoNodes(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
@@ -209,7 +210,7 @@ func controlOfTwoNodes(t *testing.T, bin, python, adapter string) {
 	var controls []string
 	for _, name := range []string{"a", "b"} {
 		control := "tcp://" + testenv.FreeAddr(t)
-		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", adapter, "--node", name, "--zmq-control", control)
+		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", adapter, "--node", name, "--zmq-control", control, "--zmq-sub-fanout", "local")
 		nodes, controls = append(nodes, p), append(controls, control)
 		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 			if code, body := get(t, p.url+"/readyz"); code == 200 {
@@ -220,14 +221,17 @@ func controlOfTwoNodes(t *testing.T, bin, python, adapter string) {
 		}
 		newListener(t, p.url)
 	}
-	asks := testenv.Start(t, testenv.Command{Path: python, Args: []string{"testdata/cluster.py", controls[1], nodes[1].pub, controls[0]}})
+	asks := testenv.Start(t, testenv.Command{Path: python, Args: []string{
+		"testdata/cluster.py", controls[1], nodes[1].pub, nodes[1].pull, nodes[1].sub, controls[0], nodes[0].pub, nodes[0].pull, nodes[0].sub,
+	}})
 	select {
 	case <-asks.Done():
 	case <-time.After(patience):
 		t.Fatalf("still running:\n%s", asks.Output())
 	}
 	const want = `{"rooms": [{"room": "lobby", "members": 2}], "nodes": [["a", "b"], ["a", "b"]], "on": ["a", "b"], ` +
-		`"moved": [{"sessions": 1}, true, {"sessions": 1}, false, {"sessions": 1}, true, {"sessions": 1}, false], "kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a\np.b\n"
+		`"moved": [{"sessions": 1}, true, {"sessions": 1}, false, {"sessions": 1}, true, {"sessions": 1}, false], "kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a p.b\np.a p.b\n" +
+		"published pushed\npublished pushed\nand [[], []]\n"
 	if got := asks.Output(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
