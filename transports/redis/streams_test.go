@@ -190,14 +190,6 @@ func streamsGo(t testing.TB, r *testenv.Redis, name string) *goNode {
 	return newGoNodeWith(t, Options{URL: r.URL(), Adapter: Streams}, hub.Options{Node: name, Recovery: &hub.Recovery{}})
 }
 
-// streamsJS is a Node.js node with the same.
-func streamsJS(t testing.TB, r *testenv.Redis) *testenv.Peer {
-	t.Helper()
-	p := testenv.NewPeer(t)
-	p.Serve(testenv.PeerNode{Redis: r.URL(), Adapter: "streams", Server: map[string]any{"connectionStateRecovery": map[string]any{}}})
-	return p
-}
-
 // quickClient is one that comes back soon, and is in room r.
 func quickClient(name, url string) testenv.PeerClient {
 	return testenv.PeerClient{Name: name, URL: url, Options: map[string]any{
