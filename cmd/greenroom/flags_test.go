@@ -89,6 +89,8 @@ func TestFlagsAndEnvironment(t *testing.T) {
 		{"serve", "--redis-sentinel-user", "GREENROOM_REDIS_SENTINEL_USER", "", "u", "u", func(c *cli) any { return c.Serve.Redis.SentinelUser }},
 		{"serve", "--redis-sentinel-password-file", "GREENROOM_REDIS_SENTINEL_PASSWORD_FILE", "", "f", "f", func(c *cli) any { return c.Serve.Redis.SentinelPasswordFile }},
 		{"serve", "--redis-personal-answers", "GREENROOM_REDIS_PERSONAL_ANSWERS", false, true, "true", func(c *cli) any { return c.Serve.Redis.PersonalAnswers }},
+		{"serve", "--redis-stream-name", "GREENROOM_REDIS_STREAM_NAME", "", "s", "s", func(c *cli) any { return c.Serve.Redis.StreamName }},
+		{"serve", "--redis-session-prefix", "GREENROOM_REDIS_SESSION_PREFIX", "sio:session:", "k:", "k:", func(c *cli) any { return c.Serve.Redis.SessionPrefix }},
 		{"serve", "--redis-stream-max-len", "GREENROOM_REDIS_STREAM_MAX_LEN", 10000, 5, "5", func(c *cli) any { return c.Serve.Redis.StreamMaxLen }},
 		{"serve", "--redis-stream-read-count", "GREENROOM_REDIS_STREAM_READ_COUNT", 100, 5, "5", func(c *cli) any { return c.Serve.Redis.StreamReadCount }},
 		{"serve", "--redis-stream-block", "GREENROOM_REDIS_STREAM_BLOCK", 5 * time.Second, time.Second, "1s", func(c *cli) any { return c.Serve.Redis.StreamBlock }},

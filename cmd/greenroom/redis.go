@@ -19,13 +19,15 @@ type redisFlags struct {
 	URL    string `name:"redis" placeholder:"URL" help:"Join the cluster of all nodes on this Redis, Greenroom's and those of Node.js with the official adapter: redis://host:6379, rediss:// with TLS, unix:///path, redis+sentinel://host,host/master, redis+cluster://host,host. Better without a password in it."`
 	Kind   string `name:"redis-adapter" default:"classic" enum:"classic,sharded,streams" help:"The adapter that all nodes of the cluster have: ${enum}."`
 	Mode   string `name:"redis-mode" default:"dynamic" enum:"static,dynamic,dynamic-private" help:"With the sharded adapter, its subscriptionMode, the same on all nodes: ${enum}."`
-	Prefix string `name:"redis-prefix" default:"socket.io" help:"What the names of channels begin with: the adapter's key or channelPrefix, or its streamName."`
+	Prefix string `name:"redis-prefix" default:"socket.io" help:"What the names of channels begin with: the adapter's key or channelPrefix."`
 
 	ShardedPubSub bool `name:"redis-sharded-pubsub" help:"With the streams adapter, ask other nodes by sharded publish and subscribe (Redis 7): its useShardedPubSub, the same on all nodes."`
 
 	PresenceTTL time.Duration `name:"redis-presence-ttl" default:"30s" help:"How long those who are in rooms stay there, for others, when their node is gone without a word."`
 
 	PersonalAnswers bool          `name:"redis-personal-answers" help:"With the classic adapter, answer Node.js nodes on their own channels, as they do with publishOnSpecificResponseChannel, not on one that all nodes hear."`
+	StreamName      string        `name:"redis-stream-name" placeholder:"NAME" help:"With the streams adapter, its streamName, the same on all nodes. Default that of --redis-prefix."`
+	SessionPrefix   string        `name:"redis-session-prefix" default:"sio:session:" help:"With the streams adapter, its sessionKeyPrefix, the same on all nodes."`
 	StreamMaxLen    int           `name:"redis-stream-max-len" default:"10000" help:"With the streams adapter, how many entries the stream has, about; the same on all nodes. Who has missed older ones is not recovered."`
 	StreamReadCount int           `name:"redis-stream-read-count" default:"100" help:"With the streams adapter, how many entries are read at once."`
 	StreamBlock     time.Duration `name:"redis-stream-block" default:"5s" help:"With the streams adapter, how long Redis waits for an entry to give before it answers that there is none."`
@@ -48,7 +50,7 @@ func (c *redisFlags) on() bool { return c.URL != "" }
 // check refuses what makes no sense, before anything is opened.
 func (c *redisFlags) check() error {
 	if !c.on() {
-		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.ShardedPubSub || c.PresenceTTL != 30*time.Second || c.PersonalAnswers || c.tunesStream() ||
+		if c.Kind != "classic" || c.Mode != "dynamic" || c.Prefix != "socket.io" || c.ShardedPubSub || c.PresenceTTL != 30*time.Second || c.PersonalAnswers || c.tunesStream() || c.SessionPrefix != "sio:session:" ||
 			c.User != "" || c.PasswordFile != "" || c.SentinelUser != "" || c.SentinelPasswordFile != "" || c.TLSCA != "" || c.TLSCert != "" || c.TLSKey != "" {
 			return misuse("flags that begin with --redis- are for --redis URL, which is missing")
 		}
@@ -61,6 +63,8 @@ func (c *redisFlags) check() error {
 		return misuse("--redis-stream-max-len and --redis-stream-read-count are 1 at least, --redis-stream-block a millisecond")
 	case c.tunesStream() && c.Kind != "streams":
 		return misuse("flags that begin with --redis-stream- are for --redis-adapter streams")
+	case c.SessionPrefix != "sio:session:" && c.Kind != "streams":
+		return misuse("--redis-session-prefix is for --redis-adapter streams")
 	case c.PersonalAnswers && c.Kind != "classic":
 		return misuse("--redis-personal-answers is for --redis-adapter classic")
 	case (c.TLSCert == "") != (c.TLSKey == ""):
@@ -80,9 +84,9 @@ func (c *redisFlags) check() error {
 	return nil
 }
 
-// tunesStream reports whether anything about the stream is not as it is without flags.
+// tunesStream reports whether anything about the stream itself is not as it is without flags.
 func (c *redisFlags) tunesStream() bool {
-	return c.StreamMaxLen != 10_000 || c.StreamReadCount != 100 || c.StreamBlock != 5*time.Second
+	return c.StreamName != "" || c.StreamMaxLen != 10_000 || c.StreamReadCount != 100 || c.StreamBlock != 5*time.Second
 }
 
 // options are the adapter's.
@@ -90,7 +94,7 @@ func (c *redisFlags) options() (o redis.Options, err error) {
 	o = redis.Options{
 		URL: c.URL, Adapter: redis.Kind(c.Kind), Mode: redis.Mode(c.Mode), Prefix: c.Prefix, ShardedPubSub: c.ShardedPubSub, PresenceTTL: c.PresenceTTL,
 		User: c.User, PasswordFile: c.PasswordFile, SentinelUser: c.SentinelUser,
-		PersonalAnswers: c.PersonalAnswers, StreamMaxLen: c.StreamMaxLen, StreamReadCount: c.StreamReadCount, StreamBlock: c.StreamBlock,
+		PersonalAnswers: c.PersonalAnswers, StreamName: c.StreamName, SessionPrefix: c.SessionPrefix, StreamMaxLen: c.StreamMaxLen, StreamReadCount: c.StreamReadCount, StreamBlock: c.StreamBlock,
 	}
 	if o.SentinelPassword, err = c.sentinelPassword(); err != nil {
 		return o, err

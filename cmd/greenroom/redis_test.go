@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -157,17 +158,59 @@ func TestTwoNodes(t *testing.T) {
 	}
 }
 
-// Whichever node a program asks speaks for both, and its subscribers get what the other has retained.
+// The nodes that docs/scaling.md starts by hand on one machine do not want each other's addresses.
+func TestDocumentedNodes(t *testing.T) {
+	text, err := os.ReadFile("../../docs/scaling.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(text), "```\nredis-server ")
+	block, _, _ = strings.Cut(block, "```")
+	var nodes []string
+	owner := make(map[string]string)
+	for _, line := range strings.Split(strings.ReplaceAll(block, "\\\n", " "), "\n") {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "greenroom" {
+			continue
+		}
+		c := parse(t, append([]string{"serve"}, words[1:]...)...).Serve
+		nodes = append(nodes, c.Redis.Node)
+		if !c.Redis.on() {
+			t.Errorf("%s is in no cluster", line)
+		}
+		for _, at := range []string{c.Listen, c.ZmqPull, c.ZmqPub, c.ZmqSub, c.Requests.ZmqControl, c.Requests.ZmqWorkers} {
+			if other, taken := owner[at]; taken && at != off {
+				t.Errorf("%s listens on %s, which %s has", c.Redis.Node, at, other)
+			}
+			owner[at] = c.Redis.Node
+		}
+	}
+	if !slices.Equal(nodes, []string{"n1", "n2"}) {
+		t.Errorf("nodes are %q", nodes)
+	}
+}
+
+// Whichever node a program asks speaks for both, and its subscribers get what the other has retained. Nothing comes twice:
+// neither what is pushed at one node, nor what each node gets by itself and keeps to itself.
 func TestControlOfTwoNodes(t *testing.T) {
 	t.Parallel()
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	r := testenv.StartRedis(t)
 	bin, python := testenv.Build(t, "greenroom/cmd/greenroom"), testenv.Python(t, "zmq")
+	for _, adapter := range []string{"sharded", "streams"} {
+		t.Run(adapter, func(t *testing.T) {
+			t.Parallel()
+			controlOfTwoNodes(t, bin, python, adapter)
+		})
+	}
+}
+
+func controlOfTwoNodes(t *testing.T, bin, python, adapter string) {
+	r := testenv.StartRedis(t)
 	var nodes []*process
 	var controls []string
 	for _, name := range []string{"a", "b"} {
 		control := "tcp://" + testenv.FreeAddr(t)
-		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", "sharded", "--node", name, "--zmq-control", control)
+		p := start(t, bin, "--redis", r.URL(), "--redis-adapter", adapter, "--node", name, "--zmq-control", control, "--zmq-sub-fanout", "local")
 		nodes, controls = append(nodes, p), append(controls, control)
 		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 			if code, body := get(t, p.url+"/readyz"); code == 200 {
@@ -178,14 +221,17 @@ func TestControlOfTwoNodes(t *testing.T) {
 		}
 		newListener(t, p.url)
 	}
-	asks := testenv.Start(t, testenv.Command{Path: python, Args: []string{"testdata/cluster.py", controls[1], nodes[1].pub, controls[0]}})
+	asks := testenv.Start(t, testenv.Command{Path: python, Args: []string{
+		"testdata/cluster.py", controls[1], nodes[1].pub, nodes[1].pull, nodes[1].sub, controls[0], nodes[0].pub, nodes[0].pull, nodes[0].sub,
+	}})
 	select {
 	case <-asks.Done():
 	case <-time.After(patience):
 		t.Fatalf("still running:\n%s", asks.Output())
 	}
 	const want = `{"rooms": [{"room": "lobby", "members": 2}], "nodes": [["a", "b"], ["a", "b"]], "on": ["a", "b"], ` +
-		`"kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a\np.b\n"
+		`"moved": [{"sessions": 1}, true, {"sessions": 1}, false, {"sessions": 1}, true, {"sessions": 1}, false], "kicked": [{"sessions": 1}, {"sessions": 1}], "left": [], "snapshot": ["p.a", "p.b"]}` + "\np.a p.b\np.a p.b\n" +
+		"published pushed\npublished pushed\nand [[], []]\n"
 	if got := asks.Output(); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

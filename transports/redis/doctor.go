@@ -177,7 +177,7 @@ func (d *doctor) unreachable(err error) {
 func (d *doctor) server(client *goredis.Client) bool {
 	info, err := client.Info(d.ctx, "server").Result()
 	replication, err2 := client.Info(d.ctx, "replication").Result()
-	if err = errors.Join(err, err2); err != nil {
+	if err = cmp.Or(err, err2); err != nil {
 		d.well("Its version and role are not known, since INFO is not allowed: %v.", err)
 		if d.o.Adapter == Streams && code(err) == "NOPERM" {
 			d.missing("+info", "info", "")
@@ -249,11 +249,12 @@ func (d *doctor) trials() (list []trial) {
 		add(emits, "SPUBLISH", channel, "")
 		add(emits, "PUBSUB", "SHARDNUMSUB", channel)
 	case Streams:
-		add("~"+d.o.Prefix, "XADD", d.o.Prefix, "no-id", "a", "b")
-		add("~"+d.o.Prefix, "XREAD", "COUNT", 1, "STREAMS", d.o.Prefix, "$")
-		add("~"+d.o.Prefix, "XRANGE", d.o.Prefix, "0-1", "0-1")
-		add("~"+d.o.Prefix, "XINFO", "STREAM", d.o.Prefix)
-		session, sessions := sessionKey+d.room, "~"+sessionKey+"*"
+		stream := d.o.stream()
+		add("~"+stream, "XADD", stream, "no-id", "a", "b")
+		add("~"+stream, "XREAD", "COUNT", 1, "STREAMS", stream, "$")
+		add("~"+stream, "XRANGE", stream, "0-1", "0-1")
+		add("~"+stream, "XINFO", "STREAM", stream)
+		session, sessions := d.o.sessions()+d.room, "~"+d.o.sessions()+"*"
 		add(sessions, "SET", session, "", "PX", -1)
 		add(sessions, "GETDEL", session)
 		add(sessions, "EVAL", saveScript, 1, session, "", "", 1)

@@ -25,6 +25,7 @@ func TestDiagnose(t *testing.T) {
 	r.Do("ACL", "SETUSER", "bob", "on", ">pw", "+@all", "-xadd", "-set", "-multi", "-evalsha", "~socket.io*", "resetchannels", "&other*")
 	r.Do("ACL", "SETUSER", "eve", "on", ">pw", "+@all", "-psubscribe", "~other", "allchannels")
 	r.Do("ACL", "SETUSER", "dan", "on", ">pw", "+@all", "~*", "resetchannels", "&socket.io*")
+	r.Do("ACL", "SETUSER", "fay", "on", ">pw", "+@all", "-info", "~socket.io*", "&*")
 	locked := testenv.StartRedis(t, "--requirepass", "secret")
 	replica := testenv.StartRedis(t, "--replicaof", "127.0.0.1", "1")
 	node := testenv.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", strings.Split(testenv.FreeAddr(t), ":")[1])
@@ -68,6 +69,10 @@ func TestDiagnose(t *testing.T) {
 			"patterns are word for word", Options{URL: r.URL(), User: "dan", Password: "pw", Timeout: time.Second},
 			[]string{"channels socket.io#/#* (PSUBSCRIBE): the rule '&socket.io#/#*' is missing", "ACL SETUSER dan '&socket.io#/#*'"},
 		},
+		{
+			"names of one's own, and no INFO", Options{URL: r.URL(), User: "fay", Password: "pw", Adapter: Streams, StreamName: "emits", SessionPrefix: "kept:", Timeout: time.Second},
+			[]string{"the rule +info", "keys emits (", "keys kept:* (", "ACL SETUSER fay '~emits' '~kept:*' +info"},
+		},
 		{"sharded needs version 7", Options{URL: old, Adapter: Sharded, Timeout: time.Second}, []string{"6.2.14: the sharded adapter needs 7.0", "does not know SPUBLISH", "does not know PUBSUB SHARDNUMSUB", "does not let us subscribe"}},
 		{"streams need version 6.2", Options{URL: older, Adapter: Streams, Timeout: time.Second}, []string{"6.0.9: the streams adapter needs 6.2", "does not know GETDEL", "not heard"}},
 	} {
@@ -77,6 +82,9 @@ func TestDiagnose(t *testing.T) {
 			for _, f := range report.Findings {
 				if f.Bad {
 					bad = append(bad, f.Text)
+				}
+				if strings.Contains(f.Text, "\n") {
+					t.Errorf("more than a line: %q", f.Text)
 				}
 			}
 			if !slices.EqualFunc(bad, c.says, strings.Contains) {

@@ -57,9 +57,12 @@ type Options struct {
 	Adapter Kind
 	// Mode is for the sharded adapter. Default Dynamic.
 	Mode Mode
-	// Prefix is what the names of all channels, or of the stream, begin with, as configured in Node.js. Default
-	// "socket.io".
+	// Prefix is what the names of all channels begin with. Node.js: key, or channelPrefix. Default "socket.io".
 	Prefix string
+	// StreamName and SessionPrefix are, with the streams adapter, the name of the stream, by default Prefix, and what the
+	// keys of sessions begin with, by default "sio:session:". Node.js: streamName, sessionKeyPrefix.
+	StreamName    string
+	SessionPrefix string
 
 	// ShardedPubSub has the streams adapter ask other nodes by sharded publish and subscribe, of Redis 7, which a Redis
 	// Cluster does not send to all its servers. Node.js: useShardedPubSub; all nodes have the same.

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -198,6 +199,10 @@ func (r *reader) readOn() error {
 		}
 	}
 }
+
+func (o *Options) stream() string { return cmp.Or(o.StreamName, o.Prefix) }
+
+func (o *Options) sessions() string { return cmp.Or(o.SessionPrefix, sessionPrefix) }
 
 func (o *Options) maxLen() int {
 	if o.StreamMaxLen > 0 {

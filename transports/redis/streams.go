@@ -76,7 +76,7 @@ const (
 
 func newStreams(o Options) *streams {
 	s := &streams{
-		key: o.Prefix, drain: make(chan struct{}), wake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
+		key: o.stream(), drain: make(chan struct{}), wake: make(chan struct{}, 1), kick: make(chan struct{}, 1),
 		batches: make(chan batchRead, 4), fetching: make(chan struct{}, fetchesAtOnce), uid: uid16(),
 		writeErr: errConnecting, readErr: errConnecting,
 	}

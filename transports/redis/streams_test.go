@@ -190,14 +190,6 @@ func streamsGo(t testing.TB, r *testenv.Redis, name string) *goNode {
 	return newGoNodeWith(t, Options{URL: r.URL(), Adapter: Streams}, hub.Options{Node: name, Recovery: &hub.Recovery{}})
 }
 
-// streamsJS is a Node.js node with the same.
-func streamsJS(t testing.TB, r *testenv.Redis) *testenv.Peer {
-	t.Helper()
-	p := testenv.NewPeer(t)
-	p.Serve(testenv.PeerNode{Redis: r.URL(), Adapter: "streams", Server: map[string]any{"connectionStateRecovery": map[string]any{}}})
-	return p
-}
-
 // quickClient is one that comes back soon, and is in room r.
 func quickClient(name, url string) testenv.PeerClient {
 	return testenv.PeerClient{Name: name, URL: url, Options: map[string]any{
@@ -286,14 +278,22 @@ func TestStreamsKilledNode(t *testing.T) {
 }
 
 // A client comes back from Node.js to Greenroom, and the other way round, again and again, with messages of both
-// meanwhile.
+// meanwhile. Nothing on Redis has its usual name.
 func TestStreamsFromNodeAndBack(t *testing.T) {
 	r := testenv.StartRedis(t)
-	node := streamsJS(t, r)
-	g := streamsGo(t, r, "g")
+	node := testenv.NewPeer(t)
+	node.Serve(testenv.PeerNode{
+		Redis: r.URL(), Adapter: "streams", Options: map[string]any{"channelPrefix": "asks", "streamName": "emits", "sessionKeyPrefix": "kept:"},
+		Server: map[string]any{"connectionStateRecovery": map[string]any{}},
+	})
+	o := Options{URL: r.URL(), Adapter: Streams, Prefix: "asks", StreamName: "emits", SessionPrefix: "kept:"}
+	g := newGoNodeWith(t, o, hub.Options{Node: "g", Recovery: &hub.Recovery{}})
 	f := newFront(t, node.URL)
 	js := testenv.NewPeer(t)
 	id := js.Client(quickClient("c", f.url))
+	if found, err := g.hub.To().Sessions(); err != nil || len(found) != 1 {
+		t.Fatalf("sessions %+v, %v", found, err)
+	}
 	n := 0
 	say := func(hears bool) {
 		for range 3 {
@@ -302,7 +302,7 @@ func TestStreamsFromNodeAndBack(t *testing.T) {
 				js.Wait("the client to hear", func() bool { return len(numbers(t, js.Heard("c"))) > n })
 			}
 			node.Run(`io.to("r").emit("n", args[0], Buffer.from([7]))`, n+1) // it has its place when that returns
-			within(t, "the stream to hold them", func() bool { return strings.TrimSpace(r.Do("XLEN", "socket.io")) == fmt.Sprint(n+2) })
+			within(t, "the stream to hold them", func() bool { return strings.TrimSpace(r.Do("XLEN", "emits")) == fmt.Sprint(n+2) })
 			n += 2
 		}
 	}
@@ -310,7 +310,7 @@ func TestStreamsFromNodeAndBack(t *testing.T) {
 		say(true)
 		js.Wait(fmt.Sprint(n, " messages"), func() bool { return len(numbers(t, js.Heard("c"))) >= n })
 		saved := func() bool {
-			list := strings.Fields(r.Do("KEYS", "sio:session:*"))
+			list := strings.Fields(r.Do("KEYS", "kept:*"))
 			if len(list) != 1 {
 				return false
 			}

@@ -18,8 +18,8 @@ import (
 // whose it is: so all texts of one owner begin alike, and a script can see, without reading msgpack, whether what is
 // there is still its own.
 
-// sessionKey is what the keys begin with; an option in Node.js, which nobody changes.
-const sessionKey = "sio:session:"
+// sessionPrefix is what the keys begin with unless the options say otherwise.
+const sessionPrefix = "sio:session:"
 
 // tokenBytes is how long a token is, and tokenText how many characters of base64 stand for the map's header, the key
 // "token" and the whole token: 1+6+1+20 bytes, of which 27 make whole characters.
@@ -134,7 +134,7 @@ func (s *streams) Save(st *hub.SavedSession) {
 		return
 	}
 	text := base64.StdEncoding.EncodeToString(body)
-	key := sessionKey + st.RecoveryID
+	key := s.a.opts.sessions() + st.RecoveryID
 	c := command{key: key, size: len(text) + len(key), keep: st.For, done: s.saved}
 	if st.New {
 		c.cmd = goredis.NewStatusCmd(s.ctx, "SET", key, text, "PX", st.For.Milliseconds())
@@ -158,7 +158,7 @@ func (s *streams) saved(cmd goredis.Cmder) {
 
 // Forget implements [hub.Sequencer].
 func (s *streams) Forget(pid, token string) {
-	key := sessionKey + pid
+	key := s.a.opts.sessions() + pid
 	s.l.enqueue(command{
 		cmd: goredis.NewCmd(s.ctx, "EVAL", forgetScript, 1, key, tokenPrefix(token)), key: key, size: len(key) + len(forgetScript),
 		keep: time.Minute,
@@ -178,7 +178,7 @@ func (s *streams) Claim(pid string, fn func(*hub.SavedSession, error)) {
 		fn(nil, err)
 		return
 	}
-	key := sessionKey + pid
+	key := s.a.opts.sessions() + pid
 	s.l.enqueue(command{
 		cmd: goredis.NewStringCmd(s.ctx, "GETDEL", key), key: key, size: len(key),
 		done: func(cmd goredis.Cmder) {

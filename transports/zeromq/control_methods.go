@@ -149,18 +149,25 @@ type reached struct {
 	Missing  string `json:"missing,omitempty"` // which nodes did not say
 }
 
-// reachOf asks who is addressed. Because each loop answers behind what it was told before, all of that has happened.
-func reachOf(t hub.Target, counts func(hub.Snapshot) bool) (r reached) {
-	found, err := t.Within(nodesPatience).Sessions()
-	if err != nil {
-		r.Missing = err.Error()
-	}
-	for _, s := range found {
-		if counts(s) {
-			r.Sessions++
+// reachOf asks who is addressed, until all of them are as they were told to be. The first answer says so, because each
+// loop answers behind what it was told before; but with an adapter that gives messages one order, what was told waits for
+// its place while the question does not. A session may stay as it is, when it is in too many rooms already.
+func reachOf(h *hub.Hub, p *peer, t hub.Target, told func(hub.Snapshot) bool) (r reached) {
+	for deadline := time.Now().Add(nodesPatience); ; {
+		found, err := t.Within(max(time.Until(deadline), time.Millisecond)).Sessions()
+		r.Sessions = 0
+		for _, s := range found {
+			if told(s) {
+				r.Sessions++
+			}
+		}
+		if err != nil {
+			r.Missing = err.Error()
+		}
+		if r.Sessions == len(found) || err != nil || h.Options().Adapter == nil || !time.Now().Before(deadline) || !p.endpoint.sleep(pullPause) {
+			return r
 		}
 	}
-	return r
 }
 
 func (c *control) join(call *controlCall) (any, error) {
@@ -168,14 +175,14 @@ func (c *control) join(call *controlCall) (any, error) {
 		if err := t.Join(room); err != nil {
 			return nil, err
 		}
-		return reachOf(t, func(s hub.Snapshot) bool { return slices.Contains(s.Rooms, room) }), nil
+		return reachOf(c.hub, call.peer, t, func(s hub.Snapshot) bool { return slices.Contains(s.Rooms, room) }), nil
 	})
 }
 
 func (c *control) leave(call *controlCall) (any, error) {
 	return c.move(call, func(t hub.Target, room string) (any, error) {
 		t.Leave(room)
-		return reachOf(t, func(s hub.Snapshot) bool { return !slices.Contains(s.Rooms, room) }), nil
+		return reachOf(c.hub, call.peer, t, func(s hub.Snapshot) bool { return !slices.Contains(s.Rooms, room) }), nil
 	})
 }
 
@@ -215,15 +222,16 @@ func (c *control) kick(call *controlCall) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	there := reachOf(t, func(hub.Snapshot) bool { return true })
+	ids := make(map[string]bool)
+	there := reachOf(c.hub, call.peer, t, func(s hub.Snapshot) bool { ids[s.ID] = true; return true })
 	if whole {
 		t.CloseConn(reason)
 	} else {
 		t.Disconnect(reason)
 	}
 	if there.Missing == "" { // else it would be waited for twice
-		again := reachOf(t, func(hub.Snapshot) bool { return true }) // they are gone when the answer comes
-		there.Missing = again.Missing
+		// They are gone when the answer comes. A client may be back meanwhile, as somebody new.
+		there.Missing = reachOf(c.hub, call.peer, t, func(s hub.Snapshot) bool { return !ids[s.ID] }).Missing
 	}
 	return there, nil
 }

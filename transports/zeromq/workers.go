@@ -531,7 +531,7 @@ func (w *Workers) do(p *peer, word string, head []byte, rest [][]byte) (*publish
 			return nil, err
 		}
 		// What the worker publishes next is to find the sessions in the room, or not any more.
-		reachOf(t.Local(), func(hub.Snapshot) bool { return true })
+		reachOf(w.hub, p, t.Local(), func(hub.Snapshot) bool { return true })
 	case wordKick:
 		if len(reason) > maxReason {
 			return nil, coded("bad_message", fmt.Sprintf("reason is longer than %d bytes", maxReason))
