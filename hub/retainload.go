@@ -91,6 +91,9 @@ func (h *Hub) loaded(l *retainedLoad, rooms []RetainedRoom) {
 			continue
 		}
 		m := ns.messageOf(r.Room, r.Retained)
+		if own != nil && own.alone && !newer(m, own) {
+			continue
+		}
 		switch {
 		case m != nil && m.ID != "" && !tooOld(m, h.now(), h.opts.RetainedTTL):
 			fresh = append(fresh, m)
@@ -113,8 +116,12 @@ func (h *Hub) outdated(own *Message, r *RetainedRoom) bool {
 	}
 	epoch, seq := own.origin(h)
 	last, known := r.Last[epoch]
-	return !known || seq <= last
+	return own.alone || !known || seq <= last
 }
+
+// newer reports whether m, which nodes share, came after one that is for this node alone: its number says nothing of that,
+// since they do not keep it.
+func newer(m, alone *Message) bool { return m != nil && m.At.After(alone.At) }
 
 // begin notes that something is being read, and adds to the question what this node has.
 func (k *retained) begin(namespace string, q RetainedQuery) *retainedLoad {

@@ -210,3 +210,38 @@ func TestALoadThatNeverEnds(t *testing.T) {
 		t.Errorf("%d under way, %d names", len(k.loads), len(l.touched))
 	}
 }
+
+// What is retained for one node alone stays there until something is retained that comes after it, however far the room's
+// numbers are.
+func TestWhatIsRetainedForOneNodeAlone(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	h, other := hubs[0], hubs[1]
+	c := connect(t, h, 0, "/", "{}")
+	joined := func(want string) {
+		t.Helper()
+		h.LoadRetained("/", "", "", 10)
+		wantRetained(t, h, "r="+want)
+		a := answerOf(t, c.call(t, 1, "join", "r", with("retained", true)))
+		kept, _ := a["retained"].(map[string]any)
+		if fmt.Sprint(kept["data"]) != want {
+			t.Errorf("joined with %v, want %s", a["retained"], want)
+		}
+	}
+	alone := func(n int) {
+		t.Helper()
+		if _, err := h.Publish(Publication{Room: "r", Event: "e", Args: []any{n}, Retain: true, Local: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alone(1)
+	joined("1")
+	publish(t, h, "r", "x") // its number is above
+	joined("1")
+	retain(t, other, "r", 2)
+	joined("2")
+	alone(3)
+	joined("3")
+	publish(t, h, "r", "x")
+	joined("3")
+	wantRetained(t, other, "r=2")
+}
