@@ -243,9 +243,7 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 			return
 		}
 	case OpSessions:
-		// A loop that is silent for longer than is waited for: a list without its sessions must not come in time, since it
-		// cannot say so.
-		n.gather(t.patience()+silentFor, reply, func(g *gather) { t.roll(g) })
+		n.gather(t.patience(), reply, func(g *gather) { t.roll(g) })
 		return
 	case OpServer:
 		ns.serve(r.Payload, reply)
@@ -261,7 +259,8 @@ func (n node) Serve(r *NodeRequest, reply func(NodeReply)) {
 	}
 }
 
-// silentFor is how long after its time a list of sessions comes that lacks some.
+// silentFor is how long after its time an answer comes that lacks the sessions of a loop: it cannot say so, and must not come
+// in time.
 const silentFor = time.Second
 
 // gather has start ask, and replies what is answered until the time is over.
@@ -271,12 +270,16 @@ func (n node) gather(within time.Duration, reply func(NodeReply), start func(*ga
 	}
 	g := newGather(n.hub, nil)
 	g.sink = reply
-	var once sync.Once
+	end := sync.OnceFunc(func() {
+		missing, _ := g.close()
+		reply(NodeReply{Node: n.Name(), Missing: missing, Sessions: g.sessions, Done: true})
+	})
 	timer := time.AfterFunc(within, func() {
-		once.Do(func() {
-			missing, _ := g.close()
-			reply(NodeReply{Node: n.Name(), Missing: missing, Sessions: g.sessions, Done: true})
-		})
+		if g.onItsWay() {
+			time.AfterFunc(silentFor, end)
+			return
+		}
+		end()
 	})
 	g.over = func() { timer.Reset(0) } // it is under a lock there
 	start(g)

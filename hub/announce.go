@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/json"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -353,24 +354,32 @@ func (r *Room) presentMembersLocked(view *RoomView, limit int) (list []*Sender, 
 	return list[:min(limit, len(list))], count
 }
 
-// othersLocked are those of other nodes, by id: those whom nodes share, with the updates that came while that was read. The
-// room's lock is held.
+// othersLocked are those of other nodes, by id: those whom nodes share, with the updates that came while that was read. A
+// session that moves to another node may be on both for a moment. The room's lock is held.
 func (r *Room) othersLocked(view *RoomView) map[string]*Sender {
 	node := r.ns.hub.opts.Node
-	others := make(map[string]*Sender, len(view.Members))
+	type place struct{ id, node string }
+	there := make(map[place]*Sender, len(view.Members))
 	for i := range view.Members {
 		if p := &view.Members[i]; p.Node != node {
 			p.Sender.Node = p.Node
-			others[p.ID] = &p.Sender
+			there[place{p.ID, p.Node}] = &p.Sender
 		}
 	}
 	for _, u := range r.updates {
 		for _, s := range u.Joined {
-			others[s.ID] = s
+			there[place{s.ID, s.Node}] = s
 		}
 		for _, s := range u.Left {
-			delete(others, s.ID)
+			if s.Node == "" { // whoever says that does not know which: it is nowhere
+				maps.DeleteFunc(there, func(at place, _ *Sender) bool { return at.id == s.ID })
+			}
+			delete(there, place{s.ID, s.Node})
 		}
+	}
+	others := make(map[string]*Sender, len(there))
+	for at, s := range there {
+		others[at.id] = s
 	}
 	return others
 }

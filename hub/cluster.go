@@ -45,8 +45,9 @@ func (m *clusterMember) Send(r *NodeRequest, reply func(NodeReply)) (cancel func
 	m.cluster.mu.RLock()
 	all := m.cluster.nodes
 	m.cluster.mu.RUnlock()
-	if r.Keep != nil {
-		m.cluster.rooms.keep(m.node.Name(), r)
+	if r.Keep != nil && !m.cluster.rooms.keep(m.node.Name(), r) {
+		r.Keep.Over(nil)
+		return nil, nil
 	}
 	var take func(NodeReply)
 	if reply != nil {

@@ -44,8 +44,11 @@ type PageEnd struct {
 	Nodes []string // those that have answered, this one first
 }
 
+// entryOf is an entry of a list, whose place is behind those whose keys are less.
+type entryOf interface{ key() string }
+
 // portion is what one node says.
-type portion[T any] struct {
+type portion[T entryOf] struct {
 	List []T  `json:"list"`
 	More bool `json:"more,omitempty"` // it has more behind the last of them
 }
@@ -55,6 +58,8 @@ type roomPart struct {
 	Name    string `json:"room"`
 	Members int    `json:"members"`
 }
+
+func (r roomPart) key() string { return r.Name }
 
 // sessionPart is a session in it.
 type sessionPart struct {
@@ -66,6 +71,8 @@ type sessionPart struct {
 
 	node string
 }
+
+func (s sessionPart) key() string { return s.ID }
 
 // AllRoomPage is [Namespace.RoomPage] for all nodes: a room's members are those on all of them. Like
 // [Namespace.ServerAsk] it returns what it has together with a [*MissingError] when some were silent.
@@ -86,7 +93,7 @@ func (ns *Namespace) AllRoomPage(q PageQuery) ([]RoomInfo, PageEnd, error) {
 		list = append(list, RoomInfo{name, n})
 	}
 	slices.SortFunc(list, func(a, b RoomInfo) int { return strings.Compare(a.Name, b.Name) })
-	list, end.More = cutPage(parts, list, q.Limit, func(r roomPart) string { return r.Name }, func(r RoomInfo) string { return r.Name })
+	list, end.More = cutPage(parts, list, q.Limit, func(r RoomInfo) string { return r.Name })
 	return list, end, err
 }
 
@@ -113,7 +120,7 @@ func (ns *Namespace) AllSessionPage(q PageQuery) ([]Snapshot, PageEnd, error) {
 	// One that moves to another node may be on both for a moment.
 	slices.SortStableFunc(found, func(a, b Snapshot) int { return strings.Compare(a.ID, b.ID) })
 	found = slices.CompactFunc(found, func(a, b Snapshot) bool { return a.ID == b.ID })
-	found, end.More = cutPage(parts, found, q.Limit, func(s sessionPart) string { return s.ID }, func(s Snapshot) string { return s.ID })
+	found, end.More = cutPage(parts, found, q.Limit, func(s Snapshot) string { return s.ID })
 	return found, end, err
 }
 
@@ -138,7 +145,7 @@ func (p *sessionPart) snapshot(ns *Namespace) Snapshot {
 
 // askParts has own say this node's part while the others say theirs. Without any part there is an error that is none of
 // being silent.
-func askParts[T any](ns *Namespace, event string, q PageQuery, own func() (portion[T], error)) (parts []portion[T], end PageEnd, err error) {
+func askParts[T entryOf](ns *Namespace, event string, q PageQuery, own func() (portion[T], error)) (parts []portion[T], end PageEnd, err error) {
 	h := ns.hub
 	end.Nodes = []string{h.opts.Node}
 	var g *gather
@@ -177,7 +184,7 @@ func askParts[T any](ns *Namespace, event string, q PageQuery, own func() (porti
 		others = &MissingError{Err: coop.ErrTimeout}
 	}
 	for _, a := range g.answers {
-		p, ok := readPart[T](a.Payload, q.Limit)
+		p, ok := readPart[T](a.Payload, &q)
 		if !ok {
 			h.Count("page_unreadable")
 			others.Nodes = append(others.Nodes, a.Node)
@@ -197,22 +204,33 @@ func askParts[T any](ns *Namespace, event string, q PageQuery, own func() (porti
 
 func (q *PageQuery) within() time.Duration { return cmp.Or(max(q.Within, 0), defaultWithin) }
 
-// readPart reads what another node has said.
-func readPart[T any](p Payload, limit int) (said portion[T], ok bool) {
+// readPart reads what another node has said: no more than what was asked for, and in order, since the page that follows
+// begins behind it.
+func readPart[T entryOf](p Payload, q *PageQuery) (said portion[T], ok bool) {
 	parts, err := p.Split()
 	if err != nil || len(parts) != 1 || json.Unmarshal(parts[0], &said) != nil {
 		return said, false
 	}
-	return said, said.List != nil && len(said.List) <= limit // a refusal has none
+	if said.List == nil || len(said.List) > q.Limit { // a refusal has none
+		return said, false
+	}
+	last := q.After
+	for _, e := range said.List {
+		if e.key() <= last {
+			return said, false
+		}
+		last = e.key()
+	}
+	return said, true
 }
 
 // cutPage is a page of what several nodes have said: as far as all of them have said everything.
-func cutPage[T, U any](parts []portion[T], all []U, limit int, said func(T) string, name func(U) string) (list []U, more bool) {
+func cutPage[T entryOf, U any](parts []portion[T], all []U, limit int, name func(U) string) (list []U, more bool) {
 	for _, p := range parts {
 		if !p.More || len(p.List) == 0 {
 			continue
 		}
-		last := said(p.List[len(p.List)-1])
+		last := p.List[len(p.List)-1].key()
 		i, _ := slices.BinarySearchFunc(all, last, func(u U, last string) int { return strings.Compare(name(u), last) })
 		all, more = all[:min(i+1, len(all))], true
 	}

@@ -94,9 +94,13 @@ func TestPagesOfStrangers(t *testing.T) {
 	for text, ok := range map[string]bool{
 		`[{"list":[{"room":"r","members":1}]}]`: true, `[{"list":[]}]`: true,
 		`[{"list":[{"room":"a"},{"room":"b"},{"room":"c"}]}]`: false, // three, where two were asked for
+		`[{"list":[{"room":"b"},{"room":"a"}]}]`:              false, // a page behind b would bring a again
+		`[{"list":[{"room":"a"},{"room":"a"}]}]`:              false,
+		`[{"list":[{"room":"A"},{"room":"a"}]}]`:              false, // A was not asked for
+		`[{"list":[null]}]`:                                   false,
 		`[{"ok":false,"error":{"code":"x"}}]`:                 false, `[]`: false, `[7]`: false, `[{},{}]`: false, `{`: false, `[{"list":7}]`: false,
 	} {
-		if _, is := readPart[roomPart](Payload{JSON: []byte(text)}, 2); is != ok {
+		if _, is := readPart[roomPart](Payload{JSON: []byte(text)}, &PageQuery{After: "Z", Limit: 2}); is != ok {
 			t.Errorf("%s: %v", text, is)
 		}
 	}
@@ -147,7 +151,7 @@ func TestPagesEndWhereANodeDoes(t *testing.T) {
 		{[]portion[roomPart]{{List: list("a", "c"), More: true}, {List: list("b", "d")}}, 2, 2, true},
 		{[]portion[roomPart]{{List: list("a", "c", "d")}, {More: true}, {List: list("b")}}, 9, 4, false},
 	} {
-		if got, more := cutPage(c.parts, all, c.limit, name, name); len(got) != c.want || more != c.more {
+		if got, more := cutPage(c.parts, all, c.limit, name); len(got) != c.want || more != c.more {
 			t.Errorf("%+v: %+v, %v", c.parts, got, more)
 		}
 	}

@@ -51,12 +51,15 @@ func (c *clusterRooms) lockedRoom(namespace, room string) *clusterRoom {
 	return r
 }
 
-// keep keeps what a request of a node says.
-func (c *clusterRooms) keep(node string, req *NodeRequest) {
+// keep keeps what a request of a node says, and reports false when that is nothing, see [Keep].Once.
+func (c *clusterRooms) keep(node string, req *NodeRequest) bool {
 	k := req.Keep
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.lockedRoom(req.Namespace, k.Room)
+	if old := r.claims[k.Once]; k.Once != "" && old.id != "" && old.id != k.ID && time.Now().Before(old.until) {
+		return false
+	}
 	p := KeptPublication{ID: k.ID, Payload: req.Payload}
 	if k.ID != "" {
 		r.last[k.Epoch] = max(r.last[k.Epoch], k.Seq)
@@ -82,6 +85,7 @@ func (c *clusterRooms) keep(node string, req *NodeRequest) {
 	for _, s := range k.Left {
 		delete(r.present, present{*s, node})
 	}
+	return true
 }
 
 func (c *clusterRooms) read(namespace, room string, q RoomQuery) (v RoomView) {

@@ -192,7 +192,9 @@
 // constant of the program, never a client's text. Those of this package:
 //
 //	ack_unexpected              a client answered what was not asked, or too late
+//	adapter_bad_payload         another node's message that cannot be read
 //	adapter_failed              other nodes may not have got what was for them
+//	asks_full                   a question to a client that has MaxAsks unanswered ones
 //	callback_panicked           a panic in a callback on a loop, or a function given to the hub; a mistake of the program
 //	event_after_disconnect      an event that waited when the server disconnected its client
 //	event_before_refusal        an event that a client sent before a middleware refused it
@@ -202,14 +204,20 @@
 //	handler_error               a handler returned an error while its client was there
 //	handler_failed              a handler panicked
 //	inbox_overloaded            a client was disconnected at InboxMax
+//	memory_released             many sessions have come or gone, and memory was given back to the system
 //	namespace_refused           a client asked for one namespace of a family too many
+//	page_unreadable             another node's part of a list of all nodes, or its question for one, was none
 //	presence_announce_failed    other nodes may not have been told who is here; they are told again
+//	presence_caught_up          watchers of a room were told what they had missed while messages of other nodes were lost
 //	presence_failed             an update on who is there could not be encoded
 //	presence_renewed            too much waited to be told, all is told anew
 //	presence_unreadable         another node's update on who is there was none
 //	publication_duplicate       a publication with an id seen before
+//	recovery_bad_data           the Data of a session of another node's cannot be decoded, and is left out
 //	recovery_bad_offset         a client came back with an offset that is none
+//	recovery_bad_session        what another node has saved of a session cannot be read
 //	recovery_bytes_full         a message no longer kept, because of Recovery.MaxBytes
+//	recovery_data_not_saved     a session's Data cannot be encoded, or is too large, to be saved for other nodes
 //	recovery_in_use             a client came back to a session that another one is coming back to
 //	recovery_message_expired    a message no longer kept, because of its age
 //	recovery_messages_full      a message no longer kept, because of Recovery.MaxMessages
@@ -218,17 +226,22 @@
 //	recovery_replaced           a client came back before its connection was known to be broken
 //	recovery_session_expired    a session's client has not come back in time
 //	recovery_sessions_full      a session forgotten because of Recovery.MaxSessions
+//	recovery_store_failed       other nodes could not be asked for a session, or what it has missed
+//	recovery_taken_over         a session is another node's, to which its client has come back
 //	recovery_too_much           a client came back that has missed more than can be sent at once
 //	recovery_too_slow           a client came back, and the handler of its session did not end
 //	recovery_unknown_session    a client came back to a session that is not there
 //	relay_prefix_too_short      a prefix that Relay was asked for and that was below MinPrefix
-//	relay_too_many_prefixes     a prefix that Relay was asked for beyond MaxPrefixes
 //	relay_rate_limited          a call of Relay beyond its rate
+//	relay_too_many_prefixes     a prefix that Relay was asked for beyond MaxPrefixes
+//	relay_too_many_rooms        a room that Relay was asked for beyond MaxRooms
 //	retained_bytes_full         a publication no longer retained, because of RetainedBytes
 //	retained_expired            a publication no longer retained, because of its age
 //	retained_full               a publication no longer retained, because of MaxRetained
-//	session_prefixes_full       a prefix that a session did not join because of MaxPrefixes
 //	server_event_unknown        another node's event for which nothing is registered here
+//	session_data_not_encodable  a session's Data that other nodes asked for cannot be encoded
+//	session_prefixes_full       a prefix that a session did not join because of MaxPrefixes
+//	session_rooms_full          a room that a session did not join because of MaxRooms
 //	shared_claim_failed         other nodes did not say whether a publisher's id is new
 //	shared_given_full           somebody may get a message again that came with a room's history
 //	shared_read_failed          what nodes share of a room could not be read
@@ -261,7 +274,8 @@
 //     come. Where what is shared is out of reach, this node answers with what it has heard, and not as complete.
 //   - Who is there is told to watchers on all nodes. Those of a node that is gone without a word stay for a time that the
 //     adapter has, and then have left.
-//   - Prefixes, [Hub.WithRetained] and [Hub.SnapshotRooms] know what has come to this node.
+//   - Prefixes, [Hub.WithRetained] and [Hub.SnapshotRooms] know what has come to this node, and what [Hub.LoadRetained] has
+//     read. A join of a prefix that brings what is retained reads that.
 //
 // Without that, history, presence, what is retained and the ids that [Hub.Publish] has seen stay with the node.
 //

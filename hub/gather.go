@@ -93,6 +93,13 @@ func (g *gather) step() {
 	g.checkLocked()
 }
 
+// onItsWay reports whether some loop has not been reached.
+func (g *gather) onItsWay() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.steps > 0
+}
+
 // checkLocked lets the one who waits go on when nothing is missing.
 func (g *gather) checkLocked() {
 	if g.steps == 0 && len(g.waiting) == 0 && !g.elsewhere {

@@ -316,3 +316,30 @@ func TestAskFunc(t *testing.T) {
 	})
 	waitFor(t, func() bool { return h.Counters()["callback_panicked"] == 1 })
 }
+
+// A node with a busy loop, which the question has not reached, cannot say whom it lacks, and must not answer in time.
+func TestANodeWithABusyLoopIsMissing(t *testing.T) {
+	t.Parallel()
+	h := newTestHub(t, Options{Node: "b"})
+	mustHandle(t, h, "/", serveNothing)
+	connect(t, h, 0, "/", "{}")
+	free := make(chan struct{})
+	for _, l := range h.Loops().All() {
+		l.Post(func() { <-free })
+	}
+	defer close(free)
+	replies := make(chan NodeReply, 9)
+	began := time.Now()
+	for _, op := range []Op{OpAsk, OpSessions} {
+		r := &NodeRequest{Op: op, Namespace: "/", Payload: Payload{JSON: []byte(`["q"]`)}, Timeout: time.Millisecond}
+		node{h}.Serve(r, func(r NodeReply) { replies <- r })
+	}
+	for done := 0; done < 2; {
+		if r := <-replies; r.Done {
+			done++
+		}
+		if d := time.Since(began); d < silentFor {
+			t.Errorf("it answers after %v", d)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -106,13 +107,18 @@ func (ns *Namespace) catchUp(name string) {
 		return
 	}
 	ns.hub.Count("presence_caught_up")
-	if err := ns.To(presenceRoom(name)).Local().Emit(presenceEvent, presenceChange{name, joined, left}); err != nil { // such a struct always encodes
-		ns.hub.Count("presence_failed")
+	for len(joined)+len(left) > 0 {
+		came := joined[:min(len(joined), maxAnnounced)]
+		went := left[:min(len(left), maxAnnounced-len(came))]
+		if err := ns.To(presenceRoom(name)).Local().Emit(presenceEvent, presenceChange{name, came, went}); err != nil { // such a struct always encodes
+			ns.hub.Count("presence_failed")
+		}
+		joined, left = joined[len(came):], left[len(went):]
 	}
 }
 
-// differencesLocked are those of other nodes who are in the room now, and the watchers here do not know it, or the other way
-// round. The room's lock is held.
+// differencesLocked are those of other nodes who are in the room now, and the watchers here do not know it, or not on which
+// node, or the other way round. The room's lock is held.
 func (r *Room) differencesLocked(view *RoomView) (joined, left []*Sender) {
 	joined, left = []*Sender{}, []*Sender{}
 	if view == nil {
@@ -120,11 +126,13 @@ func (r *Room) differencesLocked(view *RoomView) (joined, left []*Sender) {
 	}
 	now := r.othersLocked(view)
 	for id, s := range now {
-		if r.others[id] == nil && !r.hereLocked(s) {
+		if known := r.others[id]; (known == nil || known.Node != s.Node) && !r.hereLocked(s) {
 			joined = append(joined, s)
 		}
 	}
-	if r.others == nil || len(view.Members) < view.Count { // whoever is not listed may be there
+	slices.SortFunc(joined, compareSenders)
+	if len(view.Members) < view.Count { // whoever is not listed may be there
+		r.toldLocked(&presenceChange{Joined: joined})
 		return joined, left
 	}
 	for id, s := range r.others {
@@ -132,12 +140,14 @@ func (r *Room) differencesLocked(view *RoomView) (joined, left []*Sender) {
 			left = append(left, s)
 		}
 	}
-	r.others = now
+	slices.SortFunc(left, compareSenders)
+	if r.others = now; len(now) > maxMissed {
+		r.others = nil
+	}
 	return joined, left
 }
 
-// toldLocked notes what watchers here are told of other nodes; nil for both is that they know all that is in view. The room's
-// lock is held.
+// toldLocked notes what watchers here are told of other nodes. The room's lock is held.
 func (r *Room) toldLocked(u *presenceChange) {
 	if r.others == nil {
 		return
@@ -146,7 +156,9 @@ func (r *Room) toldLocked(u *presenceChange) {
 		r.others[s.ID] = s
 	}
 	for _, s := range u.Left {
-		delete(r.others, s.ID)
+		if known := r.others[s.ID]; known != nil && (known.Node == s.Node || s.Node == "") { // else it has come back on another node
+			delete(r.others, s.ID)
+		}
 	}
 	if len(r.others) > maxMissed {
 		r.others = nil

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -77,5 +79,106 @@ func TestAnnouncementsBackOff(t *testing.T) {
 	}
 	if least < announceRetry/2 || most > announceRetry || most-least < announceRetry/4 {
 		t.Errorf("waits between %v and %v", least, most)
+	}
+}
+
+// One that comes back on another node is there before its old node says that it has left, and is not taken for gone.
+func TestWhoMovesToAnotherNodeIsStillThere(t *testing.T) {
+	h := newTestHub(t, Options{Node: "own", Adapter: new(Cluster).Adapter()})
+	at := func(id, node string) *Sender { return &Sender{ID: id, Name: id, Node: node} }
+	view := func(list ...*Sender) *RoomView {
+		v := &RoomView{Count: len(list)}
+		for _, s := range list {
+			v.Members = append(v.Members, Present{*s, s.Node})
+		}
+		return v
+	}
+	names := func(list []*Sender) string {
+		var out []string
+		for _, s := range list {
+			out = append(out, s.ID+"@"+s.Node)
+		}
+		return strings.Join(out, " ")
+	}
+	moves := presenceChange{Joined: []*Sender{at("x", "b")}, Left: []*Sender{at("x", "a")}}
+	for _, c := range []struct {
+		name         string
+		known        *RoomView // to the watchers
+		updates      []presenceChange
+		view         *RoomView
+		joined, left string
+	}{
+		{"moved while messages were lost", view(at("x", "a")), nil, view(at("x", "b")), "x@b", ""},
+		{"moves while it is read", view(), []presenceChange{moves}, view(at("x", "a")), "x@b", ""},
+		{"is on both while it is read", view(), []presenceChange{{Left: []*Sender{at("x", "a")}}}, view(at("x", "a"), at("x", "b")), "x@b", ""},
+		{"leaves while it is read", view(at("x", "a")), []presenceChange{{Left: []*Sender{at("x", "a")}}}, view(at("x", "a")), "", "x@a"},
+		{"leaves, nobody knows from where", view(at("x", "a")), []presenceChange{{Left: []*Sender{at("x", "")}}}, view(at("x", "a")), "", "x@a"},
+		{"nothing is known at first", nil, nil, view(at("x", "a"), at("y", "own")), "x@a", ""},
+		{"not all are listed", view(at("y", "a")), nil, &RoomView{Members: view(at("x", "a")).Members, Count: 2}, "x@a", ""},
+	} {
+		r := &Room{ns: h.Of("/"), name: "r", updates: c.updates}
+		if c.known != nil {
+			r.others = make(map[string]*Sender)
+			for i := range c.known.Members {
+				r.others[c.known.Members[i].ID] = &c.known.Members[i].Sender
+			}
+		}
+		joined, left := r.differencesLocked(c.view)
+		if names(joined) != c.joined || names(left) != c.left {
+			t.Errorf("%s: joined %q, left %q", c.name, names(joined), names(left))
+		}
+		if again, gone := r.differencesLocked(c.view); len(again)+len(gone) > 0 { // now it is known
+			t.Errorf("%s: once more joined %q, left %q", c.name, names(again), names(gone))
+		}
+	}
+	r := &Room{ns: h.Of("/"), name: "r", others: map[string]*Sender{"x": at("x", "a")}}
+	r.toldLocked(&presenceChange{Joined: moves.Joined})
+	r.toldLocked(&presenceChange{Left: moves.Left})
+	if r.others["x"] == nil {
+		t.Error("it is taken for gone")
+	}
+	r.toldLocked(&presenceChange{Left: []*Sender{at("x", "")}})
+	if r.others["x"] != nil {
+		t.Error("it is taken for there")
+	}
+}
+
+// A crowd is told in parts.
+func TestMissedCrowd(t *testing.T) {
+	hubs, cluster := sharing(t, 2, Options{}, nil)
+	eve := connect(t, hubs[1], 0, "/", `{"name":"Eve"}`)
+	eve.call(t, 1, "join", "lobby", with("presence", true))
+	crowd := func(prefix string, n int) (list []*Sender) {
+		for i := range n {
+			list = append(list, &Sender{ID: fmt.Sprint(prefix, i)})
+		}
+		return list
+	}
+	first, second := crowd("a", maxAnnounced+20), crowd("b", maxAnnounced+30)
+	var joined, left int
+	seen := 0
+	told := func() bool {
+		for _, e := range eve.got[seen:] {
+			var p []json.RawMessage
+			var u presenceChange
+			if err := json.Unmarshal([]byte(e), &p); err != nil || json.Unmarshal(p[1], &u) != nil {
+				t.Fatal(e)
+			}
+			if len(u.Joined)+len(u.Left) > maxAnnounced {
+				t.Errorf("%d at once", len(u.Joined)+len(u.Left))
+			}
+			joined, left = joined+len(u.Joined), left+len(u.Left)
+		}
+		seen = len(eve.got)
+		return joined >= len(first)+len(second)+1 && left >= len(first) // Eve is one of them
+	}
+	for _, k := range []*Keep{{Room: "lobby", Joined: first}, {Room: "lobby", Joined: second, Left: first}} {
+		cluster.rooms.keep("n0", &NodeRequest{Namespace: "/", Keep: k})
+		node{hubs[1]}.Missed()
+		hubs[1].catch.wg.Wait()
+	}
+	eve.wait(t, "all", told)
+	if joined != len(first)+len(second)+1 || left != len(first) {
+		t.Errorf("%d have joined, %d have left", joined, left)
 	}
 }

@@ -115,12 +115,14 @@ func (r *Room) retainedSharedLocked(view *RoomView) *Message {
 	if view == nil {
 		return own
 	}
-	if own != nil {
-		if epoch, seq := own.origin(h); seq > view.Last[epoch] {
-			return own
-		}
+	shared := r.ns.messageOf(r.name, view.Retained)
+	if own == nil {
+		return shared
 	}
-	return r.ns.messageOf(r.name, view.Retained)
+	if epoch, seq := own.origin(h); own.alone && !newer(shared, own) || !own.alone && seq > view.Last[epoch] {
+		return own
+	}
+	return shared
 }
 
 // fitting are the publications whose binary values fit into the answer.

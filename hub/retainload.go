@@ -86,11 +86,15 @@ func (h *Hub) loaded(l *retainedLoad, rooms []RetainedRoom) {
 		if l.touched[r.Room] || CheckRoom(r.Room) != nil {
 			continue
 		}
+		l.touched[r.Room] = true // once each
 		own := k.get(l.namespace, r.Room)
 		if own != nil && !h.outdated(own, r) {
 			continue
 		}
 		m := ns.messageOf(r.Room, r.Retained)
+		if own != nil && own.alone && !newer(m, own) {
+			continue
+		}
 		switch {
 		case m != nil && m.ID != "" && !tooOld(m, h.now(), h.opts.RetainedTTL):
 			fresh = append(fresh, m)
@@ -98,10 +102,7 @@ func (h *Hub) loaded(l *retainedLoad, rooms []RetainedRoom) {
 			k.drop(k.namespaces[l.namespace].rooms[r.Room])
 		}
 	}
-	slices.SortFunc(fresh, func(a, b *Message) int { return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Room, b.Room)) })
-	for _, m := range fresh {
-		k.insert(m, h)
-	}
+	k.insert(fresh)
 	k.trim(h)
 }
 
@@ -113,8 +114,12 @@ func (h *Hub) outdated(own *Message, r *RetainedRoom) bool {
 	}
 	epoch, seq := own.origin(h)
 	last, known := r.Last[epoch]
-	return !known || seq <= last
+	return own.alone || !known || seq <= last
 }
+
+// newer reports whether m, which nodes share, came after one that is for this node alone: its number says nothing of that,
+// since they do not keep it.
+func newer(m, alone *Message) bool { return m != nil && m.At.After(alone.At) }
 
 // begin notes that something is being read, and adds to the question what this node has.
 func (k *retained) begin(namespace string, q RetainedQuery) *retainedLoad {
@@ -138,14 +143,13 @@ func (k *retained) begin(namespace string, q RetainedQuery) *retainedLoad {
 
 // came notes that a room retains something else from now on. mu is held.
 func (k *retained) came(m *Message) {
-	for _, l := range k.loads {
+	k.loads = slices.DeleteFunc(k.loads, func(l *retainedLoad) bool {
 		if l.namespace == m.Namespace && strings.HasPrefix(m.Room, l.query.Prefix) {
 			l.touched[m.Room] = true
 		}
-	}
-	if l := k.loads[0]; len(l.touched) > maxTouched {
-		k.end(l)
-	}
+		l.over = len(l.touched) > maxTouched
+		return l.over
+	})
 }
 
 // maxTouched bounds what is remembered while an answer is waited for that may never come.
@@ -157,22 +161,24 @@ func (k *retained) end(l *retainedLoad) {
 	k.loads = slices.DeleteFunc(k.loads, func(x *retainedLoad) bool { return x == l })
 }
 
-// insert puts m where its age belongs. mu is held.
-func (k *retained) insert(m *Message, h *Hub) {
-	if names := k.namespaces[m.Namespace]; names != nil {
-		if at := names.rooms[m.Room]; at != nil {
-			k.drop(at)
+// insert puts publications where their age belongs, in one walk. mu is held.
+func (k *retained) insert(fresh []*Message) {
+	for _, m := range fresh {
+		if names := k.namespaces[m.Namespace]; names != nil && names.rooms[m.Room] != nil {
+			k.drop(names.rooms[m.Room])
 		}
 	}
-	k.add(m)
-	at := k.namespaces[m.Namespace].rooms[m.Room]
-	before := at.Prev()
-	for before != nil && before.Value.(*Message).At.After(m.At) {
-		before = before.Prev()
-	}
-	if before == nil {
-		k.order.MoveToFront(at)
-	} else {
-		k.order.MoveAfter(at, before)
+	slices.SortFunc(fresh, func(a, b *Message) int { return cmp.Or(b.At.Compare(a.At), strings.Compare(b.Room, a.Room)) })
+	before := k.order.Back()
+	for _, m := range fresh {
+		for before != nil && before.Value.(*Message).At.After(m.At) {
+			before = before.Prev()
+		}
+		k.add(m)
+		if at := k.namespaces[m.Namespace].rooms[m.Room]; before == nil {
+			k.order.MoveToFront(at)
+		} else {
+			k.order.MoveAfter(at, before)
+		}
 	}
 }

@@ -127,6 +127,15 @@ func TestWhatANodeHasNotHeardIsLoadedEachTime(t *testing.T) {
 	wantRetained(t, h, "s0=0", `s1="own"`)
 	a.held[0]() // twice
 	wantRetained(t, h, "s0=0", `s1="own"`)
+
+	// A room counts once, however often it is in an answer.
+	retain(t, other, "s3", 3)
+	list := a.cluster.rooms.retained("/", RetainedQuery{Prefix: "s3", Limit: 1})
+	h.loaded(h.retained.begin("/", RetainedQuery{}), append(list, list...))
+	wantRetained(t, h, "s0=0", `s1="own"`, "s3=3")
+	if n := h.retained.order.Len(); n != 3 {
+		t.Errorf("%d are in order of age", n)
+	}
 }
 
 // What nodes share takes the place of what a node has heard, unless it has not been kept yet, or is lost.
@@ -178,9 +187,9 @@ func TestLoadedPublicationsHaveTheirAge(t *testing.T) {
 	}
 	k.mu.Lock()
 	for room, age := range map[string]time.Duration{"old": 3 * time.Hour, "new": time.Hour, "middle": 2 * time.Hour} {
-		k.insert(at(room, 5, age), h)
+		k.insert([]*Message{at(room, 5, age)})
 	}
-	k.insert(at("new", 6, time.Minute), h)
+	k.insert([]*Message{at("old", 6, 3*time.Hour), at("new", 6, time.Minute), at("middle", 6, 2*time.Hour)})
 	k.put(at("new", 5, 0), false, h)
 	if got := k.get("/", "new"); got.count != 6 {
 		t.Errorf("number %d, where 6 had come before", got.count)
@@ -200,13 +209,51 @@ func TestLoadedPublicationsHaveTheirAge(t *testing.T) {
 // An answer that never comes costs no more than a bounded number of names.
 func TestALoadThatNeverEnds(t *testing.T) {
 	var k retained
+	k.begin("/", RetainedQuery{Limit: 1, Prefix: "nobody's"}) // nothing comes, and it stays
 	l := k.begin("/", RetainedQuery{Limit: 1})
 	for i := range maxTouched + 2 {
-		if len(k.loads) > 0 {
+		if len(k.loads) > 1 {
 			k.came(&Message{Namespace: "/", Room: fmt.Sprint(i)})
 		}
 	}
-	if len(k.loads) > 0 || !l.over || len(l.touched) > maxTouched+1 {
+	if len(k.loads) != 1 || !l.over || len(l.touched) > maxTouched+1 {
 		t.Errorf("%d under way, %d names", len(k.loads), len(l.touched))
 	}
+}
+
+// What is retained for one node alone stays there until something is retained that comes after it, however far the room's
+// numbers are.
+func TestWhatIsRetainedForOneNodeAlone(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	h, other := hubs[0], hubs[1]
+	c := connect(t, h, 0, "/", "{}")
+	calls := int64(0)
+	joined := func(want string) {
+		t.Helper()
+		calls++
+		h.LoadRetained("/", "", "", 10)
+		wantRetained(t, h, "r="+want)
+		a := answerOf(t, c.call(t, calls, "join", "r", with("retained", true)))
+		kept, _ := a["retained"].(map[string]any)
+		if fmt.Sprint(kept["data"]) != want {
+			t.Errorf("joined with %v, want %s", a["retained"], want)
+		}
+	}
+	alone := func(n int) {
+		t.Helper()
+		if _, err := h.Publish(Publication{Room: "r", Event: "e", Args: []any{n}, Retain: true, Local: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	alone(1)
+	joined("1")
+	publish(t, h, "r", "x") // its number is above
+	joined("1")
+	retain(t, other, "r", 2)
+	joined("2")
+	alone(3)
+	joined("3")
+	publish(t, h, "r", "x")
+	joined("3")
+	wantRetained(t, other, "r=2")
 }

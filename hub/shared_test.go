@@ -253,6 +253,67 @@ func TestAnIDThatIsUnderWayElsewhereIsAskedForAgain(t *testing.T) {
 	}
 }
 
+// unclaimed is an adapter that cannot say whether an id was used.
+type unclaimed struct{ *clusterMember }
+
+func (unclaimed) Claim(_, _, _ string, _ time.Duration, done func(string, bool, error)) {
+	done("", false, errAway)
+}
+
+// Two nodes that cannot ask each other publish the same, and the others get one of them.
+func TestOfTwoThatNobodyHasClaimedOneIsKept(t *testing.T) {
+	hubs, cluster := sharing(t, 3, Options{}, func(a Adapter) Adapter { return unclaimed{a.(*clusterMember)} })
+	c := connect(t, hubs[2], 0, "/", "{}")
+	c.call(t, 1, "join", "r")
+	var ids []string
+	for _, h := range hubs[:2] {
+		id, err := h.Publish(Publication{Room: "r", Event: "n", ID: "once"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	publish(t, hubs[0], "r", "behind")
+	if got := c.waitEvents(t, 2); len(got) != 2 || !strings.Contains(got[0], `"id":"`+ids[0]+`"`) || !strings.Contains(got[1], "behind") {
+		t.Errorf("heard %q", got)
+	}
+	if kept := cluster.rooms.read("/", "r", RoomQuery{History: 9}).History; len(kept) != 2 || kept[0].ID != ids[0] {
+		t.Errorf("kept %+v, want %s first", kept, ids[0])
+	}
+}
+
+// Publications that were begun have their places in the order in which they are finished.
+func TestBegunPublications(t *testing.T) {
+	hubs, _ := sharing(t, 2, Options{}, nil)
+	h := hubs[0]
+	begin := func(p Publication) func() (string, error) {
+		p.Room, p.Event = "r", "e"
+		return h.BeginPublish(p)
+	}
+	one, two, again := begin(Publication{ID: "one"}), begin(Publication{}), begin(Publication{ID: "one"})
+	var ids []string
+	for _, finish := range []func() (string, error){two, one} {
+		id, err := finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if id, err := again(); id != "" || !errors.Is(err, ErrDuplicate) { // the first was under way when it was begun
+		t.Errorf("again: %q, %v", id, err)
+	}
+	if id, err := hubs[1].BeginPublish(Publication{Room: "r", Event: "e", ID: "one"})(); id != ids[1] || !errors.Is(err, ErrDuplicate) {
+		t.Errorf("elsewhere: %q, %v, want %s", id, err, ids[1])
+	}
+	if _, err := h.BeginPublish(Publication{Event: "e"})(); err == nil {
+		t.Error("no room is a room")
+	}
+	messages, _ := h.History("/", "r", 9, "")
+	if len(messages) != 2 || messages[0].ID != ids[0] || messages[1].ID != ids[1] {
+		t.Errorf("history %+v, want %q", messages, ids)
+	}
+}
+
 func TestWhatIsRetainedIsKnownOnAllNodes(t *testing.T) {
 	hubs, _ := sharing(t, 2, Options{}, nil)
 	retain := func(h int, v any) string {
