@@ -239,6 +239,15 @@ func FuzzLayouts(f *testing.F) {
 			}
 			return
 		}
+		lent := lending(&format)
+		if err := lent.read(message); err != nil || len(lent.pubs) != len(want) {
+			t.Fatalf("lent: %v, %d publications for %d", err, len(lent.pubs), len(want))
+		}
+		for i, p := range want {
+			if got := describe(lent.pubs[i]); got != describe(p) {
+				t.Fatalf("%s is lent as %s", describe(p), got)
+			}
+		}
 		for _, frame := range message {
 			clear(frame)
 		}
