@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -25,6 +24,15 @@ type Payload struct {
 // Binary is a byte string that travels as a binary attachment. A []byte argument is treated the same.
 type Binary []byte
 
+// Text is a string argument in somebody's buffer: its bytes, in UTF-8, are copied when the arguments are encoded, and are
+// its owner's again after that.
+type Text []byte
+
+func (t Text) String() string { return string(t) }
+
+// MarshalText makes encoding/json take t for a string.
+func (t Text) MarshalText() ([]byte, error) { return t, nil }
+
 // maxArgDepth bounds how deep EncodeArgs looks into []any and map[string]any for binary values.
 const maxArgDepth = 64
 
@@ -36,7 +44,7 @@ var (
 // EncodeArgs builds the payload ["event", args…]. An argument is encoded as encoding/json does it,
 // without HTML escaping; a [json.RawMessage] is checked and passed as it is; []byte and [Binary],
 // also inside []any and map[string]any, become attachments (the slices are kept, not copied: do not
-// modify them afterwards).
+// modify them afterwards); [Text] is a string that is copied.
 func EncodeArgs(event string, args ...any) (Payload, error) {
 	return encodeEvent(event, args, 0)
 }
@@ -62,6 +70,8 @@ func sizeOf(args []any) int {
 	for _, a := range args {
 		switch v := a.(type) {
 		case string:
+			n += len(v) + 3
+		case Text:
 			n += len(v) + 3
 		case json.RawMessage:
 			n += len(v) + 1
@@ -122,6 +132,8 @@ func (e *argEncoder) finish(args []any, comma bool) (Payload, error) {
 func (e *argEncoder) encode(a any, depth int) error {
 	switch v := a.(type) {
 	case string:
+		e.buf = appendString(e.buf, v)
+	case Text:
 		e.buf = appendString(e.buf, v)
 	case nil:
 		e.buf = append(e.buf, "null"...)
@@ -270,22 +282,22 @@ func holdsBinary(a any, depth int) bool {
 }
 
 // appendString appends s as a JSON string: the plain case, nearly all there is, without encoding/json.
-func appendString(dst []byte, s string) []byte {
-	if !plainASCII(s) && !plainUnicode(s) {
-		var w bytes.Buffer
-		enc := json.NewEncoder(&w)
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(s) // a string always encodes
-		return append(dst, bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
+func appendString[S string | Text](dst []byte, s S) []byte {
+	at := len(dst)
+	dst = append(append(dst, '"'), s...)
+	if own := dst[at+1:]; plainASCII(own) || plainUnicode(own) {
+		return append(dst, '"')
 	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
+	var w bytes.Buffer
+	enc := json.NewEncoder(&w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(string(s)) // a string always encodes
+	return append(dst[:at], bytes.TrimSuffix(w.Bytes(), []byte("\n"))...)
 }
 
 // plainASCII reports whether s is of ASCII alone and stands in JSON as it is. It looks at eight bytes at once: of each
 // word a bit stays set when one of its bytes is below 0x20, a quote, a backslash, or above 0x7e.
-func plainASCII(s string) bool {
+func plainASCII(s []byte) bool {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
@@ -305,11 +317,11 @@ func plainASCII(s string) bool {
 
 // plainUnicode reports whether s is valid and has nothing that encoding/json escapes: it escapes the line separators
 // U+2028 and U+2029 too.
-func plainUnicode(s string) bool {
+func plainUnicode(s []byte) bool {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' {
 			return false
 		}
 	}
-	return utf8.ValidString(s) && !strings.Contains(s, "\u2028") && !strings.Contains(s, "\u2029")
+	return utf8.Valid(s) && !bytes.Contains(s, []byte("\u2028")) && !bytes.Contains(s, []byte("\u2029"))
 }

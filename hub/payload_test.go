@@ -86,6 +86,11 @@ func TestStringsAreEncodedAsEncodingJSONDoes(t *testing.T) {
 			if got := string(appendString(nil, in)) + "\n"; got != want.String() {
 				t.Errorf("%q: %s, want %s", in, got, want.String())
 			}
+			p, err := EncodeArgs("e", Text(in), []any{Text(in), []byte{}}, []Text{Text(in)})
+			word := strings.TrimSpace(want.String())
+			if s := `["e",` + word + `,[` + word + `,{"_placeholder":true,"num":0}],[` + word + `]]`; err != nil || string(p.JSON) != s {
+				t.Errorf("%q: lent it is %s, %v, want %s", in, p.JSON, err, s)
+			}
 		}
 	}
 }

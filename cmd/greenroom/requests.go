@@ -53,7 +53,8 @@ func (f *requestFlags) on() bool { return f.ZmqControl != off || f.ZmqWorkers !=
 // apply sets the options of the two endpoints.
 func (f *requestFlags) apply(o *zeromq.Options) {
 	o.Control, o.Workers, o.ControlRate = endpoint(f.ZmqControl), endpoint(f.ZmqWorkers), f.ControlRate
-	o.Work = zeromq.WorkOptions{Wait: f.WorkerWait, Timeout: f.WorkerTimeout, MaxQueue: f.MaxWorkerQueue, Auth: f.WorkersAuth}
+	o.Work = zeromq.WorkOptions{Wait: f.WorkerWait, Timeout: f.WorkerTimeout, MaxQueue: f.MaxWorkerQueue, Auth: f.WorkersAuth,
+		Namespaces: append([]string{}, f.Workers...)} // not nil: without the flag there are none
 	if f.WorkerWait == 0 {
 		o.Work.Wait = -1
 	}

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"greenroom/internal/testenv"
+	"greenroom/transports/zeromq"
 )
 
 // documented writes the program behind `<!-- name -->` on a page of docs into a directory of the test.
@@ -59,6 +61,17 @@ func TestWorkersPage(t *testing.T) {
 				t.Errorf("the bot said %s", out)
 			}
 		})
+	}
+}
+
+// TestUnserved: the workers are told which namespaces they serve, which may be none.
+func TestUnserved(t *testing.T) {
+	for _, f := range []requestFlags{{}, {Workers: []string{"/", "/chat"}}} {
+		var o zeromq.Options
+		f.apply(&o)
+		if got := o.Work.Namespaces; got == nil || !slices.Equal(got, f.Workers) {
+			t.Errorf("%q serve %q", f.Workers, got)
+		}
 	}
 }
 

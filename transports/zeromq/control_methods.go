@@ -477,19 +477,28 @@ type messageView struct {
 	Bin   []string          `json:"bin,omitempty"`
 }
 
-func viewOfMessage(m *hub.Message) (v messageView, size int, err error) {
+func (c *control) viewOfMessage(m *hub.Message) (v messageView, size int, err error) {
 	parts, err := m.Payload.Split()
 	if err != nil || len(parts) < 2 {
 		return v, 0, coded("internal", "a message of the room cannot be read")
 	}
 	last := len(parts) - 1
-	v = messageView{ID: m.ID, Seq: m.Seq, Event: m.Event, Args: parts[1:last], Meta: parts[last]}
+	v = messageView{ID: m.ID, Seq: m.Seq, Event: m.Event, Args: parts[1:last], Meta: c.meta(parts[last])}
 	size = len(m.Payload.JSON)
 	for _, b := range m.Payload.Attachments {
 		v.Bin = append(v.Bin, base64.StdEncoding.EncodeToString(b))
 		size += len(b)
 	}
 	return v, size, nil
+}
+
+// meta is a publication's as subscribers get it: without other nodes its epoch is the hub's.
+func (c *control) meta(m json.RawMessage) json.RawMessage {
+	epoch := c.bridge.egress.encoder.epoch
+	if epoch == "" || len(m) < 2 || m[0] != '{' {
+		return m
+	}
+	return slices.Concat(m[:len(m)-1], json.RawMessage(`,"epoch":"`+epoch+`"}`))
 }
 
 func (c *control) history(call *controlCall) (any, error) {
@@ -505,7 +514,7 @@ func (c *control) history(call *controlCall) (any, error) {
 	}
 	views, size := []messageView{}, 0
 	for _, m := range messages {
-		v, n, err := viewOfMessage(m)
+		v, n, err := c.viewOfMessage(m)
 		if err != nil {
 			return nil, err
 		}
@@ -560,7 +569,7 @@ func (c *control) snapshot(call *controlCall) (any, error) {
 	for i, s := range states {
 		view := roomView{Room: s.Room, Seq: s.Seq, Members: s.Members}
 		if s.Retained != nil {
-			v, n, err := viewOfMessage(s.Retained)
+			v, n, err := c.viewOfMessage(s.Retained)
 			if err != nil {
 				return nil, err
 			}

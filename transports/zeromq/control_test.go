@@ -178,14 +178,14 @@ func TestControlHistory(t *testing.T) {
 			Seq       int
 			Args      []json.RawMessage
 			Bin       []string
-			Meta      struct{ Room string }
+			Meta      struct{ Room, Epoch string }
 		}
 		Complete bool
 	}
 	if err := json.Unmarshal([]byte(a.must("history", map[string]any{"room": "r", "after": ids[1], "limit": 2})), &got); err != nil {
 		t.Fatal(err)
 	}
-	if !got.Complete || len(got.Messages) != 2 || got.Messages[0].ID != ids[2] || got.Messages[0].Seq != 3 || got.Messages[1].Meta.Room != "r" ||
+	if !got.Complete || len(got.Messages) != 2 || got.Messages[0].ID != ids[2] || got.Messages[0].Seq != 3 || got.Messages[1].Meta.Room != "r" || got.Messages[1].Meta.Epoch != h.Epoch() ||
 		string(got.Messages[1].Args[0]) != "3" || got.Messages[1].Bin[0] != base64.StdEncoding.EncodeToString([]byte{0, 3}) {
 		t.Errorf("%+v", got)
 	}

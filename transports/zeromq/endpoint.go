@@ -132,16 +132,18 @@ func (e *endpoint) own(p *peer) {
 	_ = p.guard.Close()
 	p.guard.Wait()
 	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if !closed {
+		e.report(p, err) // first: who sees that the peer has gone finds it counted
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if p.slot != nil {
 		e.pending.Remove(p.slot)
 		p.slot = nil
 	}
 	delete(e.peers, p)
-	closed := e.closed
-	e.mu.Unlock()
-	if !closed {
-		e.report(p, err)
-	}
 }
 
 func (e *endpoint) run(p *peer) error {

@@ -78,7 +78,7 @@ func (in *ingress) close() {
 
 // servePull reads what a PUSH peer sends, one message at a time, as fast as the hub takes them.
 func (b *Bridge) servePull(p *peer) error {
-	in := newReader(&b.opts.PullFormat)
+	in := lending(&b.opts.PullFormat)
 	defer in.later.close()
 	var frames [][]byte
 	for {
@@ -102,7 +102,7 @@ func (b *Bridge) servePull(p *peer) error {
 func (b *Bridge) serveSub(p *peer) error {
 	b.up.attach(p.guard)
 	defer b.up.detach(p.guard)
-	return b.hear(p, newReader(&b.opts.SubFormat), func() {})
+	return b.hear(p, lending(&b.opts.SubFormat), func() {})
 }
 
 // hear reads what a publisher sends. Not reading would not hold it back but make it drop unseen: what the hub cannot

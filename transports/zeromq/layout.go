@@ -65,7 +65,7 @@ func (greenroom) read(r *reader, frames [][]byte) error {
 	if err != nil {
 		return err
 	}
-	args, err := r.format.Payload.readAll(payloads)
+	args, err := r.format.Payload.readAll(payloads, r.lends)
 	if err != nil {
 		return err
 	}

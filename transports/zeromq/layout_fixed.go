@@ -91,7 +91,7 @@ func (bitcoin) read(r *reader, frames [][]byte) error {
 	if err != nil {
 		return err
 	}
-	v, err := r.format.Payload.elseBinary().read(frames[1])
+	v, err := r.format.Payload.elseBinary().read(frames[1], r.lends)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (raw) read(r *reader, frames [][]byte) error {
 	if err != nil {
 		return err
 	}
-	args, err := r.format.Payload.elseBinary().readAll(frames)
+	args, err := r.format.Payload.elseBinary().readAll(frames, r.lends)
 	if err != nil {
 		return err
 	}

@@ -139,15 +139,15 @@ func (g grip) content(rule PayloadRule) (any, error) {
 		if err != nil {
 			return nil, refuse(reasonItem, "content-bin is no base64")
 		}
-		return rule.elseIfUntyped(kind).read(b)
+		return rule.elseIfUntyped(kind).read(b, false)
 	case []byte: // a TNetString has bytes
-		return rule.elseIfUntyped(kind).read(encoded)
+		return rule.elseIfUntyped(kind).read(encoded, false)
 	}
 	switch content := g["content"].(type) {
 	case string:
-		return rule.read([]byte(content))
+		return rule.read([]byte(content), false)
 	case []byte:
-		return rule.read(content)
+		return rule.read(content, false)
 	}
 	return nil, refuse(reasonItem, "a ws-message without content")
 }

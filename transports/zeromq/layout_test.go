@@ -28,6 +28,8 @@ func describe(p hub.Publication) string {
 		switch a := a.(type) {
 		case string:
 			words = append(words, fmt.Sprintf("%q", a))
+		case hub.Text:
+			words = append(words, fmt.Sprintf("%q", a.String()))
 		case []byte:
 			words = append(words, fmt.Sprintf("x%x", a))
 		case json.RawMessage:

@@ -34,7 +34,7 @@ func (l separated) read(r *reader, frames [][]byte) error {
 	if r.unnamed != nil {
 		return r.unnamed
 	}
-	v, err := r.format.Payload.read(frames[0][at+1:])
+	v, err := r.format.Payload.read(frames[0][at+1:], r.lends)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,12 @@ func (h *fakeHub) change(edit func()) {
 
 func (h *fakeHub) Publish(p hub.Publication) (string, error) {
 	var err error
+	p.Args = slices.Clone(p.Args)
+	for i, a := range p.Args {
+		if lent, ok := a.(hub.Text); ok {
+			p.Args[i] = lent.String()
+		}
+	}
 	h.change(func() {
 		if err = h.refuse; err == nil {
 			h.pubs = append(h.pubs, p)

@@ -9,7 +9,7 @@ import (
 	"greenroom/transports/zeromq/internal/guard"
 )
 
-// Hub is what the bridge needs of a *hub.Hub.
+// Hub is what the bridge needs of a *hub.Hub. A [hub.Text] among a publication's arguments is lent until Publish returns.
 type Hub interface {
 	Publish(hub.Publication) (id string, err error)
 	Tap(func(*hub.Message)) (cancel func())

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"unicode/utf8"
+
+	"greenroom/hub"
 )
 
 // PayloadRule says what the bytes of a payload mean.
@@ -24,11 +26,11 @@ const (
 const maxDepth = 64
 
 // readAll reads the payloads of one message.
-func (r PayloadRule) readAll(payloads [][]byte) ([]any, error) {
+func (r PayloadRule) readAll(payloads [][]byte, lent bool) ([]any, error) {
 	args := make([]any, len(payloads))
 	binary, placeholder := 0, false
 	for i, b := range payloads {
-		v, err := r.read(b)
+		v, err := r.read(b, lent)
 		if err != nil {
 			return nil, err
 		}
@@ -49,8 +51,9 @@ func (r PayloadRule) readAll(payloads [][]byte) ([]any, error) {
 	return args, checkBinaries(binary)
 }
 
-// read returns what b means under the rule: a string, a []byte or a json.RawMessage. b is copied.
-func (r PayloadRule) read(b []byte) (any, error) {
+// read returns what b means under the rule: a string, a []byte or a json.RawMessage. b is copied, but for a text that may
+// be lent: that is a view of b, a hub.Text.
+func (r PayloadRule) read(b []byte, lent bool) (any, error) {
 	switch r {
 	case Binary:
 		return bytes.Clone(b), nil
@@ -58,7 +61,7 @@ func (r PayloadRule) read(b []byte) (any, error) {
 		if !utf8.Valid(b) {
 			return nil, refuse(reasonPayload, "text is wanted, %d bytes came that are not UTF-8", len(b))
 		}
-		return string(b), nil
+		return textOf(b, lent), nil
 	case JSON:
 		v, err := readJSON(b)
 		if err == nil && v == nil {
@@ -74,7 +77,14 @@ func (r PayloadRule) read(b []byte) (any, error) {
 			return v, err
 		}
 	}
-	return string(b), nil
+	return textOf(b, lent), nil
+}
+
+func textOf(b []byte, lent bool) any {
+	if lent {
+		return hub.Text(b)
+	}
+	return string(b)
 }
 
 // readJSON returns b compacted, or nil when it is not JSON, or a refusal when it is and is nested

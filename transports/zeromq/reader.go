@@ -9,12 +9,13 @@ import (
 // reader turns the messages of one connection into publications. It belongs to the connection's goroutine, and what
 // it makes of a message is valid until the next one.
 //
-// It is where the allocations of ingress are counted: of a message [room, payload] or [room, event, payload] three
-// things are made anew, which go to the hub: the payload's string or JSON, its box in an interface, and the list of
-// arguments. Frames are views of the connection's read buffer, names are those of earlier messages, and the
-// publication itself is used again.
+// It is where the allocations of ingress are counted: of a message [room, payload] or [room, event, payload] two or three
+// things are made anew, which go to the hub: the payload's JSON or bytes, its box in an interface, and the list of
+// arguments. Frames are views of the connection's read buffer, and so is a text, which the hub copies where it is to stay.
+// Names are those of earlier messages, and the publication itself is used again.
 type reader struct {
 	format    *Format
+	lends     bool  // texts are views of the frames
 	unnamed   error // why Format.Event cannot be an event
 	pubs      []hub.Publication
 	checked   string // Format.Room, once it has been found acceptable
@@ -26,6 +27,13 @@ type reader struct {
 }
 
 func newReader(f *Format) *reader { return &reader{format: f, unnamed: checkEvent(f.Event)} }
+
+// lending is a reader for what is published before the next message is read.
+func lending(f *Format) *reader {
+	r := newReader(f)
+	r.lends = true
+	return r
+}
 
 // address is a room with its namespace.
 type address struct{ namespace, room string }

@@ -54,7 +54,7 @@ func newPublishers(b *Bridge) *publishers {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	for _, e := range b.opts.Connect {
 		s.all = append(s.all, &publisher{
-			set: s, endpoint: e, reader: newReader(&b.opts.SubFormat), state: Publisher{Endpoint: e, Since: time.Now()},
+			set: s, endpoint: e, reader: lending(&b.opts.SubFormat), state: Publisher{Endpoint: e, Since: time.Now()},
 		})
 	}
 	return s

@@ -26,6 +26,7 @@ const (
 	reasonWorkClosing   = "zeromq_work_closing"       // an event that the server's end, or its client's, came before
 	reasonWorkerSilent  = "zeromq_worker_silent"      // a worker ended for want of heartbeats
 	reasonWorkerMessage = "zeromq_bad_worker_message" // a worker's message that makes no sense
+	reasonUnserved      = "zeromq_worker_unserved"    // a worker registered for a namespace that workers do not serve
 	reasonLateAnswer    = "zeromq_work_late_answer"   // an answer to what nobody waits for
 	reasonControlPanic  = "zeromq_control_panic"      // a request made the server panic: a mistake of ours
 )

@@ -28,6 +28,9 @@ type WorkOptions struct {
 	// Auth lets no client in that a worker has not accepted. Default: as long as a namespace has workers and none
 	// has ever wanted to hear of "connect", clients are let in without a user.
 	Auth bool
+	// Namespaces are those that workers serve. A worker that registers for another is told so, and it is logged: it
+	// will hear of nobody there. nil: it is not known which they are.
+	Namespaces []string
 }
 
 func (o WorkOptions) withDefaults() WorkOptions {
@@ -320,7 +323,13 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 	if slices.Contains(r.events, eventConnect) {
 		asks = slices.DeleteFunc(slices.Clone(r.namespaces), func(ns string) bool { return w.hub.Find(ns) == nil })
 	}
-	hello, err := marshal(map[string]any{"version": workerVersion, "node": w.hub.Options().Node, "heartbeat": r.heartbeat.Seconds()})
+	unserved := w.unserved(r.namespaces)
+	hello, err := marshal(struct {
+		Version   int      `json:"version"`
+		Node      string   `json:"node"`
+		Heartbeat float64  `json:"heartbeat"`
+		Unserved  []string `json:"unserved,omitempty"`
+	}{workerVersion, w.hub.Options().Node, r.heartbeat.Seconds(), unserved})
 	if err != nil {
 		return err
 	}
@@ -328,6 +337,10 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 	defer w.mu.Unlock()
 	if w.closed || l.bye {
 		return coded("closing", "the server is stopping, or you said BYE")
+	}
+	if len(unserved) > 0 {
+		w.bridge.refused(reasonUnserved, "a worker has registered for a namespace that workers do not serve",
+			"namespace", clip(unserved[0]), "namespaces", len(unserved), "worker", r.name, "remote", l.peer.remote)
 	}
 	if !w.say(l, []byte(wordReady), hello) {
 		return coded("overloaded", "too much is waiting for you")
@@ -347,6 +360,14 @@ func (w *Workers) register(l *workerLink, body [][]byte) error {
 	}, l.heard)
 	w.d.feed(l.w, l.heard)
 	return nil
+}
+
+// unserved are those namespaces in which no worker will be asked.
+func (w *Workers) unserved(namespaces []string) (list []string) {
+	if w.opts.Namespaces == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(namespaces), func(ns string) bool { return slices.Contains(w.opts.Namespaces, ns) })
 }
 
 // turn is what a REQ worker says when it has nothing to say.

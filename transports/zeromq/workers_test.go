@@ -158,6 +158,33 @@ func TestWorkersRefuse(t *testing.T) {
 	}
 }
 
+// TestWorkersUnserved: who registers for namespaces that workers do not serve is told which, and works in the others.
+func TestWorkersUnserved(t *testing.T) {
+	for _, c := range []struct {
+		name, nsp, want string
+		served          []string
+		count           uint64
+	}{
+		{"all are", `"/"`, `{"version":1,"node":"n","heartbeat":5}`, []string{"/", "/chat"}, 0},
+		{"some are", `["/chat","/","/x"]`, `{"version":1,"node":"n","heartbeat":5,"unserved":["/chat","/x"]}`, []string{"/"}, 1},
+		{"none is", `"/"`, `{"version":1,"node":"n","heartbeat":5,"unserved":["/"]}`, []string{}, 1},
+		{"unknown", `"/x"`, `{"version":1,"node":"n","heartbeat":5}`, nil, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHub(t, hub.Options{Node: "n"})
+			b := listen(t, h, Options{Workers: anyPort, Work: WorkOptions{Namespaces: c.served}})
+			w := &testWorker{ask(t, b.Addr("workers"), zmq4.Dealer)}
+			w.send("READY", `{"version":1,"events":["*"],"nsp":`+c.nsp+`}`)
+			if got := w.want("READY"); got[1] != c.want {
+				t.Errorf("READY says %s, want %s", got[1], c.want)
+			}
+			if got := h.Counters()[reasonUnserved]; got != c.count || b.Workers().Stats().Workers != 1 {
+				t.Errorf("counted %d, want %d; %+v", got, c.count, b.Workers().Stats())
+			}
+		})
+	}
+}
+
 // TestWorkersNobody: without workers the client is told so, at once or when Wait is over.
 func TestWorkersNobody(t *testing.T) {
 	t.Run("at once", func(t *testing.T) {

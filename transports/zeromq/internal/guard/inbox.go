@@ -7,7 +7,7 @@ import "io"
 type inbox struct {
 	buf  []byte
 	r, w int
-	full bool // the last read filled it: the peer is busy
+	full bool // the last read filled it, most of it: the peer is busy
 }
 
 func (b *inbox) bytes() []byte { return b.buf[b.r:b.w] }
@@ -16,7 +16,7 @@ func (b *inbox) bytes() []byte { return b.buf[b.r:b.w] }
 func (b *inbox) fill(from io.Reader) error {
 	n, err := from.Read(b.space())
 	b.w += n
-	b.full = b.w == len(b.buf)
+	b.full = b.w == len(b.buf) && n >= len(b.buf)/2
 	if n > 0 {
 		return nil
 	}
@@ -35,11 +35,12 @@ func (b *inbox) space() []byte {
 			b.buf = make([]byte, 2*len(b.buf))
 		}
 	}
-	if b.w < len(b.buf) {
+	left := len(b.buf) - b.w
+	if left > len(b.buf)/4 || left > 0 && b.r == 0 {
 		return b.buf[b.w:]
 	}
 	dst := b.buf
-	if b.w-b.r > len(b.buf)/2 {
+	if left == 0 && (b.w-b.r > len(b.buf)/2 || b.full && len(b.buf) < readBuffer) {
 		dst = make([]byte, 2*len(b.buf))
 	}
 	b.w = copy(dst, b.buf[b.r:b.w])

@@ -36,7 +36,7 @@ type parser struct {
 	frames     int    // in buf[d:s]
 	bytes      uint64 // bodies in buf[d:s]
 	inside     int    // commands that came between those frames
-	lastFull   bool   // the last read filled the buffer: the peer is busy
+	lastFull   bool   // the last read filled the buffer, most of it: the peer is busy
 
 	ttl        time.Duration // of the last PING: the longest the peer means to be silent
 	pingWindow time.Time     // start of the second that pings counts
@@ -69,12 +69,12 @@ func (p *parser) space() []byte {
 			p.buf = make([]byte, 2*len(p.buf))
 		}
 	}
-	if p.w < len(p.buf) {
+	left, held := len(p.buf)-p.w, p.w-p.r
+	if left > len(p.buf)/4 || left > 0 && p.r == 0 {
 		return p.buf[p.w:]
 	}
-	held := p.w - p.r
 	dst := p.buf
-	if held > len(p.buf)/2 {
+	if left == 0 && (held > len(p.buf)/2 || p.lastFull && len(p.buf) < readBuffer) {
 		dst = make([]byte, 2*len(p.buf))
 	}
 	copy(dst, p.buf[p.r:p.w])
@@ -86,7 +86,7 @@ func (p *parser) space() []byte {
 // filled announces n bytes in space().
 func (p *parser) filled(n int) {
 	p.w += n
-	p.lastFull = p.w == len(p.buf)
+	p.lastFull = p.w == len(p.buf) && n >= len(p.buf)/2
 }
 
 // partial reports whether the peer stopped in the middle of something.

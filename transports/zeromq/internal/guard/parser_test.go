@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -244,5 +245,65 @@ func TestAnnouncedFramesAllocateNothing(t *testing.T) {
 	}
 	if len(p.buf) != minBuffer {
 		t.Fatalf("1 MiB announced, 4 bytes came: buffer of %d", len(p.buf))
+	}
+}
+
+// TestReadBuffer: that of a busy peer grows however its messages lie in it, that of one that sends little does not, and no
+// read is for the few bytes that are left at its end.
+func TestReadBuffer(t *testing.T) {
+	type buffer struct {
+		space func() []byte
+		read  func(from *bytes.Reader) // once, and all messages are taken
+		size  func() int
+	}
+	plain := func(t *testing.T, most int) buffer {
+		p := newParser("PULL", Limits{}.WithDefaults(), nil)
+		p.phase = phaseTraffic
+		return buffer{p.space, func(from *bytes.Reader) {
+			space := p.space()
+			n, _ := from.Read(space[:min(most, len(space))]) // it never ends
+			p.filled(n)
+			for more := true; more; p.r = p.d {
+				var err error
+				if more, err = p.next(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, func() int { return len(p.buf) }}
+	}
+	encrypted := func(t *testing.T, most int) buffer {
+		b := new(inbox)
+		return buffer{b.space, func(from *bytes.Reader) {
+			if err := b.fill(io.LimitReader(from, int64(most))); err != nil {
+				t.Fatal(err)
+			}
+			for more := true; more; {
+				_, total, ok, err := b.frame(func(header) error { return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.r += total
+				more = ok
+			}
+		}, func() int { return len(b.buf) }}
+	}
+	stream := bytes.Repeat(message("room", strings.Repeat("x", 1000)), 1000)
+	for name, kind := range map[string]func(*testing.T, int) buffer{"plain": plain, "encrypted": encrypted} {
+		for _, c := range []struct {
+			name       string
+			most, want int
+		}{{"busy", readBuffer, readBuffer}, {"little at once", 700, minBuffer}} {
+			t.Run(name+"/"+c.name, func(t *testing.T) {
+				b := kind(t, c.most)
+				for from := bytes.NewReader(stream); from.Len() > 0; b.read(from) {
+					if n := len(b.space()); n < minBuffer/4 {
+						t.Fatalf("a read of %d bytes", n)
+					}
+				}
+				if got := b.size(); got != c.want {
+					t.Errorf("the buffer has %d bytes, want %d", got, c.want)
+				}
+			})
+		}
 	}
 }
