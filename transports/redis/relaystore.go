@@ -231,7 +231,12 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 		}
 		switch {
 		case err == nil && n == 2:
-			s.node.Count(reasonPublished)
+			if k.Window > 0 {
+				s.node.Count(reasonPublished)
+			}
+			if gap == "1" { // what it was to tell is still so
+				s.noteGap(name)
+			}
 		case err != nil || n != 1:
 			s.node.Count(reasonUnkept)
 			if history == "1" {
