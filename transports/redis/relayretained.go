@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	"slices"
 	"sync/atomic"
 
@@ -26,8 +25,8 @@ func (s *roomStore) namesKey(namespace string) string {
 	return s.prefix + ":greenroom:names:" + namespace
 }
 
-// index adds a room to the names.
-func (s *roomStore) index(namespace, room string, ttl int64) {
+// index adds a room to the names. ttl is the milliseconds that all of them are kept from now on: 0 for ever, "" as they are.
+func (s *roomStore) index(namespace, room string, ttl any) {
 	s.do(scriptName, []string{s.namesKey(namespace)}, []any{room, ttl, maxNames}, len(room), func(c *goredis.Cmd) {
 		if c.Err() != nil {
 			s.node.Count(reasonUnkept)
@@ -118,14 +117,14 @@ func (r *retainedRead) take(room string, v *hub.RoomView) {
 // unname takes a room out of the index, unless something is retained in it after all.
 func (s *roomStore) unname(namespace, room string) {
 	key := s.namesKey(namespace)
-	out := goredis.NewIntCmd(context.Background(), "ZREM", key, room)
+	out := goredis.NewIntCmd(s.link.ctx, "ZREM", key, room)
 	s.link.enqueue(command{cmd: out, key: key, size: len(room), optional: true, done: func(goredis.Cmder) {
 		if n, err := out.Result(); err != nil || n == 0 {
 			return
 		}
 		s.read(namespace, room, hub.RoomQuery{Retained: true}, func(v hub.RoomView, err error) {
 			if err == nil && v.Retained != nil {
-				s.index(namespace, room, presentFor.Milliseconds())
+				s.index(namespace, room, "")
 			}
 		})
 	}})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"greenroom/hub"
 	"greenroom/internal/testenv"
@@ -101,5 +102,17 @@ func TestHostileNamesOfRetainedRooms(t *testing.T) {
 	}
 	if got := client.ZRange(ctx, key, 0, -1).Val(); len(got) != 3 || got[2] != "4" {
 		t.Errorf("names %q", got)
+	}
+	// A name that is taken out, and has a value by then, comes back, and the others are kept as long as they were.
+	for _, left := range []time.Duration{-1, 48 * time.Hour} {
+		if left > 0 {
+			client.PExpire(ctx, key, left)
+		}
+		client.Do(ctx, "ZADD", key, 5, "r")
+		a.rooms.unname("/", "r")
+		within(t, "the name to come back", func() bool { n, err := client.ZScore(ctx, key, "r").Result(); return err == nil && n == 0 })
+		if ttl := client.PTTL(ctx, key).Val(); left < 0 && ttl != left || left > 0 && ttl <= left/2 {
+			t.Errorf("the names are kept for %v", ttl)
+		}
 	}
 }
