@@ -117,7 +117,9 @@ func (l *link) landed(w *writer) {
 		}
 	}
 	if !l.closed {
-		l.forward(w.queue.remove(func(c *command) bool { return c.key != "" && mine[slotOf(c.key)] && l.topo.owner(c.key) != w.addr }))
+		l.forward(w.queue.remove(func(c *command) bool {
+			return w.gone || c.key != "" && mine[slotOf(c.key)] && l.topo.owner(c.key) != w.addr
+		}))
 	}
 }
 
