@@ -10,7 +10,7 @@ import (
 )
 
 // The names of rooms that retain something are an index beside their values, so that those with a prefix are found. A
-// name is added after its value was set, and taken out by whoever finds no value behind it: he looks once more afterwards,
+// name is added after its value was set, and taken out by whoever ends that or finds no value behind it: he looks once more afterwards,
 // and adds it again should a value have come meanwhile. So a value has its name, but for the time between two commands, in
 // which it comes as a message to those who listen.
 
@@ -28,8 +28,11 @@ func (s *roomStore) namesKey(namespace string) string {
 // index adds a room to the names. ttl is the milliseconds that all of them are kept from now on: 0 for ever, "" as they are.
 func (s *roomStore) index(namespace, room string, ttl any) {
 	s.do(scriptName, []string{s.namesKey(namespace)}, []any{room, ttl, maxNames}, len(room), func(c *goredis.Cmd) {
-		if c.Err() != nil {
+		switch n, err := c.Int(); {
+		case err != nil:
 			s.node.Count(reasonUnkept)
+		case n == 0:
+			s.node.Count(reasonNamesFull)
 		}
 	})
 }

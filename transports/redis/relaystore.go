@@ -18,6 +18,7 @@ import (
 const (
 	reasonUnkept     = "redis_unkept"     // a publication, or a change of who is there, was sent and not kept
 	reasonUnreadable = "redis_unreadable" // something in a key of ours that we have not written
+	reasonNamesFull  = "redis_names_full" // too many rooms retain something: one of them is not found by its prefix
 	reasonPublished  = "redis_published"  // another node has published it while this one could not
 )
 
@@ -246,8 +247,12 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 				err = errUnkept
 			}
 		}
-		if k.Retain && err == nil {
+		switch {
+		case err != nil:
+		case k.Retain:
 			s.index(r.Namespace, k.Room, k.Limits.RetainedTTL.Milliseconds())
+		case k.Forget:
+			s.unname(r.Namespace, k.Room)
 		}
 		k.Over(err)
 	})
