@@ -40,7 +40,9 @@ func TestANodeThatComesLaterKnowsWhatIsRetained(t *testing.T) {
 			retain("other", 1)
 			client, ctx := a.link.client(), context.Background()
 			names := a.rooms.namesKey("/")
-			within(t, "the names", func() bool { return client.ZCard(ctx, names).Val() == n+2 && client.ZScore(ctx, names, "other").Err() == nil })
+			within(t, "the names", func() bool {
+				return client.ZCard(ctx, names).Val() == n+2 && client.ZScore(ctx, names, "other").Err() == nil
+			})
 			if ttl := client.PTTL(ctx, names).Val(); ttl <= 0 {
 				t.Error("the names stay for ever")
 			}
