@@ -2,6 +2,7 @@ package redis
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -19,7 +20,51 @@ const (
 	maxNames = 100_000
 	// retainedChunk is how many values are read at once.
 	retainedChunk = 200
+	// retainedAtOnce bounds the questions under way, so that they leave the link's queue to others, and maxRetainedWait those
+	// that wait for them.
+	retainedAtOnce  = 8
+	maxRetainedWait = 10_000
 )
+
+// turns lets so many do something at once. The zero value is ready for use.
+type turns struct {
+	mu      sync.Mutex
+	running int
+	waiting []func()
+}
+
+// begin calls start when it is its turn, of which end is the end. It reports false when too many wait.
+func (t *turns) begin(start func()) bool {
+	t.mu.Lock()
+	if t.running == retainedAtOnce {
+		defer t.mu.Unlock()
+		if len(t.waiting) == maxRetainedWait {
+			return false
+		}
+		t.waiting = append(t.waiting, start)
+		return true
+	}
+	t.running++
+	t.mu.Unlock()
+	start()
+	return true
+}
+
+func (t *turns) end() {
+	t.mu.Lock()
+	if len(t.waiting) == 0 {
+		t.running--
+		t.mu.Unlock()
+		return
+	}
+	next := t.waiting[0]
+	t.waiting[0] = nil
+	if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
+		t.waiting = nil
+	}
+	t.mu.Unlock()
+	next()
+}
 
 func (s *roomStore) namesKey(namespace string) string {
 	return s.prefix + ":greenroom:names:" + namespace
@@ -47,8 +92,20 @@ type retainedRead struct {
 	done      func([]hub.RetainedRoom, error)
 }
 
-// retained reads what is retained.
+// retained reads what is retained, when it is its turn.
 func (s *roomStore) retained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
+	begun := s.reading.begin(func() {
+		s.readRetained(namespace, q, func(found []hub.RetainedRoom, err error) {
+			done(found, err)
+			s.reading.end()
+		})
+	})
+	if !begun {
+		done(nil, errQueueFull)
+	}
+}
+
+func (s *roomStore) readRetained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
 	if err := s.link.ready(); err != nil && !isSubscribing(err) {
 		done(nil, err)
 		return

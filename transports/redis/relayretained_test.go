@@ -121,3 +121,49 @@ func TestHostileNamesOfRetainedRooms(t *testing.T) {
 		}
 	}
 }
+
+// Whoever asks for what is retained, again and again, leaves the queue to others.
+func TestManyAskWhatIsRetained(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t)
+	o := Options{URL: r.URL(), QueueCommands: (retainedAtOnce + 2) * retainedChunk}
+	h, a := relayNode(t, "a", o)
+	for i := range retainedChunk {
+		if _, err := h.Publish(hub.Publication{Room: fmt.Sprint("r", i), Event: "e", Args: []any{i}, Retain: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := a.link.client()
+	within(t, "the names", func() bool { return client.ZCard(t.Context(), a.rooms.namesKey("/")).Val() == retainedChunk })
+	const times = 10 * retainedAtOnce
+	answers := make(chan error, times)
+	ask := func() {
+		for range times {
+			a.ReadRetained("/", hub.RetainedQuery{Limit: 1000, Bytes: 1 << 20}, func(found []hub.RetainedRoom, err error) {
+				if err == nil && len(found) != retainedChunk {
+					err = fmt.Errorf("%d rooms", len(found))
+				}
+				answers <- err
+			})
+		}
+	}
+	ask()
+	for range times {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := h.Counters()[reasonQueueFull]; n > 0 {
+		t.Errorf("%d commands had no place", n)
+	}
+	r.Freeze() // each has an answer, also when Redis has none
+	ask()
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
+	for range times {
+		if err := <-answers; err == nil {
+			t.Error("an answer without Redis")
+		}
+	}
+}

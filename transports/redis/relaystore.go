@@ -51,6 +51,7 @@ type roomStore struct {
 	renew    chan struct{}
 	missed   *atomic.Bool    // messages of others were lost, and watchers are to be told what they have missed
 	ready    func() error    // of the adapter
+	reading  turns           // what is retained
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
 	mu    sync.Mutex
