@@ -112,7 +112,8 @@ func (a *Asker) once(ctx context.Context, n int) (err error) {
 		}
 		a.in.Store(err == nil)
 	}()
-	stop := context.AfterFunc(ctx, func() { _ = a.c.SetDeadline(time.Unix(1, 0)) })
+	c := a.c // it may be none when the end of ctx is noticed
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	a.ledger.Sending(a.pub, n, a.at.node)
 	request, err := json.Marshal(map[string]any{"id": n, "method": "publish", "params": map[string]any{

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,5 +224,43 @@ func useAll(t *testing.T, o Options, fault func()) {
 		if err := n.adapter.Close(); err != nil { // it says farewell
 			t.Error(err)
 		}
+	}
+}
+
+// The doctor knows of each rule that is documented when it is missing, and scripts call nothing that is not allowed.
+func TestTheDoctorMissesEveryRule(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t)
+	users := documentedUsers(t)
+	untried := map[string]bool{ // they are plain, or of no account
+		"+ping": true, "+hello": true, "+client|setname": true, "+unsubscribe": true, "+punsubscribe": true, "+sunsubscribe": true,
+	}
+	scripts := luaPublish + luaAppend + luaPresent + luaRead + luaClaim + luaBeat + luaBury + luaName + saveScript + forgetScript
+	for _, kind := range []Kind{Classic, Sharded, Streams} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			rules := users[string(kind)]
+			for _, call := range regexp.MustCompile(`(?:call|try)\('([A-Z]+)'`).FindAllStringSubmatch(scripts, -1) {
+				if name := strings.ToLower(call[1]); !slices.Contains(rules, "+"+name) && (name != "xadd" || kind == Streams) {
+					t.Errorf("a script calls %s, and nothing allows it", name)
+				}
+			}
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			for i, rule := range rules {
+				if !strings.ContainsAny(rule[:1], "+~&") || untried[rule] || kind == Classic && rule == "&socket.io#*" { // the last is for other namespaces than "/"
+					continue
+				}
+				user := fmt.Sprint(kind, i)
+				r.Do(append([]string{"ACL", "SETUSER", user}, slices.Delete(slices.Clone(rules), i, i+1)...)...)
+				wg.Go(func() {
+					report := Diagnose(t.Context(), Options{URL: r.URL(), User: user, Password: "password", Adapter: kind, Timeout: 2 * time.Second})
+					last := report.Findings[len(report.Findings)-1]
+					if words := strings.Fields(strings.ReplaceAll(last.Text, "'", "")); !last.Bad || !slices.Equal(words[max(0, len(words)-2):], []string{user, rule}) {
+						t.Errorf("without %s the doctor says %q", rule, last.Text)
+					}
+				})
+			}
+		})
 	}
 }

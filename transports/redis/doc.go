@@ -95,4 +95,5 @@
 //
 // Keys begin with [Options].Prefix and ":greenroom:", and those of rooms have a time after which Redis forgets them. Contents that are
 // not Greenroom's are counted (redis_unreadable) and skipped; what could not be kept is counted (redis_unkept).
+// Of more than 100000 rooms of a namespace that retain something, some are not found by a prefix (redis_names_full).
 package redis

@@ -238,10 +238,18 @@ type trial struct {
 	key  string // the rule for the key or the channel that it is about
 }
 
+// ownChannels is the rule for the channels beside those of rooms.
+func (d *doctor) ownChannels() string {
+	if d.o.Adapter == Classic { // questions and answers, too
+		return "&" + d.o.Prefix + "-*"
+	}
+	return "&" + d.o.Prefix + "-greenroom#*"
+}
+
 // trials are the commands that nodes use but for those that subscribe, each as it does no harm.
 func (d *doctor) trials() (list []trial) {
 	add := func(rule string, args ...any) { list = append(list, trial{args, rule}) }
-	emits, own := "&"+d.o.Prefix+"#*", "&"+d.o.Prefix+"-greenroom#*"
+	emits, own := "&"+d.o.Prefix+"#*", d.ownChannels()
 	channel := d.o.Prefix + "#/#" + d.room + "#"
 	add(own, "PUBLISH", d.o.Prefix+"-greenroom#"+d.room, "")
 	switch d.o.Adapter {
@@ -273,11 +281,12 @@ func (d *doctor) trials() (list []trial) {
 		add(emits, "PUBSUB", "NUMSUB", channel)
 	}
 	if d.o.Adapter == Classic {
-		add("&"+d.o.Prefix+"-*", "PUBLISH", d.o.Prefix+"-request#/"+d.room+"#", "")
-		add("&"+d.o.Prefix+"-*", "PUBLISH", d.o.Prefix+"-response#/"+d.room+"#", "")
+		add(own, "PUBLISH", d.o.Prefix+"-request#/"+d.room+"#", "")
+		add(own, "PUBLISH", d.o.Prefix+"-response#/"+d.room+"#", "")
 	}
 	// What rooms have for all nodes. The key is a text, so that what would make something else of it is refused.
 	kept, k := "~"+d.o.Prefix+":greenroom:*", d.o.Prefix+":greenroom:"+d.room
+	add(kept, "PERSIST", k) // while there is no such key: one without an end would stay where DEL is not allowed
 	add(kept, "SET", k, "", "PX", 10_000)
 	add(kept, "EVAL", "return 1", 1, k)
 	add(kept, "EVALSHA", strings.Repeat("0", 40), 1, k)
@@ -285,7 +294,7 @@ func (d *doctor) trials() (list []trial) {
 	for _, args := range [][]any{
 		{"GET"}, {"PEXPIRE", 10_000}, {"INCRBY", 1}, {"DECRBY", 1}, {"RPUSH", "a"}, {"LPOP"}, {"LRANGE", 0, 0}, {"HSET", "a", "b"}, {"HLEN"},
 		{"HGETALL"}, {"SADD", "a"}, {"SREM", "a"}, {"SRANDMEMBER", 1}, {"ZADD", 0, "a"}, {"ZREM", "a"}, {"ZCARD"}, {"ZRANGE", 0, 0},
-		{"ZRANGEBYLEX", "-", "+"}, {"ZRANGEBYSCORE", 0, 0}, {"ZSCORE", "a"}, {"PERSIST"}, {"DEL"},
+		{"ZRANGEBYLEX", "-", "+"}, {"ZRANGEBYSCORE", 0, 0}, {"ZSCORE", "a"}, {"DEL"},
 	} {
 		add(kept, slices.Insert(slices.Clone(args), 1, any(k))...)
 	}
@@ -320,7 +329,11 @@ func (d *doctor) tried(err error, c trial, where string) bool {
 		name += "|" + strings.ToLower(fmt.Sprint(c.args[1]))
 	}
 	shown := strings.ToUpper(strings.ReplaceAll(name, "|", " "))
-	switch code(err) {
+	what := code(err)
+	if what == "EXECABORT" && name == "exec" && strings.Contains(err.Error(), "NOPERM") { // as it says there
+		what = "NOPERM"
+	}
+	switch what {
 	case "NOPERM":
 		rule := "+" + name
 		if text := err.Error(); c.key != "" && !strings.Contains(text, "to run") && (strings.Contains(text, "key") || strings.Contains(text, "channel")) {
@@ -387,18 +400,24 @@ func (d *doctor) hears() {
 		kind, channel = subPattern, d.o.Prefix+"#/#*"
 		rule = "&" + channel
 	}
-	l.subscribe(kind, channel)
 	ctx, cancel := context.WithTimeout(d.ctx, d.o.Timeout)
 	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for l.ready() != nil {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			d.silent(l.ready(), kind, rule)
-			return
+	subscribed := func(kind subKind, channel, rule string) bool {
+		l.subscribe(kind, channel)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for err := l.ready(); err != nil; err = l.ready() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				d.silent(err, kind, rule)
+				return false
+			}
 		}
+		return true
+	}
+	if !subscribed(kind, channel, rule) || !subscribed(subChannel, d.o.Prefix+"-greenroom#"+d.room, d.ownChannels()) {
+		return
 	}
 	l.publish(sharded, room, []byte("doctor"))
 	select {

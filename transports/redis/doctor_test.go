@@ -63,7 +63,7 @@ func TestDiagnose(t *testing.T) {
 		},
 		{
 			"a user of other keys", Options{URL: "redis://eve:pw@" + r.Addr, Timeout: time.Second},
-			[]string{"keys socket.io:greenroom:* (SET)", "may not use PSUBSCRIBE: the rule +psubscribe", "ACL SETUSER eve '~socket.io:greenroom:*' +psubscribe"},
+			[]string{"keys socket.io:greenroom:* (PERSIST)", "may not use PSUBSCRIBE: the rule +psubscribe", "ACL SETUSER eve '~socket.io:greenroom:*' +psubscribe"},
 		},
 		{
 			"patterns are word for word", Options{URL: r.URL(), User: "dan", Password: "pw", Timeout: time.Second},

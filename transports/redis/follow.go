@@ -86,6 +86,9 @@ func (l *link) reroute() {
 // shift gives what waits to those who own it now, but for slots of which something is under way to an earlier owner, who
 // will refuse it: that has its turn first, see landed. Under l.mu.
 func (l *link) shift() {
+	if l.closed { // who owns them now may have ended
+		return
+	}
 	for addr, w := range l.writers {
 		for i := range w.flying {
 			if key := w.flying[i].key; key != "" && l.topo.owner(key) != addr {
@@ -117,7 +120,9 @@ func (l *link) landed(w *writer) {
 		}
 	}
 	if !l.closed {
-		l.forward(w.queue.remove(func(c *command) bool { return c.key != "" && mine[slotOf(c.key)] && l.topo.owner(c.key) != w.addr }))
+		l.forward(w.queue.remove(func(c *command) bool {
+			return w.gone || c.key != "" && mine[slotOf(c.key)] && l.topo.owner(c.key) != w.addr
+		}))
 	}
 }
 

@@ -70,4 +70,28 @@ func TestASlotsCommandsKeepTheirOrder(t *testing.T) {
 	}
 	waits(a, 4, 5)
 	waits(b, 6)
+
+	// A writer whose server has nothing any more leaves nothing behind, also when the slot comes back.
+	topo.moved(slotOf(s), "a")
+	batch = l.next(b, nil)
+	topo.moved(slotOf(s), "c")
+	l.shift()
+	ask(s) // 7
+	waits(b, 7)
+	b.gone = true
+	topo.moved(slotOf(s), "b")
+	delete(l.writers, "b")
+	l.writers["b"] = newWriter(l, "b")
+	l.landed(b)
+	waits(b)
+	waits(l.writers["b"], 7)
+	if len(batch) != 1 || batch[0].seq != 6 {
+		t.Errorf("%d commands under way", len(batch))
+	}
+
+	// While the link is being closed each writer sends what it has: others may have ended.
+	l.closed = true
+	topo.moved(slotOf(s), "c")
+	l.shift()
+	waits(l.writers["b"], 7)
 }

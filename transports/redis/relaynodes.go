@@ -55,9 +55,12 @@ func (s *roomStore) run(quit <-chan struct{}) {
 		if s.once(first) {
 			first = false
 		}
-		if s.missed.Load() && s.ready() == nil {
-			s.missed.Store(false)
-			s.node.Missed()
+		if s.missed.Swap(false) { // first: what is lost from here on is for a later beat
+			if s.ready() == nil {
+				s.node.Missed()
+			} else {
+				s.missed.Store(true)
+			}
 		}
 		if time.Since(told) > announceEvery {
 			told = time.Now()

@@ -1,8 +1,8 @@
 package redis
 
 import (
-	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -11,7 +11,7 @@ import (
 )
 
 // The names of rooms that retain something are an index beside their values, so that those with a prefix are found. A
-// name is added after its value was set, and taken out by whoever finds no value behind it: he looks once more afterwards,
+// name is added after its value was set, and taken out by whoever ends that or finds no value behind it: he looks once more afterwards,
 // and adds it again should a value have come meanwhile. So a value has its name, but for the time between two commands, in
 // which it comes as a message to those who listen.
 
@@ -20,17 +20,64 @@ const (
 	maxNames = 100_000
 	// retainedChunk is how many values are read at once.
 	retainedChunk = 200
+	// retainedAtOnce bounds the questions under way, so that they leave the link's queue to others, and maxRetainedWait those
+	// that wait for them.
+	retainedAtOnce  = 8
+	maxRetainedWait = 10_000
 )
+
+// turns lets so many do something at once. The zero value is ready for use.
+type turns struct {
+	mu      sync.Mutex
+	running int
+	waiting []func()
+}
+
+// begin calls start when it is its turn, of which end is the end. It reports false when too many wait.
+func (t *turns) begin(start func()) bool {
+	t.mu.Lock()
+	if t.running == retainedAtOnce {
+		defer t.mu.Unlock()
+		if len(t.waiting) == maxRetainedWait {
+			return false
+		}
+		t.waiting = append(t.waiting, start)
+		return true
+	}
+	t.running++
+	t.mu.Unlock()
+	start()
+	return true
+}
+
+func (t *turns) end() {
+	t.mu.Lock()
+	if len(t.waiting) == 0 {
+		t.running--
+		t.mu.Unlock()
+		return
+	}
+	next := t.waiting[0]
+	t.waiting[0] = nil
+	if t.waiting = t.waiting[1:]; len(t.waiting) == 0 {
+		t.waiting = nil
+	}
+	t.mu.Unlock()
+	next()
+}
 
 func (s *roomStore) namesKey(namespace string) string {
 	return s.prefix + ":greenroom:names:" + namespace
 }
 
-// index adds a room to the names.
-func (s *roomStore) index(namespace, room string, ttl int64) {
+// index adds a room to the names. ttl is the milliseconds that all of them are kept from now on: 0 for ever, "" as they are.
+func (s *roomStore) index(namespace, room string, ttl any) {
 	s.do(scriptName, []string{s.namesKey(namespace)}, []any{room, ttl, maxNames}, len(room), func(c *goredis.Cmd) {
-		if c.Err() != nil {
+		switch n, err := c.Int(); {
+		case err != nil:
 			s.node.Count(reasonUnkept)
+		case n == 0:
+			s.node.Count(reasonNamesFull)
 		}
 	})
 }
@@ -45,8 +92,20 @@ type retainedRead struct {
 	done      func([]hub.RetainedRoom, error)
 }
 
-// retained reads what is retained.
+// retained reads what is retained, when it is its turn.
 func (s *roomStore) retained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
+	begun := s.reading.begin(func() {
+		s.readRetained(namespace, q, func(found []hub.RetainedRoom, err error) {
+			done(found, err)
+			s.reading.end()
+		})
+	})
+	if !begun {
+		done(nil, errQueueFull)
+	}
+}
+
+func (s *roomStore) readRetained(namespace string, q hub.RetainedQuery, done func([]hub.RetainedRoom, error)) {
 	if err := s.link.ready(); err != nil && !isSubscribing(err) {
 		done(nil, err)
 		return
@@ -118,14 +177,14 @@ func (r *retainedRead) take(room string, v *hub.RoomView) {
 // unname takes a room out of the index, unless something is retained in it after all.
 func (s *roomStore) unname(namespace, room string) {
 	key := s.namesKey(namespace)
-	out := goredis.NewIntCmd(context.Background(), "ZREM", key, room)
+	out := goredis.NewIntCmd(s.link.ctx, "ZREM", key, room)
 	s.link.enqueue(command{cmd: out, key: key, size: len(room), optional: true, done: func(goredis.Cmder) {
 		if n, err := out.Result(); err != nil || n == 0 {
 			return
 		}
 		s.read(namespace, room, hub.RoomQuery{Retained: true}, func(v hub.RoomView, err error) {
 			if err == nil && v.Retained != nil {
-				s.index(namespace, room, presentFor.Milliseconds())
+				s.index(namespace, room, "")
 			}
 		})
 	}})

@@ -18,6 +18,7 @@ import (
 const (
 	reasonUnkept     = "redis_unkept"     // a publication, or a change of who is there, was sent and not kept
 	reasonUnreadable = "redis_unreadable" // something in a key of ours that we have not written
+	reasonNamesFull  = "redis_names_full" // too many rooms retain something: one of them is not found by its prefix
 	reasonPublished  = "redis_published"  // another node has published it while this one could not
 )
 
@@ -50,6 +51,7 @@ type roomStore struct {
 	renew    chan struct{}
 	missed   *atomic.Bool    // messages of others were lost, and watchers are to be told what they have missed
 	ready    func() error    // of the adapter
+	reading  turns           // what is retained
 	suspects map[string]bool // runs whose lease was over at the last beat; of run alone
 
 	mu    sync.Mutex
@@ -231,7 +233,12 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 		}
 		switch {
 		case err == nil && n == 2:
-			s.node.Count(reasonPublished)
+			if k.Window > 0 {
+				s.node.Count(reasonPublished)
+			}
+			if gap == "1" { // what it was to tell is still so
+				s.noteGap(name)
+			}
 		case err != nil || n != 1:
 			s.node.Count(reasonUnkept)
 			if history == "1" {
@@ -241,8 +248,12 @@ func (s *roomStore) keepPublication(how, channel string, body []byte, r *hub.Nod
 				err = errUnkept
 			}
 		}
-		if k.Retain && err == nil {
+		switch {
+		case err != nil:
+		case k.Retain:
 			s.index(r.Namespace, k.Room, k.Limits.RetainedTTL.Milliseconds())
+		case k.Forget:
+			s.unname(r.Namespace, k.Room)
 		}
 		k.Over(err)
 	})

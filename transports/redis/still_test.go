@@ -85,6 +85,11 @@ func TestRedisStandsStill(t *testing.T) {
 						await(bo, when+strconv.Itoa(i))
 					}
 				}
+				defer func() {
+					if t.Failed() {
+						t.Logf("counted %v and %v; %+v and %+v", a.Counters(), b.Counters(), adapter.Stats(), other.Stats())
+					}
+				}()
 				meet("before")
 
 				c.begin(t, r, p)
@@ -113,8 +118,9 @@ func TestRedisStandsStill(t *testing.T) {
 				}
 
 				c.end(r, p)
-				within(t, "ready", func() bool { return adapter.Ready() == nil && other.Ready() == nil })
-				within(t, "what waited to be sent", func() bool { return adapter.Stats().Queued == 0 }) // there is no place before
+				within(t, "ready, and room for more", func() bool {
+					return adapter.Ready() == nil && other.Ready() == nil && adapter.Stats().Queued == 0
+				})
 				meet("after")
 				var got []int
 				for i := range n {

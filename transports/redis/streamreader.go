@@ -105,7 +105,7 @@ func (r *reader) look() error {
 	case info.length == 0 || info.first.Compare(r.last) > 0:
 		// Nothing is left of what we have read. The server counts all entries that it has ever had: the first that it still
 		// has is the next one, or others were between that are trimmed, or it has begun anew.
-		if info.counts && (r.added < 0 || info.added-info.length == r.added) || !info.counts && (info.length == 0 || r.last == hub.Place{}) {
+		if info.counts && info.added-info.length == r.added || !info.counts && (info.length == 0 || r.last == hub.Place{}) {
 			return nil
 		}
 		if info.length == 0 {

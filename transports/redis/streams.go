@@ -193,9 +193,9 @@ func (s *streams) Origin() string { return s.uid }
 
 // Sequence implements [hub.Sequencer].
 func (s *streams) Sequence(r *hub.NodeRequest) {
-	if r.Keep != nil { // as in Adapter.Send; but the publisher's own id counts when the message is in the stream
+	if r.Keep != nil { // as in Adapter.Send; but the publisher's own id is noted when the message is in the stream
 		kept, k := *r, *r.Keep
-		k.Once = ""
+		k.Window = 0
 		kept.Keep = &k
 		s.a.rooms.keep("", "", nil, &kept, nil)
 	}

@@ -280,7 +280,8 @@ func TestStreamsNoticeWhatIsLost(t *testing.T) {
 		name      string
 		meanwhile func()
 		lost      bool
-		then      int // so many entries are read
+		later     func() // loses more, before anything is read
+		then      int    // so many entries are read
 	}{
 		{name: "nothing happens", meanwhile: func() {}},
 		{name: "entries come", meanwhile: func() { add(3) }, then: 3},
@@ -293,6 +294,11 @@ func TestStreamsNoticeWhatIsLost(t *testing.T) {
 		{
 			name: "the end is lost, and others have come", lost: true, then: 4,
 			meanwhile: func() { r.Do("XDEL", "socket.io", lastID(r)); add(4) },
+		},
+		{
+			name: "the end is lost, and then trimmed beyond", lost: true, then: 2,
+			meanwhile: func() { r.Do("XDEL", "socket.io", lastID(r)); add(4) },
+			later:     func() { r.Do("XTRIM", "socket.io", "MAXLEN", "2") },
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -344,6 +350,12 @@ func TestStreamsNoticeWhatIsLost(t *testing.T) {
 			}
 			if b := look(); b.lost {
 				t.Error("it is lost twice")
+			}
+			if c.later != nil {
+				c.later()
+				if b := look(); !b.lost {
+					t.Error("what was lost later is not known")
+				}
 			}
 			read(c.then)
 		})

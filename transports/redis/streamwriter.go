@@ -31,6 +31,7 @@ func (s *streams) write() {
 		addr := s.l.topo.owner(s.key)
 		client := s.client(s.ctx, addr)
 		conn := client.Conn()
+		s.scriptless = false // the user's rights may be others
 		now, err := s.connect(conn, old)
 		if err == nil {
 			if now.run != old.run {
@@ -243,8 +244,8 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	case len(batch) == 1:
 		err = cmds[0].Err()
 	default:
-		if _, err = pipe.Exec(s.ctx); code(err) == "EXECABORT" { // the commands have the reason
-			err = cmp.Or(cmds[0].Err(), err)
+		if _, err = pipe.Exec(s.ctx); code(err) == "EXECABORT" {
+			err = abortedBy(cmds, err)
 		}
 	}
 	if err == nil {
@@ -271,6 +272,16 @@ func (s *streams) add(conn *goredis.Conn, batch []*pendingEntry) error {
 	s.pause(longWait / 2)
 	s.connected(&s.writeErr, nil)
 	return nil // the same batch again
+}
+
+// abortedBy is why a transaction was aborted, as the command says that was refused. Those that were not have err, too.
+func abortedBy(cmds []goredis.Cmder, err error) error {
+	for _, c := range cmds {
+		if code(c.Err()) != "EXECABORT" {
+			return cmp.Or(c.Err(), err)
+		}
+	}
+	return err
 }
 
 // added notes that a batch is in the stream. Some of it may have been read back already.

@@ -2,8 +2,8 @@
 -- meanwhile, under the same id of its publisher's, is neither kept nor published: 2.
 -- KEYS: history (list), its bytes (counter), retained value, last numbers (hash), claim
 -- ARGV: PUBLISH or SPUBLISH or "", channel, body, entry, 1: append to history, 1: after a gap, most entries, most bytes,
---       milliseconds of history, "", "set" or "del": retained, milliseconds of that or 0, claimed id or "", milliseconds of it,
---       epoch, number
+--       milliseconds of history, "", "set" or "del": retained, milliseconds of that or 0, claimed id or "", milliseconds of it
+--       or 0: it is noted elsewhere, epoch, number
 local a = ARGV
 if a[12] ~= '' then
   local first = redis.pcall('GET', KEYS[5])
@@ -29,7 +29,7 @@ local kept = pcall(function()
   elseif a[10] == 'del' then
     redis.call('SET', KEYS[3], '', 'PX', a[11] ~= '0' and a[11] or '86400000') -- for those who have heard of another one
   end
-  if a[12] ~= '' then redis.call('SET', KEYS[5], a[12], 'PX', a[13]) end
+  if a[12] ~= '' and a[13] ~= '0' then redis.call('SET', KEYS[5], a[12], 'PX', a[13]) end
   if redis.call('HLEN', KEYS[4]) > 256 then redis.call('DEL', KEYS[4]) end
   redis.call('HSET', KEYS[4], a[14], a[15])
   redis.call('PEXPIRE', KEYS[4], a[9])
