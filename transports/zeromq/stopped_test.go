@@ -92,11 +92,16 @@ func TestStoppedSubscriberThatIsKept(t *testing.T) {
 			t.Errorf("of the stopped one: %+v", s)
 		}
 	}
+	var since time.Time // what waits behind the message that is being written has been there
 	old := func() bool {
 		for _, s := range b.SubscriberStats() {
-			if s.Dropped > 0 {
-				return s.Lag > 1500*time.Millisecond
+			if s.Dropped == 0 {
+				continue
 			}
+			if s.QueuedMessages < 3 {
+				since = time.Now()
+			}
+			return s.Lag > 1500*time.Millisecond && time.Since(since) > 1500*time.Millisecond
 		}
 		return false
 	}
