@@ -364,6 +364,8 @@ var sessionSteps = map[string]sessionStep{
 	"WebSocket: a pong": {false, onWebSocket, func(m *sessionModel) {
 		m.ws.text("3")
 		m.awaiting = false
+		m.ws.frame(ws.OpPing, true, "x") // that it was read shows nowhere else, when none was awaited
+		m.ws.want(ws.OpPong, "x")
 	}},
 	"WebSocket: a ping of its own": {false, onWebSocket, func(m *sessionModel) {
 		m.ws.frame(ws.OpPing, true, "x")
